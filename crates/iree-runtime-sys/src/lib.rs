@@ -1,0 +1,1 @@
+//! Raw bindings to IREE's C runtime, built from source as one static archive.

@@ -1,0 +1,30 @@
+//! What the compile side and the run side of skipgate agree on.
+//!
+//! Nothing here touches ONNX, the compiler or the runtime: the crate holds the words of the project as types and
+//! the formats that travel between machines. You probably want `skipgate-runtime` (to run an artifact) or the
+//! `skipgate` command line (to make one).
+//!
+//! # Glossary
+//!
+//! * **residual block**: a unit `y = act(F(x) + shortcut(x))`; **skippable** when its shortcut is the identity.
+//! * **gate**: an ONNX `If` in front of a skippable block. Gates are numbered from 0 in execution order.
+//! * **skip mask** ([`SkipMask`]): one boolean per gate; `true` runs the block, `false` skips it.
+//! * **segment**: a maximal run of consecutive residual blocks with one output shape.
+//! * **target** ([`Target`]): the machine an artifact is compiled for.
+//! * **artifact** ([`Manifest`]): a folder with the compiled network and `manifest.json`.
+#![forbid(unsafe_code)]
+
+mod gate;
+mod hint;
+mod manifest;
+mod mask;
+mod target;
+
+pub use gate::Gate;
+pub use hint::Hint;
+pub use manifest::{
+    Abi, ColorMode, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE,
+    Manifest, ManifestError, Preprocessing, Resize, TensorSpec, VMFB_FILE,
+};
+pub use mask::{MaskError, SkipMask};
+pub use target::{Arch, Target, UnknownTarget};

@@ -1,0 +1,1 @@
+//! Compiles gated ONNX models to artifacts through libIREECompiler.

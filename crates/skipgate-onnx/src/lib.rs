@@ -1,0 +1,1 @@
+//! Finds residual blocks in ONNX models and puts weightless gates in front of them.

@@ -1,0 +1,1 @@
+//! Loads a skipgate artifact and runs it under a skip mask.

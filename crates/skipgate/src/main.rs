@@ -1,0 +1,2 @@
+//! The skipgate command line.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Set-up, demo, tests and benchmarks of skipgate.
+fn main() {}
