@@ -1,0 +1,2 @@
+from skipgate_models import digits
+def main(): digits.write(digits.FOLDER)
