@@ -1,0 +1,170 @@
+//! Generates the checked-in Rust bindings of IREE's C headers.
+//!
+//! Generating at build time would ask every user for libclang; checking the result in does not, and the comparison in
+//! the test run shows when the headers moved.
+
+#[path = "../../iree-runtime-sys/build/source.rs"]
+mod source;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use bindgen::{Builder, EnumVariation, Formatter, RustEdition, RustTarget};
+use source::Source;
+
+/// C functions of the runtime that the project calls.
+const RUNTIME_FUNCTIONS: &[&str] = &[
+    "iree_allocator_libc_ctl",
+    "iree_async_proactor_pool_(create|release|options_default)",
+    "iree_hal_allocator_(create_heap|release)",
+    "iree_hal_buffer_map_(read|write)",
+    "iree_hal_buffer_view_(allocate_buffer_copy|buffer|element_type|release|shape_(dim|rank))",
+    "iree_hal_device_(allocator|release)",
+    "iree_hal_embedded_elf_loader_create",
+    "iree_hal_executable_loader_release",
+    "iree_hal_sync_device_(create|params_initialize)",
+    "iree_hal_task_device_(create|params_initialize)",
+    "iree_runtime_call_(deinitialize|initialize_by_name|invoke)",
+    "iree_runtime_call_(inputs_push_back|outputs_pop_front)_buffer_view",
+    "iree_runtime_instance_(create|options_initialize|release)",
+    "iree_runtime_session_(append_bytecode_module_from_memory|create_with_device|options_initialize|release)",
+    "iree_status_(code_string|format|free)",
+    "iree_task_executor_(create|options_initialize|release)",
+    "iree_task_topology_(deinitialize|initialize_from_group_count)",
+];
+
+/// C enumerations whose values the project names.
+const RUNTIME_ENUMS: &[&str] = &[
+    "iree_hal_buffer_usage_bits_t",
+    "iree_hal_element_types_t",
+    "iree_hal_encoding_types_t",
+    "iree_hal_memory_type_bits_t",
+    "iree_status_code_e",
+];
+
+/// Types that only travel behind a pointer, or whose fields only C touches.
+const RUNTIME_OPAQUE: &[&str] = &[
+    "iree_async_proactor_t",
+    "iree_hal_(allocator|buffer|buffer_view|device|executable_loader)_t",
+    "iree_task_topology_t",
+    "iree_vm_(list|module)_t",
+];
+
+/// A target whose layout has a file of its own. Every other 64-bit Linux target has the layout of `x86_64`.
+struct Layout {
+    file: &'static str,
+    clang_target: &'static str,
+    /// The compiler whose C headers are used.
+    gcc: &'static str,
+}
+
+const LAYOUTS: &[Layout] = &[
+    Layout { file: "x86_64.rs", clang_target: "x86_64-unknown-linux-gnu", gcc: "gcc" },
+    Layout { file: "arm.rs", clang_target: "armv7-unknown-linux-gnueabihf", gcc: "arm-linux-gnueabihf-gcc" },
+];
+
+/// Writes the bindings, or, with `check`, fails when the files differ from what would be written.
+pub fn generate(check: bool) -> Result<()> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in a folder")?;
+    let sys = crates.join("iree-runtime-sys");
+    let explicit = env::var_os("IREE_SOURCE_DIR").map(PathBuf::from);
+    let source = source::find(explicit.as_deref(), &sys, &host_triple()?).map_err(anyhow::Error::msg)?;
+    for layout in LAYOUTS {
+        let text = runtime(&source, &sys.join("bindings/runtime.h"), layout)?;
+        deliver(&sys.join("bindings").join(layout.file), &text, check)?;
+    }
+    deliver(&crates.join("skipgate-iree/src/bindings.rs"), &compiler(&source)?, check)
+}
+
+/// Bindings of the runtime, statically linked.
+fn runtime(source: &Source, header: &Path, layout: &Layout) -> Result<String> {
+    let mut builder = common(source, header)?
+        .clang_arg(format!("--target={}", layout.clang_target))
+        .clang_arg("-DIREE_ALLOCATOR_SYSTEM_CTL=iree_allocator_libc_ctl")
+        .clang_arg(format!("-I{}", source.runtime_include().display()));
+    for dir in c_headers(layout.gcc)? {
+        builder = builder.clang_arg(format!("-isystem{dir}"));
+    }
+    for function in RUNTIME_FUNCTIONS {
+        builder = builder.allowlist_function(function);
+    }
+    for name in RUNTIME_ENUMS {
+        builder = builder.allowlist_type(name);
+    }
+    for name in RUNTIME_OPAQUE {
+        builder = builder.opaque_type(name);
+    }
+    Ok(builder.generate()?.to_string())
+}
+
+/// Bindings of the compiler, opened at run time.
+fn compiler(source: &Source) -> Result<String> {
+    let include = source.dir.join("compiler/bindings/c");
+    let bindings = common(source, &include.join("iree/compiler/embedding_api.h"))?
+        .clang_arg(format!("-I{}", include.display()))
+        .allowlist_function("ireeCompiler.*")
+        .dynamic_library_name("CompilerApi")
+        .dynamic_link_require_all(true)
+        .generate()?;
+    Ok(bindings.to_string())
+}
+
+/// What all bindings share.
+fn common(source: &Source, header: &Path) -> Result<Builder> {
+    let origin = source.pinned.as_deref().unwrap_or("a checkout");
+    let builder = bindgen::builder()
+        .header(header.display().to_string())
+        .default_enum_style(EnumVariation::Consts)
+        .prepend_enum_name(false)
+        // Comments in C conventions are no rustdoc.
+        .generate_comments(false)
+        .merge_extern_blocks(true)
+        // Unlike rustfmt's, its version is pinned by Cargo.lock, so that every machine writes the same text.
+        .formatter(Formatter::Prettyplease)
+        .rust_target(RustTarget::stable(85, 0).map_err(|_| anyhow!("bindgen does not know Rust 1.85"))?)
+        .rust_edition(RustEdition::Edition2024)
+        .use_core()
+        .raw_line(format!("// Written by `cargo xtask bindings` from IREE's C headers in {origin}."));
+    Ok(builder)
+}
+
+/// Folders with the C library's headers that `gcc` searches; clang brings the compiler's own.
+fn c_headers(gcc: &str) -> Result<Vec<String>> {
+    let output = Command::new(gcc)
+        .args(["-E", "-Wp,-v", "-x", "c", "/dev/null"])
+        .env("LC_ALL", "C")
+        .output()
+        .with_context(|| format!("cannot run `{gcc}`; `cargo xtask setup` installs it"))?;
+    let folders: Vec<_> = String::from_utf8_lossy(&output.stderr)
+        .lines()
+        .filter_map(|line| line.strip_prefix(' '))
+        .filter(|folder| !Path::new(folder).join("stddef.h").is_file())
+        .map(str::to_owned)
+        .collect();
+    ensure!(!folders.is_empty(), "`{gcc} -Wp,-v` lists no include folders");
+    Ok(folders)
+}
+
+/// The triple of this machine.
+fn host_triple() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().context("cannot run rustc")?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .map(str::to_owned)
+        .context("`rustc -vV` names no host")
+}
+
+/// Writes `text` to `path`, or compares it with what is there.
+fn deliver(path: &Path, text: &str, check: bool) -> Result<()> {
+    if check {
+        let found = fs_err::read_to_string(path)?;
+        ensure!(found == text, "`{}` is out of date; run `cargo xtask bindings`", path.display());
+    } else {
+        fs_err::write(path, text)?;
+    }
+    Ok(())
+}
