@@ -2,6 +2,14 @@
 
 // Written by `cargo xtask bindings` from IREE's C headers in eerie-sys-0.5.0.
 
+#[derive(PartialEq, Eq, Copy, Clone, Debug, Hash)]
+#[repr(C, align(8))]
+pub struct __BindgenOpaqueArray8<T>(pub T);
+impl<T: Copy + Default, const N: usize> Default for __BindgenOpaqueArray8<[T; N]> {
+    fn default() -> Self {
+        Self([<T as Default>::default(); N])
+    }
+}
 pub type iree_host_size_t = usize;
 pub type iree_device_size_t = usize;
 #[repr(C)]
@@ -149,6 +157,21 @@ const _: () = {
     ][::core::mem::offset_of!(iree_async_proactor_options_t, threading_mode) - 20usize];
 };
 #[repr(C)]
+#[repr(align(4))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_async_proactor_t {
+    pub _bindgen_opaque_blob: [u32; 5usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of iree_async_proactor_t",
+    ][::core::mem::size_of::<iree_async_proactor_t>() - 20usize];
+    [
+        "Alignment of iree_async_proactor_t",
+    ][::core::mem::align_of::<iree_async_proactor_t>() - 4usize];
+};
+#[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct iree_async_proactor_pool_runner_factory_t {
     pub user_data: *mut ::core::ffi::c_void,
@@ -228,6 +251,16 @@ pub struct iree_async_proactor_pool_t {
     _unused: [u8; 0],
 }
 pub type iree_hal_queue_affinity_t = u64;
+#[repr(C)]
+#[derive(Debug)]
+pub struct iree_hal_allocator_t {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct iree_hal_device_t {
+    _unused: [u8; 0],
+}
 pub const IREE_HAL_MEMORY_TYPE_NONE: iree_hal_memory_type_bits_t = 0;
 pub const IREE_HAL_MEMORY_TYPE_OPTIMAL: iree_hal_memory_type_bits_t = 1;
 pub const IREE_HAL_MEMORY_TYPE_HOST_VISIBLE: iree_hal_memory_type_bits_t = 2;
@@ -301,6 +334,19 @@ const _: () = {
     ][::core::mem::offset_of!(iree_hal_buffer_params_t, min_alignment) - 24usize];
 };
 #[repr(C)]
+#[repr(align(8))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_buffer_t {
+    pub _bindgen_opaque_blob: __BindgenOpaqueArray8<[u8; 72usize]>,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_buffer_t"][::core::mem::size_of::<iree_hal_buffer_t>() - 72usize];
+    [
+        "Alignment of iree_hal_buffer_t",
+    ][::core::mem::align_of::<iree_hal_buffer_t>() - 8usize];
+};
+#[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct iree_hal_device_create_params_t {
     pub next: *const ::core::ffi::c_void,
@@ -362,9 +408,29 @@ pub type iree_hal_encoding_type_t = u32;
 pub type iree_hal_dim_t = iree_device_size_t;
 #[repr(C)]
 #[derive(Debug)]
+pub struct iree_hal_buffer_view_t {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
 pub struct iree_hal_driver_registry_t {
     _unused: [u8; 0],
 }
+#[repr(C)]
+#[repr(align(4))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_executable_loader_t {
+    pub _bindgen_opaque_blob: [u32; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of iree_hal_executable_loader_t",
+    ][::core::mem::size_of::<iree_hal_executable_loader_t>() - 16usize];
+    [
+        "Alignment of iree_hal_executable_loader_t",
+    ][::core::mem::align_of::<iree_hal_executable_loader_t>() - 4usize];
+};
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct iree_hal_sync_device_params_t {
@@ -412,7 +478,25 @@ const _: () = {
         "Offset of field: iree_vm_function_t::ordinal",
     ][::core::mem::offset_of!(iree_vm_function_t, ordinal) - 6usize];
 };
+#[repr(C)]
+#[repr(align(4))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_vm_module_t {
+    pub _bindgen_opaque_blob: [u32; 18usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_vm_module_t"][::core::mem::size_of::<iree_vm_module_t>() - 72usize];
+    [
+        "Alignment of iree_vm_module_t",
+    ][::core::mem::align_of::<iree_vm_module_t>() - 4usize];
+};
 pub type iree_vm_context_flags_t = u32;
+#[repr(C)]
+#[derive(Debug)]
+pub struct iree_vm_list_t {
+    _unused: [u8; 0],
+}
 #[repr(C)]
 #[derive(Debug)]
 pub struct iree_runtime_session_t {

@@ -2,6 +2,14 @@
 
 // Written by `cargo xtask bindings` from IREE's C headers in eerie-sys-0.5.0.
 
+#[derive(PartialEq, Eq, Copy, Clone, Debug, Hash)]
+#[repr(C, align(8))]
+pub struct __BindgenOpaqueArray8<T>(pub T);
+impl<T: Copy + Default, const N: usize> Default for __BindgenOpaqueArray8<[T; N]> {
+    fn default() -> Self {
+        Self([<T as Default>::default(); N])
+    }
+}
 pub type iree_host_size_t = usize;
 pub type iree_device_size_t = usize;
 #[repr(C)]
@@ -150,6 +158,21 @@ const _: () = {
     ][::core::mem::offset_of!(iree_async_proactor_options_t, threading_mode) - 40usize];
 };
 #[repr(C)]
+#[repr(align(8))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_async_proactor_t {
+    pub _bindgen_opaque_blob: __BindgenOpaqueArray8<[u8; 40usize]>,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of iree_async_proactor_t",
+    ][::core::mem::size_of::<iree_async_proactor_t>() - 40usize];
+    [
+        "Alignment of iree_async_proactor_t",
+    ][::core::mem::align_of::<iree_async_proactor_t>() - 8usize];
+};
+#[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct iree_async_proactor_pool_runner_factory_t {
     pub user_data: *mut ::core::ffi::c_void,
@@ -229,6 +252,16 @@ pub struct iree_async_proactor_pool_t {
     _unused: [u8; 0],
 }
 pub type iree_hal_queue_affinity_t = u64;
+#[repr(C)]
+#[derive(Debug)]
+pub struct iree_hal_allocator_t {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
+pub struct iree_hal_device_t {
+    _unused: [u8; 0],
+}
 pub const IREE_HAL_MEMORY_TYPE_NONE: iree_hal_memory_type_bits_t = 0;
 pub const IREE_HAL_MEMORY_TYPE_OPTIMAL: iree_hal_memory_type_bits_t = 1;
 pub const IREE_HAL_MEMORY_TYPE_HOST_VISIBLE: iree_hal_memory_type_bits_t = 2;
@@ -302,6 +335,21 @@ const _: () = {
     ][::core::mem::offset_of!(iree_hal_buffer_params_t, min_alignment) - 24usize];
 };
 #[repr(C)]
+#[repr(align(8))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_buffer_t {
+    pub _bindgen_opaque_blob: __BindgenOpaqueArray8<[u8; 104usize]>,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of iree_hal_buffer_t",
+    ][::core::mem::size_of::<iree_hal_buffer_t>() - 104usize];
+    [
+        "Alignment of iree_hal_buffer_t",
+    ][::core::mem::align_of::<iree_hal_buffer_t>() - 8usize];
+};
+#[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct iree_hal_device_create_params_t {
     pub next: *const ::core::ffi::c_void,
@@ -363,9 +411,29 @@ pub type iree_hal_encoding_type_t = u32;
 pub type iree_hal_dim_t = iree_device_size_t;
 #[repr(C)]
 #[derive(Debug)]
+pub struct iree_hal_buffer_view_t {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug)]
 pub struct iree_hal_driver_registry_t {
     _unused: [u8; 0],
 }
+#[repr(C)]
+#[repr(align(8))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_executable_loader_t {
+    pub _bindgen_opaque_blob: __BindgenOpaqueArray8<[u8; 32usize]>,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of iree_hal_executable_loader_t",
+    ][::core::mem::size_of::<iree_hal_executable_loader_t>() - 32usize];
+    [
+        "Alignment of iree_hal_executable_loader_t",
+    ][::core::mem::align_of::<iree_hal_executable_loader_t>() - 8usize];
+};
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct iree_hal_sync_device_params_t {
@@ -413,7 +481,25 @@ const _: () = {
         "Offset of field: iree_vm_function_t::ordinal",
     ][::core::mem::offset_of!(iree_vm_function_t, ordinal) - 10usize];
 };
+#[repr(C)]
+#[repr(align(8))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_vm_module_t {
+    pub _bindgen_opaque_blob: __BindgenOpaqueArray8<[u8; 144usize]>,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_vm_module_t"][::core::mem::size_of::<iree_vm_module_t>() - 144usize];
+    [
+        "Alignment of iree_vm_module_t",
+    ][::core::mem::align_of::<iree_vm_module_t>() - 8usize];
+};
 pub type iree_vm_context_flags_t = u32;
+#[repr(C)]
+#[derive(Debug)]
+pub struct iree_vm_list_t {
+    _unused: [u8; 0],
+}
 #[repr(C)]
 #[derive(Debug)]
 pub struct iree_runtime_session_t {
@@ -495,6 +581,21 @@ const _: () = {
     ][::core::mem::offset_of!(iree_runtime_session_options_t, builtin_modules) - 8usize];
 };
 pub type iree_task_scope_flags_t = u32;
+#[repr(C)]
+#[repr(align(8))]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_task_topology_t {
+    pub _bindgen_opaque_blob: __BindgenOpaqueArray8<[u8; 22544usize]>,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of iree_task_topology_t",
+    ][::core::mem::size_of::<iree_task_topology_t>() - 22544usize];
+    [
+        "Alignment of iree_task_topology_t",
+    ][::core::mem::align_of::<iree_task_topology_t>() - 8usize];
+};
 pub type iree_task_scheduling_mode_t = u32;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]

@@ -94,7 +94,7 @@ fn runtime(source: &Source, header: &Path, layout: &Layout) -> Result<String> {
         builder = builder.allowlist_type(name);
     }
     for name in RUNTIME_OPAQUE {
-        builder = builder.opaque_type(name);
+        builder = builder.allowlist_type(name).opaque_type(name);
     }
     Ok(builder.generate()?.to_string())
 }

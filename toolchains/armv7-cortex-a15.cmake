@@ -1,0 +1,16 @@
+# Odroid XU4 and other boards with a Cortex-A15: armv7, hard float, NEON and VFPv4.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR armv7)
+
+set(CMAKE_C_COMPILER arm-linux-gnueabihf-gcc)
+set(CMAKE_CXX_COMPILER arm-linux-gnueabihf-g++)
+
+set(cpu "-mcpu=cortex-a15 -mfpu=neon-vfpv4 -mfloat-abi=hard")
+# 64-bit masks that IREE shifts into 32-bit handles. The C++ files of a runtime build only hold constants too wide for int.
+set(CMAKE_C_FLAGS_INIT "${cpu} -Wno-shift-count-overflow -Wno-pointer-to-int-cast -Wno-int-to-pointer-cast")
+set(CMAKE_CXX_FLAGS_INIT "${cpu} -Wno-narrowing")
+
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
