@@ -1,2 +1,106 @@
-//! Set-up, demo, tests and benchmarks of skipgate.
-fn main() {}
+//! Set-up, demo and tests of skipgate: `cargo xtask`.
+//!
+//! Every command first runs the part of the [set-up](setup) it needs, so that a clean clone on a fresh machine needs
+//! nothing but `cargo xtask demo` or `cargo xtask test`. What is installed outside the system lies under
+//! `target/tools`; deleting that folder undoes it.
+
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "bindings")]
+mod bindings;
+mod debian;
+mod demo;
+mod process;
+mod setup;
+mod stamp;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::demo::Format;
+use crate::workspace::Workspace;
+
+/// Set-up, demo and tests of skipgate
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Install what building, compiling and emulating the board need
+    Setup {
+        /// Also install what the tests need
+        #[arg(long)]
+        tests: bool,
+    },
+    /// Gate and compile the digits ResNet-20, then run it here and on an emulated Odroid XU4
+    Demo {
+        /// Form of the table
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Run every check and test, stopping at the first that fails
+    Test,
+    /// Write the Rust bindings of IREE's C headers
+    Bindings {
+        /// Only fail if they are out of date
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<()> {
+    let workspace = Workspace::find()?;
+    match *command {
+        Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
+        Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
+        Command::Demo { format } => demo::run(&workspace, format),
+        Command::Test => test::run(&workspace),
+        Command::Bindings { check } => generate_bindings(&workspace, check),
+    }
+}
+
+#[cfg(feature = "bindings")]
+fn generate_bindings(_: &Workspace, check: bool) -> Result<()> {
+    bindings::generate(check)
+}
+
+/// Starts `xtask` again with the generator built in.
+#[cfg(not(feature = "bindings"))]
+fn generate_bindings(workspace: &Workspace, check: bool) -> Result<()> {
+    use crate::process::CommandExt;
+
+    setup::for_bindings()?;
+    let mut command = workspace.cargo();
+    command.args(["run", "--quiet", "--package", "xtask", "--features", "bindings", "--", "bindings"]);
+    command.args(check.then_some("--check")).run()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,171 @@
+//! Programs out of Debian's archive, unpacked into the tools folder without touching the system's own packages.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::{CommandExt, find_program, say};
+use crate::setup::system;
+use crate::workspace::Workspace;
+
+/// The release whose packages are used, whatever this machine runs: it has Rust 1.85 for armhf and a QEMU with plugins.
+const SUITE: &str = "bookworm";
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Packages that always come from the system: a program cannot mix two versions of the C library.
+const SYSTEM: &[&str] = &["gcc-12-base", "libc6", "libcrypt1", "libgcc-s1", "libstdc++6"];
+
+/// A private apt that reads Debian's archive for this machine's architecture and for armhf.
+pub(crate) struct Archive {
+    dir: PathBuf,
+    architecture: String,
+}
+
+impl Archive {
+    /// Sets the private apt up and fetches the package lists.
+    pub(crate) fn open(workspace: &Workspace) -> Result<Self> {
+        ensure!(
+            find_program("apt-get").is_some() && find_program("dpkg").is_some(),
+            "this machine has no apt to read Debian's archive with"
+        );
+        if !Path::new(KEYRING).exists() {
+            system::install(&["debian-archive-keyring"])?;
+        }
+        let architecture = Command::new("dpkg").arg("--print-architecture").read()?.trim().to_owned();
+        let archive = Self { dir: workspace.tool("debian-archive"), architecture };
+        archive.configure()?;
+        say("Fetching Debian's package lists (a private copy; the system's are left alone)");
+        archive.apt("apt-get").args(["update", "--quiet"]).run()?;
+        Ok(archive)
+    }
+
+    fn configure(&self) -> Result<()> {
+        for folder in ["state/lists/partial", "cache/archives/partial"] {
+            fs_err::create_dir_all(self.dir.join(folder))?;
+        }
+        fs_err::write(self.dir.join("status"), "")?;
+        let source = format!("deb [signed-by={KEYRING}] http://deb.debian.org/debian {SUITE} main\n");
+        fs_err::write(self.dir.join("sources.list"), source)?;
+        let dir = self.dir.display();
+        let configuration = format!(
+            r#"Dir::State "{dir}/state";
+Dir::State::status "{dir}/status";
+Dir::Cache "{dir}/cache";
+Dir::Etc::sourcelist "{dir}/sources.list";
+Dir::Etc::sourceparts "-";
+APT::Architecture "{native}";
+APT::Architectures {{ "{native}"; "armhf"; }};
+APT::Sandbox::User "root";
+Acquire::Languages "none";
+Acquire::Retries "3";
+"#,
+            native = self.architecture
+        );
+        Ok(fs_err::write(self.configuration(), configuration)?)
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.dir.join("apt.conf")
+    }
+
+    fn apt(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("APT_CONFIG", self.configuration()).env("LC_ALL", "C");
+        command
+    }
+
+    /// Unpacks `packages` into `into`, with those of their dependencies that the system does not have.
+    pub(crate) fn unpack(&self, packages: &[&str], into: &Path) -> Result<()> {
+        let wanted = self.missing(packages)?;
+        let debs = self.dir.join("debs");
+        for folder in [&debs, &into.to_owned()] {
+            if folder.exists() {
+                fs_err::remove_dir_all(folder)?;
+            }
+            fs_err::create_dir_all(folder)?;
+        }
+        self.apt("apt-get").args(["download", "--quiet"]).args(wanted).current_dir(&debs).run()?;
+        for deb in fs_err::read_dir(&debs)? {
+            Command::new("dpkg").arg("-x").arg(deb?.path()).arg(into).run()?;
+        }
+        Ok(fs_err::remove_dir_all(&debs)?)
+    }
+
+    /// `packages` and what they need beyond what the system has.
+    fn missing(&self, packages: &[&str]) -> Result<Vec<String>> {
+        const IRRELEVANT: [&str; 6] =
+            ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"];
+        let mut command = self.apt("apt-cache");
+        command.args(["depends", "--recurse"]).args(IRRELEVANT.map(|kind| format!("--no-{kind}")));
+        let listing = command.args(packages).read()?;
+        // Of a foreign architecture only what was asked for: its programs do not run here.
+        let excluded =
+            |name: &str| SYSTEM.contains(&name) || name.starts_with('<') || name.ends_with(":armhf");
+        let needed = |name: &&str| packages.contains(name) || !(excluded(name) || is_installed(name));
+        let mut wanted: Vec<_> = package_names(&listing).filter(needed).map(str::to_owned).collect();
+        wanted.dedup();
+        ensure!(!wanted.is_empty(), "Debian {SUITE} has none of {}", packages.join(", "));
+        Ok(wanted)
+    }
+
+    /// Writes `script`, which runs `program` of an unpacked `root` with the libraries beside it.
+    pub(crate) fn write_launcher(script: &Path, root: &Path, program: &str) -> Result<()> {
+        let libraries = library_folders(root)?.join(":");
+        let text = format!(
+            "#!/bin/sh\nLD_LIBRARY_PATH='{libraries}'${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\nexport LD_LIBRARY_PATH\nexec '{}' \"$@\"\n",
+            root.join(program).display()
+        );
+        fs_err::write(script, text)?;
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        Ok(fs_err::set_permissions(script, executable)?)
+    }
+}
+
+/// The lines of `apt-cache depends --recurse` that name a package; the others, which are indented, say how they depend.
+fn package_names(listing: &str) -> impl Iterator<Item = &str> {
+    listing.lines().filter(|line| !line.starts_with([' ', '|']))
+}
+
+fn is_installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query").args(["-W", "-f=${Status}", package]).read();
+    query.is_ok_and(|status| status == "install ok installed")
+}
+
+/// Folders of an unpacked `root` that hold shared libraries of the machine's own architecture.
+fn library_folders(root: &Path) -> Result<Vec<String>> {
+    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let folders = ["usr/lib", "lib"].map(|lib| root.join(lib).join(&multiarch));
+    let text = |folder: PathBuf| {
+        let name = folder.into_os_string().into_string();
+        name.ok().context("the path of the tools folder is not UTF-8")
+    };
+    folders.into_iter().filter(|folder| folder.is_dir()).map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_names_are_the_lines_that_are_not_indented() {
+        let listing =
+            "rustc-web\n  Depends: libc6\n |Depends: <libc-dev>\n    libc6-dev\nlibc6\n<libc-dev>\n";
+        assert_eq!(package_names(listing).collect::<Vec<_>>(), ["rustc-web", "libc6", "<libc-dev>"]);
+    }
+
+    #[test]
+    fn a_launcher_runs_the_program_with_the_libraries_of_its_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let libraries = dir.path().join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
+        fs_err::create_dir_all(&libraries).unwrap();
+        let program = dir.path().join("program");
+        fs_err::write(&program, "#!/bin/sh\necho \"$LD_LIBRARY_PATH $1\"\n").unwrap();
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs_err::set_permissions(&program, executable).unwrap();
+        let script = dir.path().join("launcher");
+        Archive::write_launcher(&script, dir.path(), "program").unwrap();
+        let output = Command::new(&script).arg("a b").env_remove("LD_LIBRARY_PATH").read().unwrap();
+        assert_eq!(output, format!("{} a b\n", libraries.display()));
+    }
+}

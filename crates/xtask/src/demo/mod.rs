@@ -1,0 +1,230 @@
+//! `cargo xtask demo`: the digits ResNet-20 at several depths, here and on an emulated Odroid XU4.
+
+mod agreement;
+pub(crate) mod build;
+mod digits;
+mod program;
+mod tensor;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use skipgate_core::{MANIFEST_FILE, Manifest, SkipMask};
+
+use crate::process::say;
+use crate::setup;
+use crate::setup::qemu::InstructionCounter;
+use crate::workspace::Workspace;
+use agreement::{accuracy, largest_relative_difference, top1_agreement};
+use digits::Digits;
+use program::{Arguments, Run, instructions_per_image};
+
+/// Images that also run under emulation.
+const ARM_IMAGES: usize = 4;
+
+/// Form of the demo's table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What the demo found.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Images of the test split, all of which run on the host.
+    host_images: usize,
+    /// The first images of the test split, which also run under emulation.
+    arm_images: usize,
+    configurations: Vec<Configuration>,
+}
+
+/// The network at one skip mask.
+#[derive(Debug, Serialize)]
+struct Configuration {
+    mask: String,
+    blocks_run: usize,
+    /// Share of the host's images whose largest logit is that of the right class.
+    accuracy: f64,
+    host_median_us: f64,
+    arm_instructions_per_inference: f64,
+    /// See [`largest_relative_difference`].
+    largest_relative_difference: f64,
+    /// Share of the emulated images for which host and board choose the same class.
+    top1_agreement: f64,
+}
+
+/// The two compiled networks, the programs that run them, and the images as `.npy` files.
+struct Stage<'a> {
+    host_program: PathBuf,
+    host_artifact: PathBuf,
+    arm_program: PathBuf,
+    arm_artifact: PathBuf,
+    counter: &'a InstructionCounter,
+    dir: PathBuf,
+    digits: Digits,
+}
+
+/// Runs the demo and prints its table on standard output.
+pub(crate) fn run(workspace: &Workspace, format: Format) -> Result<()> {
+    let tools = setup::for_demo(workspace)?;
+    let programs = build::programs(workspace, &tools.arm_rust)?;
+    let dir = workspace.path("target/demo");
+    fs_err::create_dir_all(&dir)?;
+    let [host_artifact, arm_artifact] = build::artifacts(workspace, &programs.host, &dir)?;
+    let manifest = read_manifest(&host_artifact)?;
+    let stage = Stage {
+        host_program: programs.host,
+        host_artifact,
+        arm_program: programs.arm,
+        arm_artifact,
+        counter: &tools.counter,
+        digits: Digits::read(&workspace.path("models/digits"))?,
+        dir,
+    };
+    stage.write_images(&manifest)?;
+    print(&stage.report(manifest.gates.len())?, format)
+}
+
+fn read_manifest(artifact: &Path) -> Result<Manifest> {
+    let path = artifact.join(MANIFEST_FILE);
+    Manifest::from_json(&fs_err::read_to_string(&path)?)
+        .with_context(|| format!("cannot use {}", path.display()))
+}
+
+impl Stage<'_> {
+    fn images(&self, name: &str) -> PathBuf {
+        self.dir.join(name).with_extension("npy")
+    }
+
+    /// Writes all images, and the first ones once and twice.
+    fn write_images(&self, manifest: &Manifest) -> Result<()> {
+        let images = self.digits.preprocess(manifest)?;
+        let first = images.rows(0..ARM_IMAGES)?;
+        images.write(&self.images("test"))?;
+        first.write(&self.images("first"))?;
+        first.repeated().write(&self.images("first-twice"))
+    }
+
+    /// Runs every configuration: all blocks, then one fewer each time, from the last.
+    fn report(&self, gates: usize) -> Result<Report> {
+        let masks: Vec<_> = (0..=gates).map(|skipped| skipping_last(gates, skipped)).collect();
+        say(&format!("Running {} images on this machine at {} masks", self.digits.len(), masks.len()));
+        let host: Vec<_> = masks.iter().map(|mask| self.run_on_host(mask)).collect::<Result<_>>()?;
+        say(&format!("Running {ARM_IMAGES} images under qemu-arm at {} masks", masks.len()));
+        let configuration = |(mask, host): (&SkipMask, &Run)| self.compare(mask, host);
+        Ok(Report {
+            host_images: self.digits.len(),
+            arm_images: ARM_IMAGES,
+            configurations: masks.iter().zip(&host).map(configuration).collect::<Result<_>>()?,
+        })
+    }
+
+    fn run_on_host(&self, mask: &SkipMask) -> Result<Run> {
+        self.arguments(&self.host_artifact, mask, "test").run(&self.host_program)
+    }
+
+    fn arguments(&self, artifact: &Path, mask: &SkipMask, images: &str) -> Arguments {
+        Arguments::new(artifact, mask, &self.images(images), &self.images("logits"))
+    }
+
+    /// Runs the first images under emulation and compares them with the host's run.
+    fn compare(&self, mask: &SkipMask, host: &Run) -> Result<Configuration> {
+        let arm = |images: &str| {
+            self.arguments(&self.arm_artifact, mask, images).count(self.counter, &self.arm_program)
+        };
+        let (once, logits) = arm("first")?;
+        let (twice, _) = arm("first-twice")?;
+        let host_logits = host.logits.rows(0..ARM_IMAGES)?;
+        Ok(Configuration {
+            mask: mask.to_string(),
+            blocks_run: mask.running(),
+            accuracy: accuracy(&host.logits, self.digits.labels())?,
+            host_median_us: host.latency.median_us,
+            arm_instructions_per_inference: instructions_per_image(once, twice, ARM_IMAGES)?,
+            largest_relative_difference: largest_relative_difference(&logits, &host_logits)?,
+            top1_agreement: top1_agreement(&logits, &host_logits)?,
+        })
+    }
+}
+
+/// The mask that skips the last `skipped` gates.
+fn skipping_last(gates: usize, skipped: usize) -> SkipMask {
+    SkipMask::from((0..gates).map(|gate| gate + skipped < gates).collect::<Vec<_>>())
+}
+
+fn print(report: &Report, format: Format) -> Result<()> {
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(report)?),
+        Format::Text => println!("{}", text(report)),
+    }
+    Ok(())
+}
+
+fn text(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header([
+        "mask",
+        "blocks run",
+        "accuracy",
+        "host latency",
+        "armv7 instructions",
+        "difference",
+        "same class",
+    ]);
+    for configuration in &report.configurations {
+        table.add_row([
+            configuration.mask.clone(),
+            format!("{} of {}", configuration.blocks_run, configuration.mask.len()),
+            format!("{:.2} %", 100.0 * configuration.accuracy),
+            format!("{:.0} µs", configuration.host_median_us),
+            format!("{:.2} M", configuration.arm_instructions_per_inference / 1e6),
+            format!("{:.1e}", configuration.largest_relative_difference),
+            format!("{:.0} %", 100.0 * configuration.top1_agreement),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!(
+        "{}\n\nAccuracy and host latency (median): {} test images. armv7 instructions per inference, largest relative \
+         difference\nof the logits from the host's, and share of images with the same class: {} images under qemu-arm.",
+        table.trim_fmt(),
+        report.host_images,
+        report.arm_images
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_skipped_from_the_last() {
+        let masks: Vec<_> = (0..=3).map(|skipped| skipping_last(3, skipped).to_string()).collect();
+        assert_eq!(masks, ["111", "110", "100", "000"]);
+    }
+
+    #[test]
+    fn the_table_has_a_line_per_configuration() {
+        let configuration = Configuration {
+            mask: "110".to_owned(),
+            blocks_run: 2,
+            accuracy: 0.975,
+            host_median_us: 410.4,
+            arm_instructions_per_inference: 32_240_000.0,
+            largest_relative_difference: 3.2e-6,
+            top1_agreement: 1.0,
+        };
+        let report = Report { host_images: 360, arm_images: 4, configurations: vec![configuration] };
+        let text = text(&report);
+        let line: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(line.join(" "), "110 2 of 3 97.50 % 410 µs 32.24 M 3.2e-6 100 %");
+    }
+}

@@ -1,0 +1,103 @@
+//! Running `skipgate run`, natively and under emulation.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use skipgate_core::SkipMask;
+
+use super::tensor::Tensor;
+use crate::process::CommandExt;
+use crate::setup::qemu::InstructionCounter;
+
+/// What `skipgate run` reports and writes.
+pub(super) struct Run {
+    pub(super) latency: Latency,
+    /// `[images, classes]`.
+    pub(super) logits: Tensor,
+}
+
+/// Wall time of single inferences.
+#[derive(Deserialize)]
+pub(super) struct Latency {
+    pub(super) median_us: f64,
+}
+
+/// The part of the JSON output that the demo uses.
+#[derive(Deserialize)]
+struct Output {
+    latency: Latency,
+}
+
+/// Arguments of `skipgate run`.
+pub(super) struct Arguments {
+    list: Vec<OsString>,
+    logits: PathBuf,
+}
+
+impl Arguments {
+    /// Runs the images of one `.npy` file and writes their logits to another.
+    pub(super) fn new(artifact: &Path, mask: &SkipMask, images: &Path, logits: &Path) -> Self {
+        let list = vec![
+            "run".into(),
+            artifact.into(),
+            "--mask".into(),
+            mask.to_string().into(),
+            "--input".into(),
+            images.into(),
+            "--output".into(),
+            logits.into(),
+            "--format".into(),
+            "json".into(),
+        ];
+        Self { list, logits: logits.to_owned() }
+    }
+
+    /// Runs them on this machine.
+    pub(super) fn run(&self, program: &Path) -> Result<Run> {
+        let json = Command::new(program).args(&self.list).read()?;
+        let Output { latency } = serde_json::from_str(&json)
+            .with_context(|| format!("cannot use what `skipgate run` printed: {json}"))?;
+        Ok(Run { latency, logits: Tensor::read(&self.logits)? })
+    }
+
+    /// Runs them under emulation: the number of instructions of the whole program, and the logits.
+    pub(super) fn count(&self, counter: &InstructionCounter, program: &Path) -> Result<(u64, Tensor)> {
+        let list: Vec<_> = self.list.iter().map(OsString::as_os_str).collect();
+        let instructions = counter.count(program, &list)?;
+        Ok((instructions, Tensor::read(&self.logits)?))
+    }
+}
+
+/// Instructions of one inference, from those of the whole program with `images` images and with the same images twice:
+/// what happens once per program cancels out.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+pub(super) fn instructions_per_image(once: u64, twice: u64, images: usize) -> Result<f64> {
+    let difference = twice.checked_sub(once).filter(|difference| *difference > 0);
+    let difference = difference.with_context(|| {
+        format!(
+            "{images} images took {once} instructions, twice as many only {twice}: the count is not usable"
+        )
+    })?;
+    Ok(difference as f64 / images as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::instructions_per_image;
+
+    #[test]
+    fn what_happens_once_per_program_cancels_out() {
+        let startup = 1_000_003;
+        let count = instructions_per_image(startup + 4 * 250, startup + 8 * 250, 4).unwrap();
+        assert_eq!(count.to_string(), "250");
+    }
+
+    #[test]
+    fn a_count_that_does_not_grow_is_refused() {
+        instructions_per_image(100, 100, 4).unwrap_err();
+        instructions_per_image(100, 99, 4).unwrap_err();
+    }
+}

@@ -1,0 +1,41 @@
+//! Installs what building, compiling and emulating the board need. Every step first checks whether it was done.
+
+pub(crate) mod python;
+pub(crate) mod qemu;
+pub(crate) mod rust;
+pub(crate) mod system;
+
+use anyhow::Result;
+
+use crate::workspace::Workspace;
+use qemu::InstructionCounter;
+use rust::ArmRust;
+
+/// What the set-up made ready.
+pub(crate) struct Tools {
+    /// Builds programs for the board.
+    pub(crate) arm_rust: ArmRust,
+    /// Runs programs for the board and counts their instructions.
+    pub(crate) counter: InstructionCounter,
+}
+
+/// Makes ready what `cargo xtask demo` needs.
+pub(crate) fn for_demo(workspace: &Workspace) -> Result<Tools> {
+    system::require(system::BASE)?;
+    python::prepare(workspace)?;
+    Ok(Tools { arm_rust: ArmRust::prepare(workspace)?, counter: InstructionCounter::prepare(workspace)? })
+}
+
+/// Makes ready what `cargo xtask test` needs.
+pub(crate) fn for_tests(workspace: &Workspace) -> Result<Tools> {
+    system::require(system::TESTS)?;
+    system::require(system::BINDINGS)?;
+    let tools = for_demo(workspace)?;
+    python::prepare_tests(workspace)?;
+    Ok(tools)
+}
+
+/// Makes ready what `cargo xtask bindings` needs.
+pub(crate) fn for_bindings() -> Result<()> {
+    system::require(system::BINDINGS)
+}

@@ -1,0 +1,218 @@
+//! `cargo xtask test`: every check and test, cheapest first.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::demo::build::arm_program;
+use crate::process::{CommandExt, say};
+use crate::setup::rust::ARM_TARGET;
+use crate::setup::{self, Tools};
+use crate::workspace::Workspace;
+
+/// Crates that the program for the board is made of, and that are tested under emulation.
+const BOARD_CRATES: [&str; 4] = ["iree-runtime-sys", "skipgate", "skipgate-core", "skipgate-runtime"];
+
+/// Parts of crate names that have no place on the board: it runs what the host compiled.
+const NOT_ON_BOARD: [&str; 4] = ["bindgen", "onnx", "protobuf", "skipgate-iree"];
+
+/// One check.
+type Step<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
+
+/// Runs all steps up to the first that fails and ends with a table of their wall times.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let start = Instant::now();
+    let tools = setup::for_tests(workspace)?;
+    let suite = Suite { workspace, tools: &tools, board_program: OnceCell::new() };
+    let steps: &[Step] = &[
+        ("formatting", &|| workspace.cargo().args(["fmt", "--all", "--check"]).run()),
+        ("lints", &|| suite.lints()),
+        ("lints of the board's program", &|| suite.board_lints()),
+        ("documentation", &|| suite.documentation()),
+        ("dependencies of the board's program", &|| suite.board_dependencies()),
+        ("bindings", &|| crate::generate_bindings(workspace, true)),
+        ("program for the board", &|| suite.build_board_program()),
+        ("Rust tests", &|| suite.rust_tests()),
+        ("Rust tests of the board's crates under qemu-arm", &|| suite.board_tests()),
+        ("Python tests", &|| suite.python_tests()),
+        ("runtime under Valgrind", &|| suite.valgrind()),
+    ];
+    let mut times = vec![("set-up", start.elapsed())];
+    let result = run_steps(steps, &mut times);
+    eprintln!("\n{}", summary(&times, result.is_ok()));
+    result
+}
+
+/// Runs `steps` in order and notes how long each took, up to and including the first that fails.
+fn run_steps<'a>(steps: &[Step<'a>], times: &mut Vec<(&'a str, Duration)>) -> Result<()> {
+    for (number, (name, step)) in (1..).zip(steps) {
+        say(&format!("[{number}/{}] {name}", steps.len()));
+        let start = Instant::now();
+        let result = step();
+        times.push((name, start.elapsed()));
+        result.with_context(|| format!("step {number} ({name}) failed"))?;
+    }
+    Ok(())
+}
+
+/// Step, outcome and wall time; only the last step can have failed.
+fn summary(times: &[(&str, Duration)], passed: bool) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["step", "outcome", "wall time"]);
+    let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());
+    for (index, (name, time)) in times.iter().enumerate() {
+        let ok = passed || index + 1 < times.len();
+        table.add_row([(*name).to_owned(), if ok { "ok" } else { "FAILED" }.to_owned(), seconds(*time)]);
+    }
+    table.add_row(["all".to_owned(), String::new(), seconds(times.iter().map(|(_, time)| *time).sum())]);
+    if let Some(column) = table.column_mut(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+/// The steps that take more than one line.
+struct Suite<'a> {
+    workspace: &'a Workspace,
+    tools: &'a Tools,
+    /// Known once it is built.
+    board_program: OnceCell<PathBuf>,
+}
+
+impl Suite<'_> {
+    fn lints(&self) -> Result<()> {
+        let mut cargo = self.workspace.cargo();
+        cargo.args(["clippy", "--workspace", "--all-targets", "--features", "xtask/bindings"]);
+        cargo.args(["--", "--deny", "warnings"]).run()
+    }
+
+    fn board_lints(&self) -> Result<()> {
+        let mut cargo = self.workspace.cargo();
+        cargo.args(["clippy", "--package", "skipgate", "--no-default-features", "--all-targets"]);
+        cargo.args(["--", "--deny", "warnings"]).run()
+    }
+
+    fn documentation(&self) -> Result<()> {
+        let mut cargo = self.workspace.cargo();
+        cargo.args(["doc", "--workspace", "--no-deps"]);
+        cargo.env("RUSTDOCFLAGS", "--deny warnings").run()
+    }
+
+    fn board_dependencies(&self) -> Result<()> {
+        let mut cargo = self.workspace.cargo();
+        cargo.args(["tree", "--package", "skipgate", "--no-default-features", "--target", ARM_TARGET]);
+        let tree = cargo.args(["--edges", "normal", "--prefix", "none", "--format", "{lib}"]).read()?;
+        let misplaced = misplaced_crates(&tree);
+        ensure!(misplaced.is_empty(), "the program for the board depends on {}", misplaced.join(", "));
+        Ok(())
+    }
+
+    fn build_board_program(&self) -> Result<()> {
+        let program = arm_program(self.workspace, &self.tools.arm_rust)?;
+        self.board_program.set(program).map_err(|_| anyhow!("the program for the board was built twice"))
+    }
+
+    fn rust_tests(&self) -> Result<()> {
+        self.configure(self.workspace.cargo().args(["test", "--workspace"]))?.run()
+    }
+
+    fn board_tests(&self) -> Result<()> {
+        let mut cargo = self.tools.arm_rust.cargo(self.workspace);
+        cargo.args(["test", "--target", ARM_TARGET, "--tests", "--no-default-features"]);
+        for name in BOARD_CRATES {
+            cargo.args(["--package", name]);
+        }
+        self.configure(&mut cargo)?.run()
+    }
+
+    fn python_tests(&self) -> Result<()> {
+        let mut pytest = self.workspace.command(self.workspace.venv("python"));
+        pytest.args(["-m", "pytest", "--quiet", "models/tests"]).run()
+    }
+
+    /// Memory errors and leaks of the runtime's own tests.
+    fn valgrind(&self) -> Result<()> {
+        let mut cargo = self.workspace.cargo();
+        cargo.args(["test", "--package", "skipgate-runtime", "--tests"]);
+        let runner = "valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite";
+        cargo.env(format!("CARGO_TARGET_{}_RUNNER", self.host_triple()?), runner);
+        self.configure(&mut cargo)?.run()
+    }
+
+    /// The triple of this machine as it appears in cargo's variables.
+    fn host_triple(&self) -> Result<String> {
+        let version = self.workspace.command("rustc").arg("-vV").read()?;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+        Ok(host.context("`rustc -vV` names no host")?.to_uppercase().replace('-', "_"))
+    }
+
+    /// Tells tests where the tools and the program for the board are.
+    fn configure<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command> {
+        let onnxruntime = self.workspace.site_packages()?.join("onnxruntime/capi");
+        command.env("ORT_DYLIB_PATH", library(&onnxruntime, "libonnxruntime.so")?);
+        if let Some(program) = self.board_program.get() {
+            command.env("SKIPGATE_BOARD_PROGRAM", program);
+        }
+        Ok(command.env("PYTHON", self.workspace.venv("python")))
+    }
+}
+
+/// Names in a listing of `cargo tree` that have no place on the board.
+fn misplaced_crates(tree: &str) -> Vec<&str> {
+    let misplaced = |name: &&str| NOT_ON_BOARD.iter().any(|part| name.replace('_', "-").contains(part));
+    let mut names: Vec<_> = tree.lines().map(str::trim).filter(misplaced).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The library in `dir` whose file name starts with `stem`.
+fn library(dir: &Path, stem: &str) -> Result<PathBuf> {
+    for entry in fs_err::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(stem) {
+            return Ok(entry.path());
+        }
+    }
+    bail!("{} holds no {stem}", dir.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crates_of_the_compile_side_are_found_in_a_tree() {
+        let tree =
+            "skipgate\nskipgate_core\nskipgate_onnx\nonnx_protobuf (*)\nskipgate_iree\nskipgate_onnx (*)\n";
+        let expected = ["onnx_protobuf (*)", "skipgate_iree", "skipgate_onnx", "skipgate_onnx (*)"];
+        assert_eq!(misplaced_crates(tree), expected);
+        assert_eq!(misplaced_crates("skipgate\niree_runtime_sys\nskipgate_runtime\n"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn steps_after_a_failure_do_not_run() {
+        let steps: &[Step] = &[
+            ("good", &|| Ok(())),
+            ("bad", &|| bail!("no")),
+            ("late", &|| unreachable!("a step before it failed")),
+        ];
+        let mut times = Vec::new();
+        let error = run_steps(steps, &mut times).unwrap_err();
+        assert_eq!(format!("{error:#}"), "step 2 (bad) failed: no");
+        assert_eq!(times.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["good", "bad"]);
+    }
+
+    #[test]
+    fn the_summary_marks_the_step_that_failed() {
+        let times = [("good", Duration::from_millis(1500)), ("bad", Duration::from_secs(20))];
+        let summary = summary(&times, false);
+        let lines: Vec<_> =
+            summary.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(lines, ["step outcome wall time", "good ok 1.5 s", "bad FAILED 20.0 s", "all 21.5 s"]);
+    }
+}
