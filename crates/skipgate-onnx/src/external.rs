@@ -1,0 +1,199 @@
+//! Brings external tensor data into the model.
+//!
+//! ONNX keeps large tensors in files beside the model (`TensorProto.external_data`: `location` relative to the folder
+//! of the model, `offset` and `length` in bytes, both optional).
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::proto::tensor_proto::DataLocation;
+use crate::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use fs_err::File;
+
+use crate::error::{Error, TensorProblem};
+use crate::tensor::{byte_count, is_external};
+
+/// Reads the external data of every tensor in `model` from `folder` into the tensor itself.
+pub(crate) fn inline(model: &mut ModelProto, folder: &Path) -> Result<(), Error> {
+    let mut load = |tensor: &mut TensorProto| load(tensor, folder);
+    if let Some(graph) = model.graph.as_mut() {
+        visit_graph(graph, &mut load)?;
+    }
+    model
+        .functions
+        .iter_mut()
+        .try_for_each(|function: &mut FunctionProto| visit_nodes(&mut function.node, &mut load))
+}
+
+type Visit<'v> = &'v mut dyn FnMut(&mut TensorProto) -> Result<(), Error>;
+
+fn visit_graph(graph: &mut GraphProto, visit: Visit) -> Result<(), Error> {
+    graph.initializer.iter_mut().try_for_each(&mut *visit)?;
+    for sparse in &mut graph.sparse_initializer {
+        sparse.values.as_mut().map_or(Ok(()), &mut *visit)?;
+        sparse.indices.as_mut().map_or(Ok(()), &mut *visit)?;
+    }
+    visit_nodes(&mut graph.node, visit)
+}
+
+fn visit_nodes(nodes: &mut [NodeProto], visit: Visit) -> Result<(), Error> {
+    nodes
+        .iter_mut()
+        .flat_map(|node| &mut node.attribute)
+        .try_for_each(|attribute| visit_attribute(attribute, visit))
+}
+
+fn visit_attribute(attribute: &mut AttributeProto, visit: Visit) -> Result<(), Error> {
+    attribute.t.as_mut().map_or(Ok(()), &mut *visit)?;
+    attribute.tensors.iter_mut().try_for_each(&mut *visit)?;
+    attribute.g.as_mut().map_or(Ok(()), |graph| visit_graph(graph, visit))?;
+    attribute.graphs.iter_mut().try_for_each(|graph| visit_graph(graph, visit))
+}
+
+fn load(tensor: &mut TensorProto, folder: &Path) -> Result<(), Error> {
+    if !is_external(tensor) {
+        return Ok(());
+    }
+    tensor.raw_data = read(tensor, folder)?;
+    tensor.external_data.clear();
+    tensor.data_location = DataLocation::DEFAULT.into();
+    Ok(())
+}
+
+fn read(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>, Error> {
+    let location = entry(tensor, "location").unwrap_or_default();
+    let mut file = File::open(resolve(tensor, location, folder)?)?;
+    let size = file.metadata()?.len();
+    let offset = number(tensor, "offset")?.unwrap_or(0);
+    let length = number(tensor, "length")?.unwrap_or(size.saturating_sub(offset));
+    let end = offset.saturating_add(length);
+    if end > size {
+        return Err(
+            TensorProblem::ExternalRange { location: location.to_owned(), end, size }.of(&tensor.name)
+        );
+    }
+    // Compared before reading: a sparse file can claim any size.
+    let expected = byte_count(tensor)?;
+    if usize::try_from(length) != Ok(expected) {
+        let found = usize::try_from(length).unwrap_or(usize::MAX);
+        return Err(TensorProblem::Length { expected, found, unit: "bytes" }.of(&tensor.name));
+    }
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(expected)
+        .map_err(|_| TensorProblem::TooLarge { dims: tensor.dims.clone() }.of(&tensor.name))?;
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Where the data is, if that is inside of `folder` after every link is followed.
+fn resolve(tensor: &TensorProto, location: &str, folder: &Path) -> Result<PathBuf, Error> {
+    if location.is_empty() {
+        let (key, expected) = ("location", "a path relative to the model");
+        return Err(TensorProblem::ExternalEntry { key, found: String::new(), expected }.of(&tensor.name));
+    }
+    let outside = || TensorProblem::ExternalPath { location: location.to_owned() }.of(&tensor.name);
+    if Path::new(location).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+        return Err(outside());
+    }
+    let file = fs_err::canonicalize(folder.join(location))?;
+    if file.starts_with(fs_err::canonicalize(folder)?) { Ok(file) } else { Err(outside()) }
+}
+
+fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
+    tensor.external_data.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
+}
+
+fn number(tensor: &TensorProto, key: &'static str) -> Result<Option<u64>, Error> {
+    let Some(text) = entry(tensor, key) else { return Ok(None) };
+    let malformed = |_| {
+        let expected = "a number of bytes";
+        TensorProblem::ExternalEntry { key, found: text.to_owned(), expected }.of(&tensor.name)
+    };
+    text.parse().map(Some).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::proto::StringStringEntryProto;
+
+    use super::*;
+    use crate::tensor::element_type::FLOAT;
+
+    fn external(entries: &[(&str, &str)]) -> TensorProto {
+        TensorProto {
+            name: "w".into(),
+            data_type: FLOAT,
+            dims: vec![2],
+            data_location: DataLocation::EXTERNAL.into(),
+            external_data: entries
+                .iter()
+                .map(|&(key, value)| StringStringEntryProto {
+                    key: key.into(),
+                    value: value.into(),
+                    ..StringStringEntryProto::default()
+                })
+                .collect(),
+            ..TensorProto::default()
+        }
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("w.bin"), (0u8..16).collect::<Vec<_>>()).unwrap();
+        folder
+    }
+
+    fn problem(entries: &[(&str, &str)]) -> String {
+        load(&mut external(entries), folder().path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn data_is_read_from_its_range() {
+        let mut tensor = external(&[("location", "w.bin"), ("offset", "4"), ("length", "8")]);
+        load(&mut tensor, folder().path()).unwrap();
+        assert_eq!(tensor.raw_data, [4, 5, 6, 7, 8, 9, 10, 11]);
+        assert!(!is_external(&tensor) && tensor.external_data.is_empty());
+    }
+
+    #[test]
+    fn data_without_a_length_reaches_to_the_end() {
+        let mut tensor = external(&[("location", "w.bin"), ("offset", "8")]);
+        load(&mut tensor, folder().path()).unwrap();
+        assert_eq!(tensor.raw_data, [8, 9, 10, 11, 12, 13, 14, 15]);
+    }
+
+    #[test]
+    fn paths_out_of_the_folder_are_refused() {
+        for location in ["../w.bin", "/etc/passwd", "sub/../../w.bin"] {
+            assert!(problem(&[("location", location)]).contains("outside of the folder"), "{location}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_out_of_the_folder_is_refused() {
+        let (inside, outside) = (folder(), folder());
+        let link = inside.path().join("link.bin");
+        std::os::unix::fs::symlink(outside.path().join("w.bin"), link).unwrap();
+        let mut tensor = external(&[("location", "link.bin"), ("length", "8")]);
+        assert!(load(&mut tensor, inside.path()).unwrap_err().to_string().contains("outside of the folder"));
+    }
+
+    #[test]
+    fn ranges_past_the_end_are_refused() {
+        let past = problem(&[("location", "w.bin"), ("offset", "12"), ("length", "8")]);
+        assert_eq!(past, "tensor `w`: its external data `w.bin` ends at byte 20, the file at byte 16");
+        let overflow = problem(&[("location", "w.bin"), ("offset", "18446744073709551615"), ("length", "8")]);
+        assert!(overflow.contains("the file at byte 16"), "{overflow}");
+    }
+
+    #[test]
+    fn malformed_entries_are_refused() {
+        assert!(problem(&[("location", "w.bin"), ("offset", "-4")]).contains("`offset` is \"-4\""));
+        assert!(problem(&[]).contains("`location` is \"\""));
+        assert!(problem(&[("location", "w.bin"), ("length", "4")]).contains("takes 8 bytes, found 4"));
+        assert!(problem(&[("location", "missing.bin")]).contains("missing.bin"));
+    }
+}

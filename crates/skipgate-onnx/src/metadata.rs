@@ -1,0 +1,53 @@
+//! What skipgate keeps in the metadata of a model, as JSON.
+
+use crate::proto::{ModelProto, StringStringEntryProto};
+use serde::de::DeserializeOwned;
+use skipgate_core::{Gate, Preprocessing};
+
+use crate::error::Error;
+use crate::model::Model;
+
+/// `metadata_props` key of the gate table: a JSON array of [`Gate`], in mask order.
+pub const GATES_KEY: &str = "skipgate.gates";
+/// `metadata_props` key of how an image becomes the input: a JSON [`Preprocessing`].
+pub const PREPROCESSING_KEY: &str = "skipgate.preprocessing";
+/// `metadata_props` key of the class names: a JSON array of strings, in logit order.
+pub const CLASS_NAMES_KEY: &str = "skipgate.class_names";
+
+impl Model {
+    /// The gate table, in mask order; empty if the model is not gated.
+    pub fn gates(&self) -> Result<Vec<Gate>, Error> {
+        Ok(self.json(GATES_KEY)?.unwrap_or_default())
+    }
+
+    /// How an image becomes the input tensor, if the model says so.
+    pub fn preprocessing(&self) -> Result<Option<Preprocessing>, Error> {
+        self.json(PREPROCESSING_KEY)
+    }
+
+    /// Names of the classes, in logit order; empty if the model does not say.
+    pub fn class_names(&self) -> Result<Vec<String>, Error> {
+        Ok(self.json(CLASS_NAMES_KEY)?.unwrap_or_default())
+    }
+
+    /// Whether the model has a gate table.
+    pub(crate) fn is_gated(&self) -> bool {
+        self.proto().metadata_props.iter().any(|entry| entry.key == GATES_KEY)
+    }
+
+    fn json<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, Error> {
+        let entry = self.proto().metadata_props.iter().find(|entry| entry.key == key);
+        entry
+            .map(|entry| serde_json::from_str(&entry.value))
+            .transpose()
+            .map_err(|source| Error::Metadata { key, source })
+    }
+}
+
+/// Records the gate table in `model`.
+pub(crate) fn set_gates(model: &mut ModelProto, gates: &[Gate]) -> Result<(), Error> {
+    let value = serde_json::to_string(gates).map_err(|source| Error::Metadata { key: GATES_KEY, source })?;
+    let key = GATES_KEY.to_owned();
+    model.metadata_props.push(StringStringEntryProto { key, value, ..StringStringEntryProto::default() });
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Operators that sum or search along dimensions.
+
+use super::TensorType;
+use super::elementwise::broadcast;
+use super::site::{Dim, Inferred, Site, axis, int64, shape_problem, show};
+
+pub(super) fn reduce(site: &Site) -> Inferred<TensorType> {
+    let data = site.input(0)?;
+    let axes = site.input_or_attribute(1, "axes")?.unwrap_or_default();
+    if axes.is_empty() && site.attributes.flag("noop_with_empty_axes")? {
+        return Ok(data.clone());
+    }
+    let shape = reduced(site, &data.shape, &axes)?;
+    Ok(TensorType { element_type: data.element_type, shape })
+}
+
+/// `ArgMax` and `ArgMin`.
+pub(super) fn arg(site: &Site) -> Inferred<TensorType> {
+    let axes = [site.attributes.int_or("axis", 0)?];
+    Ok(int64(reduced(site, &site.input(0)?.shape, &axes)?))
+}
+
+/// `shape` without, or with 1 for, the reduced `axes`; no axes means all.
+fn reduced(site: &Site, shape: &[Dim], axes: &[i64]) -> Inferred<Vec<Dim>> {
+    let axes: Vec<_> = axes.iter().map(|&a| axis(a, shape.len())).collect::<Inferred<_>>()?;
+    let is_reduced = |index: &usize| axes.is_empty() || axes.contains(index);
+    let keep = site.attributes.int_or("keepdims", 1)? != 0;
+    let kept = |index: usize| if is_reduced(&index) { Some(1) } else { shape[index] };
+    Ok((0..shape.len()).filter(|index| keep || !is_reduced(index)).map(kept).collect())
+}
+
+pub(super) fn gemm(site: &Site) -> Inferred<TensorType> {
+    let (left, right) = (site.input(0)?, site.input(1)?);
+    let dims = |shape: &[Dim], transposed: bool| match *shape {
+        [rows, columns] if transposed => Ok((columns, rows)),
+        [rows, columns] => Ok((rows, columns)),
+        _ => Err(shape_problem("a matrix", show(shape))),
+    };
+    let (rows, inner) = dims(&left.shape, site.attributes.flag("transA")?)?;
+    let (right_inner, columns) = dims(&right.shape, site.attributes.flag("transB")?)?;
+    check_inner(inner, right_inner, left, right)?;
+    Ok(TensorType { element_type: left.element_type, shape: vec![rows, columns] })
+}
+
+/// Matrix product with the rules of `numpy.matmul`.
+pub(super) fn matmul(site: &Site) -> Inferred<TensorType> {
+    let (left, right) = (site.input(0)?, site.input(1)?);
+    let (Some((&inner, rows)), false) = (left.shape.split_last(), right.shape.is_empty()) else {
+        return Err(shape_problem("two tensors of one dimension or more", show(&left.shape)));
+    };
+    let mut right_batch = right.shape.clone();
+    let right_inner = right_batch.remove(right_batch.len().saturating_sub(2));
+    check_inner(inner, right_inner, left, right)?;
+    let columns = right_batch.pop();
+    let (left_batch, rows) = rows.split_last().map_or((rows, None), |(last, batch)| (batch, Some(*last)));
+    let mut shape = broadcast(left_batch, &right_batch)?;
+    shape.extend(rows.into_iter().chain(columns));
+    Ok(TensorType { element_type: left.element_type, shape })
+}
+
+fn check_inner(inner: Dim, right_inner: Dim, left: &TensorType, right: &TensorType) -> Inferred<()> {
+    if inner.zip(right_inner).is_none_or(|(a, b)| a == b) {
+        return Ok(());
+    }
+    let found = format!("{} and {}", show(&left.shape), show(&right.shape));
+    Err(shape_problem("matrices whose inner dimensions agree", found))
+}

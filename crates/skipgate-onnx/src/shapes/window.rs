@@ -1,0 +1,159 @@
+//! Convolutions and pools: operators that slide a window over the spatial dimensions.
+
+use super::TensorType;
+use super::site::{Dim, Inferred, Site, Stop, extent, int64, shape_problem, show, wide};
+use crate::error::NodeProblem;
+
+/// The spatial attributes of a node, one entry per spatial dimension.
+struct Window {
+    kernel: Vec<Dim>,
+    strides: Vec<i64>,
+    dilations: Vec<i64>,
+    /// Padding before and after, summed.
+    pads: Vec<i128>,
+    /// Padding before.
+    pads_begin: Vec<i128>,
+    same: bool,
+}
+
+impl Window {
+    fn new(site: &Site, kernel: Vec<Dim>) -> Inferred<Self> {
+        let rank = kernel.len();
+        let strides = positive(site, "strides", rank)?;
+        let dilations = positive(site, "dilations", rank)?;
+        let auto_pad = site.attributes.string("auto_pad")?.unwrap_or(b"NOTSET");
+        let pads = match site.attributes.ints("pads")? {
+            Some(pads) if auto_pad == b"NOTSET" => pads,
+            _ => &vec![0; 2 * rank],
+        };
+        if pads.len() != 2 * rank {
+            let expected = "a begin and an end for every spatial dimension";
+            return Err(NodeProblem::Attribute { name: "pads", expected }.into());
+        }
+        let sum = |i: usize| i128::from(pads[i]) + i128::from(pads[i + rank]);
+        Ok(Self {
+            kernel,
+            strides,
+            dilations,
+            pads: (0..rank).map(sum).collect(),
+            pads_begin: pads[..rank].iter().map(|&pad| pad.into()).collect(),
+            same: matches!(auto_pad, b"SAME_UPPER" | b"SAME_LOWER"),
+        })
+    }
+
+    /// Number of positions of the window in a dimension of `input` elements.
+    fn positions(&self, i: usize, input: Dim, ceil: bool) -> Inferred<Dim> {
+        let (Some(input), Some(kernel)) = (input.map(wide), self.kernel[i].map(wide)) else {
+            return Ok(None);
+        };
+        let stride = i128::from(self.strides[i]);
+        if self.same {
+            return extent((input + stride - 1) / stride).map(Some);
+        }
+        let room = input + self.pads[i] - (i128::from(self.dilations[i]) * (kernel - 1) + 1);
+        if room < 0 {
+            let found = format!("{} with padding", input + self.pads[i]);
+            return Err(shape_problem("an input as large as the kernel", found));
+        }
+        let mut positions = room / stride + 1;
+        if ceil && room % stride != 0 && positions * stride < input + self.pads_begin[i] {
+            // A window that starts in the padding at the end does not count.
+            positions += 1;
+        }
+        extent(positions).map(Some)
+    }
+
+    fn slide(&self, spatial: &[Dim], ceil: bool) -> Inferred<Vec<Dim>> {
+        spatial.iter().enumerate().map(|(i, &input)| self.positions(i, input, ceil)).collect()
+    }
+}
+
+/// A list attribute of `rank` numbers of 1 or more; all 1 if absent.
+fn positive(site: &Site, name: &'static str, rank: usize) -> Inferred<Vec<i64>> {
+    let Some(values) = site.attributes.ints(name)? else { return Ok(vec![1; rank]) };
+    if values.len() != rank || values.iter().any(|&value| value < 1) {
+        return Err(NodeProblem::Attribute { name, expected: "1 or more for every spatial dimension" }.into());
+    }
+    Ok(values.to_vec())
+}
+
+/// Input and weight of a convolution, of one rank of at least 3.
+fn convolved<'v>(site: &Site<'v>) -> Inferred<(&'v TensorType, &'v TensorType)> {
+    let (input, weight) = (site.input(0)?, site.input(1)?);
+    if input.shape.len() < 3 || input.shape.len() != weight.shape.len() {
+        let found = format!("{} and {}", show(&input.shape), show(&weight.shape));
+        return Err(shape_problem("an image and a kernel of one rank", found));
+    }
+    Ok((input, weight))
+}
+
+pub(super) fn conv(site: &Site) -> Inferred<TensorType> {
+    let (input, weight) = convolved(site)?;
+    let groups = group(site)?;
+    if let (Some(channels), Some(per_group)) = (input.shape[1], weight.shape[1]) {
+        if per_group.checked_mul(groups) != Some(channels) {
+            let found = format!("{} and {}", show(&input.shape), show(&weight.shape));
+            return Err(shape_problem(format!("an image and a kernel for {groups} groups"), found));
+        }
+    }
+    let window = Window::new(site, weight.shape[2..].to_vec())?;
+    let mut shape = vec![input.shape[0], weight.shape[0]];
+    shape.extend(window.slide(&input.shape[2..], false)?);
+    Ok(TensorType { element_type: input.element_type, shape })
+}
+
+fn group(site: &Site) -> Inferred<usize> {
+    let groups = usize::try_from(site.attributes.int_or("group", 1)?).ok().filter(|groups| *groups > 0);
+    groups.ok_or_else(|| NodeProblem::Attribute { name: "group", expected: "1 or more" }.into())
+}
+
+pub(super) fn conv_transpose(site: &Site) -> Inferred<TensorType> {
+    let (input, weight) = convolved(site)?;
+    let window = Window::new(site, weight.shape[2..].to_vec())?;
+    let rank = window.kernel.len();
+    if window.same || site.attributes.has("output_shape") {
+        return Err(Stop::Unknown);
+    }
+    let extra = site.attributes.ints("output_padding")?.unwrap_or(&[]);
+    let grown = |i: usize| {
+        let (Some(input), Some(kernel)) = (input.shape[i + 2], window.kernel[i]) else { return Ok(None) };
+        let covered = i128::from(window.dilations[i]) * (wide(kernel) - 1) + 1;
+        let extra = extra.get(i).copied().unwrap_or(0);
+        let total =
+            i128::from(window.strides[i]) * (wide(input) - 1) + covered + i128::from(extra) - window.pads[i];
+        extent(total).map(Some)
+    };
+    let channels = weight.shape[1]
+        .map(|per_group| per_group.checked_mul(group(site)?).ok_or(Stop::Problem(NodeProblem::TooLarge)));
+    let mut shape = vec![input.shape[0], channels.transpose()?];
+    shape.extend((0..rank).map(grown).collect::<Inferred<Vec<_>>>()?);
+    Ok(TensorType { element_type: input.element_type, shape })
+}
+
+pub(super) fn pool(site: &Site) -> Inferred<TensorType> {
+    let input = site.input(0)?;
+    let name = "kernel_shape";
+    let kernel = site.attributes.ints(name)?.ok_or(NodeProblem::MissingAttribute { name })?;
+    if input.shape.len() != kernel.len() + 2 {
+        let expected = format!("an image of {} dimensions", kernel.len() + 2);
+        return Err(shape_problem(expected, show(&input.shape)));
+    }
+    positive(site, name, kernel.len())?;
+    let window = Window::new(site, kernel.iter().map(|&k| usize::try_from(k).ok()).collect())?;
+    let mut shape = input.shape[..2].to_vec();
+    shape.extend(window.slide(&input.shape[2..], site.attributes.flag("ceil_mode")?)?);
+    Ok(TensorType { element_type: input.element_type, shape })
+}
+
+/// Maxima and, as a second output, where they are.
+pub(super) fn max_pool(site: &Site) -> Inferred<Vec<TensorType>> {
+    let maxima = pool(site)?;
+    let indices = int64(maxima.shape.clone());
+    Ok(vec![maxima, indices])
+}
+
+pub(super) fn global_pool(site: &Site) -> Inferred<TensorType> {
+    let input = site.input(0)?;
+    let shape = input.shape.iter().enumerate().map(|(i, &dim)| if i < 2 { dim } else { Some(1) }).collect();
+    Ok(TensorType { element_type: input.element_type, shape })
+}

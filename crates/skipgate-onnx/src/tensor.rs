@@ -1,0 +1,207 @@
+//! Elements of a `TensorProto`, wherever the file keeps them.
+
+use std::borrow::Cow;
+
+use crate::proto::TensorProto;
+use crate::proto::tensor_proto::DataLocation;
+
+use crate::error::{Error, TensorProblem};
+
+/// ONNX `TensorProto.DataType` numbers that the rewriter tells apart.
+pub mod element_type {
+    /// 32-bit float.
+    pub const FLOAT: i32 = 1;
+    /// 32-bit signed integer.
+    pub const INT32: i32 = 6;
+    /// 64-bit signed integer.
+    pub const INT64: i32 = 7;
+    /// Text; has no fixed-size elements.
+    pub const STRING: i32 = 8;
+    /// One byte, 0 or 1.
+    pub const BOOL: i32 = 9;
+    /// 16-bit float.
+    pub const FLOAT16: i32 = 10;
+    /// 64-bit float.
+    pub const DOUBLE: i32 = 11;
+    /// 16-bit float with the exponent of a 32-bit one.
+    pub const BFLOAT16: i32 = 16;
+}
+use element_type::{BOOL, FLOAT, INT32, INT64};
+
+/// Bits per element of an ONNX element type; `None` for strings and types newer than this crate.
+fn bits(element_type: i32) -> Option<usize> {
+    Some(match element_type {
+        2 | 3 | BOOL | 17..=20 | 24 => 8,
+        4 | 5 | element_type::FLOAT16 | element_type::BFLOAT16 => 16,
+        FLOAT | INT32 | 12 => 32,
+        INT64 | element_type::DOUBLE | 13 | 14 => 64,
+        15 => 128,
+        21..=23 => 4,
+        25 | 26 => 2,
+        _ => return None,
+    })
+}
+
+/// Number of elements of `tensor`, checked against the address space.
+pub(crate) fn element_count(tensor: &TensorProto) -> Result<usize, Error> {
+    let too_large = || TensorProblem::TooLarge { dims: tensor.dims.clone() }.of(&tensor.name);
+    tensor.dims.iter().enumerate().try_fold(1usize, |product, (index, &found)| {
+        if found < 0 {
+            return Err(TensorProblem::NegativeDimension { index, found }.of(&tensor.name));
+        }
+        usize::try_from(found).ok().and_then(|dim| product.checked_mul(dim)).ok_or_else(too_large)
+    })
+}
+
+/// Size of the elements of `tensor` in bytes; types below eight bits are packed.
+pub(crate) fn byte_count(tensor: &TensorProto) -> Result<usize, Error> {
+    let found = tensor.data_type;
+    let bits = bits(found).ok_or_else(|| TensorProblem::ElementType { found }.of(&tensor.name))?;
+    let elements = element_count(tensor)?;
+    elements
+        .checked_mul(bits)
+        .map(|total| total.div_ceil(8))
+        .ok_or_else(|| TensorProblem::TooLarge { dims: tensor.dims.clone() }.of(&tensor.name))
+}
+
+/// The elements of `tensor` as little-endian bytes in row-major order, whichever field holds them. Element types
+/// below eight bits are packed, first element lowest, as in `raw_data` (ONNX specification, `TensorProto`).
+///
+/// Errors: strings and unknown element types, negative or overflowing shapes, more or less data than the shape
+/// takes, data that is still in an external file.
+pub fn tensor_bytes(tensor: &TensorProto) -> Result<Cow<'_, [u8]>, Error> {
+    let expected = byte_count(tensor)?;
+    if is_external(tensor) {
+        return Err(TensorProblem::ExternalWithoutFolder.of(&tensor.name));
+    }
+    let (bytes, unit) = if tensor.raw_data.is_empty() {
+        (Cow::Owned(typed_bytes(tensor, expected)), "elements")
+    } else {
+        (Cow::Borrowed(tensor.raw_data.as_slice()), "bytes")
+    };
+    if bytes.len() == expected {
+        return Ok(bytes);
+    }
+    // In typed fields the file counts elements; the reader of the message should too.
+    let per_element = if unit == "bytes" { 1 } else { bits(tensor.data_type).map_or(1, |b| b.div_ceil(8)) };
+    let (expected, found) = (expected / per_element, bytes.len() / per_element);
+    Err(TensorProblem::Length { expected, found, unit }.of(&tensor.name))
+}
+
+/// Whether the data is in another file.
+pub(crate) fn is_external(tensor: &TensorProto) -> bool {
+    tensor.data_location.enum_value() == Ok(DataLocation::EXTERNAL)
+}
+
+/// Little-endian bytes of the typed field that the element type belongs into.
+fn typed_bytes(tensor: &TensorProto, capacity_hint: usize) -> Vec<u8> {
+    fn collect<const N: usize>(hint: usize, values: impl ExactSizeIterator<Item = [u8; N]>) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(hint.min(values.len() * N));
+        bytes.extend(values.flatten());
+        bytes
+    }
+    let narrow = tensor.int32_data.iter();
+    match tensor.data_type {
+        FLOAT | 14 => collect(capacity_hint, tensor.float_data.iter().map(|v| v.to_le_bytes())),
+        element_type::DOUBLE | 15 => {
+            collect(capacity_hint, tensor.double_data.iter().map(|v| v.to_le_bytes()))
+        }
+        INT64 => collect(capacity_hint, tensor.int64_data.iter().map(|v| v.to_le_bytes())),
+        13 => collect(capacity_hint, tensor.uint64_data.iter().map(|v| v.to_le_bytes())),
+        12 => collect(capacity_hint, tensor.uint64_data.iter().map(|v| low_bytes::<4>(&v.to_le_bytes()))),
+        INT32 => collect(capacity_hint, narrow.map(|v| v.to_le_bytes())),
+        other if bits(other) == Some(16) => {
+            collect(capacity_hint, narrow.map(|v| low_bytes::<2>(&v.to_le_bytes())))
+        }
+        _ => collect(capacity_hint, narrow.map(|v| low_bytes::<1>(&v.to_le_bytes()))),
+    }
+}
+
+/// The first `N` of `bytes`, which are at least as many.
+fn low_bytes<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    std::array::from_fn(|i| bytes[i])
+}
+
+/// The elements of a 32-bit float tensor; `None` for other element types.
+pub(crate) fn floats(tensor: &TensorProto) -> Result<Option<Vec<f32>>, Error> {
+    if tensor.data_type != FLOAT {
+        return Ok(None);
+    }
+    let bytes = tensor_bytes(tensor)?;
+    Ok(Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(low_bytes(b))).collect()))
+}
+
+/// The elements of a boolean or signed 32- or 64-bit integer tensor; `None` for other element types.
+pub(crate) fn integers(tensor: &TensorProto) -> Result<Option<Vec<i64>>, Error> {
+    let bytes = match tensor.data_type {
+        BOOL | INT32 | INT64 => tensor_bytes(tensor)?,
+        _ => return Ok(None),
+    };
+    Ok(Some(match tensor.data_type {
+        BOOL => bytes.iter().map(|&b| i64::from(b != 0)).collect(),
+        INT32 => bytes.chunks_exact(4).map(|b| i32::from_le_bytes(low_bytes(b)).into()).collect(),
+        _ => bytes.chunks_exact(8).map(|b| i64::from_le_bytes(low_bytes(b))).collect(),
+    }))
+}
+
+/// A tensor that keeps `values` as raw bytes.
+pub(crate) fn from_floats(name: String, dims: Vec<i64>, values: &[f32]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    TensorProto { name, dims, data_type: FLOAT, raw_data, ..TensorProto::default() }
+}
+
+/// A scalar 64-bit integer.
+pub(crate) fn from_integer(name: String, value: i64) -> TensorProto {
+    TensorProto { name, data_type: INT64, raw_data: value.to_le_bytes().into(), ..TensorProto::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(data_type: i32, dims: &[i64]) -> TensorProto {
+        TensorProto { name: "t".into(), data_type, dims: dims.into(), ..TensorProto::default() }
+    }
+
+    fn message(tensor: &TensorProto) -> String {
+        tensor_bytes(tensor).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_typed_field_gives_little_endian_bytes() {
+        let mut float = tensor(FLOAT, &[2]);
+        float.float_data = vec![1.0, -2.0];
+        assert_eq!(*tensor_bytes(&float).unwrap(), [1.0f32.to_le_bytes(), (-2.0f32).to_le_bytes()].concat());
+        let mut half = tensor(element_type::FLOAT16, &[1]);
+        half.int32_data = vec![0x3c00];
+        assert_eq!(*tensor_bytes(&half).unwrap(), [0x00, 0x3c]);
+        let mut unsigned = tensor(12, &[1]);
+        unsigned.uint64_data = vec![0xffff_fffe];
+        assert_eq!(*tensor_bytes(&unsigned).unwrap(), 0xffff_fffeu32.to_le_bytes());
+        let mut boolean = tensor(BOOL, &[3]);
+        boolean.int32_data = vec![1, 0, 1];
+        assert_eq!(*tensor_bytes(&boolean).unwrap(), [1, 0, 1]);
+        let mut nibbles = tensor(22, &[3]);
+        nibbles.int32_data = vec![0x21, 0x03];
+        assert_eq!(*tensor_bytes(&nibbles).unwrap(), [0x21, 0x03]);
+        assert_eq!(integers(&from_integer("i".into(), -7)).unwrap().unwrap(), [-7]);
+    }
+
+    #[test]
+    fn data_that_does_not_fill_the_shape_is_refused() {
+        let mut short = tensor(FLOAT, &[2, 2]);
+        short.raw_data = vec![0; 12];
+        assert_eq!(message(&short), "tensor `t`: its shape takes 16 bytes, found 12");
+        let mut long = tensor(INT64, &[1]);
+        long.int64_data = vec![1, 2];
+        assert_eq!(message(&long), "tensor `t`: its shape takes 1 elements, found 2");
+    }
+
+    #[test]
+    fn shapes_that_no_memory_holds_are_refused() {
+        assert!(message(&tensor(FLOAT, &[i64::MAX, 2])).contains("too large"));
+        assert!(message(&tensor(15, &[1 << 60])).contains("too large"));
+        assert!(message(&tensor(FLOAT, &[3, -1])).contains("dimension 1 is -1"));
+        assert!(message(&tensor(element_type::STRING, &[1])).contains("element type 8"));
+    }
+}
