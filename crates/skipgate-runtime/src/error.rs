@@ -1,0 +1,179 @@
+//! What can go wrong.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use skipgate_core::{
+    Arch, Hint, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, ManifestError, MaskError,
+};
+
+use crate::Device;
+
+/// Why an artifact could not be opened or run. Owns everything it tells.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or mapped; the message names it.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The path is something else than an artifact folder.
+    #[error("`{}` is not an artifact folder: {found}", .path.display())]
+    NotAnArtifact {
+        /// The path asked for.
+        path: PathBuf,
+        /// What is there.
+        found: Found,
+    },
+    /// The manifest is not usable.
+    #[error("cannot use `{}`: {source}", .path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// Another version of IREE than this runtime's compiled the artifact.
+    #[error(
+        "`{}` was compiled by IREE {} ({}), this program runs IREE {IREE_VERSION} ({IREE_REVISION})",
+        .path.display(), .found.version, .found.revision
+    )]
+    IreeVersion {
+        /// The artifact.
+        path: PathBuf,
+        /// Its compiler.
+        found: IreeVersion,
+    },
+    /// The artifact is for another instruction set.
+    #[error(
+        "`{}` was compiled for {target} ({}), this machine is {}",
+        .path.display(), .found.name(), std::env::consts::ARCH
+    )]
+    Arch {
+        /// The artifact.
+        path: PathBuf,
+        /// Name of its target.
+        target: String,
+        /// Instruction set of its target.
+        found: Arch,
+    },
+    /// The artifact relies on instructions that this machine lacks.
+    #[error("`{}` was compiled for {target}, this machine lacks {}", .path.display(), .features.join(", "))]
+    MissingFeatures {
+        /// The artifact.
+        path: PathBuf,
+        /// Name of its target.
+        target: String,
+        /// LLVM names of the missing features.
+        features: Vec<String>,
+    },
+    /// The compiled network is not the file that the compiler wrote.
+    #[error("`{}` is damaged: its SHA-256 is {found}, its manifest says {expected}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Hash in the manifest, in hexadecimal.
+        expected: String,
+        /// Hash of the file, in hexadecimal.
+        found: String,
+    },
+    /// The mask does not fit the gate table.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+    /// The image does not fit the input.
+    #[error("the image has {found} values, the model takes {expected}, shape {shape:?}")]
+    ImageLength {
+        /// Number of values of the input.
+        expected: usize,
+        /// Shape of the input.
+        shape: Vec<usize>,
+        /// Number of values of the image.
+        found: usize,
+    },
+    /// The network returned another tensor than its manifest promises.
+    #[error("the model returned {found}, its manifest promises f32 of shape {expected:?}")]
+    Output {
+        /// Shape in the manifest.
+        expected: Vec<usize>,
+        /// Type and shape that came back.
+        found: String,
+    },
+    /// The number of worker threads is out of range.
+    #[error("{found} worker threads are not possible, 1 to {} are", Device::MAX_THREADS)]
+    Threads {
+        /// The number asked for.
+        found: usize,
+    },
+    /// This target has no multi-threaded device.
+    #[error("there are no worker threads on this 32-bit target")]
+    NoWorkers,
+    /// IREE's runtime reported a failure.
+    #[error("IREE failed to {doing}: {status}")]
+    Iree {
+        /// What was asked of it.
+        doing: &'static str,
+        /// What it answered.
+        status: Status,
+    },
+}
+
+/// What a path that is no artifact folder holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Found {
+    /// A folder without a manifest.
+    Folder,
+    /// An ONNX model.
+    Onnx,
+    /// A compiled network without its folder.
+    Vmfb,
+    /// Another file.
+    File,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder => write!(f, "it holds no {MANIFEST_FILE}"),
+            Self::Onnx => f.write_str("it is an ONNX model"),
+            Self::Vmfb => f.write_str("it is a compiled network without its folder"),
+            Self::File => f.write_str("it is a file"),
+        }
+    }
+}
+
+/// A failure inside IREE's runtime, copied out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Number of the code, as in IREE's `iree_status_code_t`.
+    pub code: u32,
+    /// Place in IREE's source, name of the code, and explanation.
+    pub message: String,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Hint for Error {
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::NotAnArtifact { found: Found::Onnx, .. } => {
+                "compile it first: `skipgate compile MODEL.onnx -o DIR`, then open DIR"
+            }
+            Self::NotAnArtifact { .. } => "name the folder that `skipgate compile` wrote",
+            Self::Manifest { source, .. } => return source.hint(),
+            Self::IreeVersion { .. } => "compile the model again with the `skipgate` of this version",
+            Self::Arch { .. } => "run it on its own machine, or compile the model with `--target host`",
+            Self::MissingFeatures { .. } => {
+                "compile the model with `--target host` on this machine, or for a lower level such as `x86-64-v3`"
+            }
+            Self::Damaged { .. } => "copy the artifact again, or compile the model again",
+            Self::NoWorkers => "use the single-threaded device",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}

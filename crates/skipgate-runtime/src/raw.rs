@@ -1,0 +1,488 @@
+//! Thin wrappers over IREE's C runtime: the one module with unsafe code.
+//!
+//! Every wrapper states what the C header says about threads and ownership. Nothing here calls back into Rust, so
+//! no panic can cross into C.
+
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, OnceLock};
+
+use iree_runtime_sys as iree;
+use memmap2::Mmap;
+use skipgate_core::Manifest;
+
+use crate::device::Kind;
+use crate::error::{Error, Status};
+
+/// Maps a file for reading.
+pub(crate) fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the crate documentation asks the user not to change the file while an artifact is alive.
+    unsafe { Mmap::map(file) }
+}
+
+/// Turns a status into a result; `doing` completes "IREE failed to".
+fn check(status: iree::iree_status_t, doing: &'static str) -> Result<(), Error> {
+    if status.is_null() {
+        return Ok(());
+    }
+    // The low bits of a status are its code; the pointer is never followed here.
+    let code = u32::try_from(status.addr() & CODE_MASK).unwrap_or_default();
+    let message = message(status);
+    // SAFETY: the function that returned the status passed ownership, and this is its last use.
+    unsafe { iree::iree_status_free(status) };
+    Err(Error::Iree { doing, status: Status { code, message } })
+}
+
+/// `IREE_STATUS_CODE_MASK`, a macro that bindgen cannot evaluate.
+const CODE_MASK: usize = 0x1F;
+
+fn message(status: iree::iree_status_t) -> String {
+    let mut length = 0;
+    // SAFETY: without a buffer the function only measures; `status` is alive.
+    unsafe { iree::iree_status_format(status, 0, ptr::null_mut(), &raw mut length) };
+    let mut text = vec![0u8; length + 1];
+    // SAFETY: the buffer is as long as told, with room for the final NUL; `status` is alive.
+    unsafe { iree::iree_status_format(status, text.len(), text.as_mut_ptr().cast(), &raw mut length) };
+    text.truncate(length);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The C library's allocator.
+fn allocator() -> iree::iree_allocator_t {
+    iree::iree_allocator_t { self_: ptr::null_mut(), ctl: Some(iree::iree_allocator_libc_ctl) }
+}
+
+/// Borrows `text` for C: valid as long as `text` is.
+fn view(text: &str) -> iree::iree_string_view_t {
+    iree::iree_string_view_t { data: text.as_ptr().cast(), size: text.len() }
+}
+
+/// One reference to a reference-counted C object.
+///
+/// **Owns:** the reference; dropping releases it.
+#[derive(Debug)]
+struct Owned<T> {
+    object: NonNull<T>,
+    release: unsafe extern "C" fn(*mut T),
+}
+
+impl<T> Owned<T> {
+    /// Takes the object that `create` stores through its argument.
+    ///
+    /// # Safety
+    ///
+    /// On success `create` must store a valid object and pass on a reference that `release` gives up.
+    unsafe fn create(
+        release: unsafe extern "C" fn(*mut T),
+        doing: &'static str,
+        create: impl FnOnce(*mut *mut T) -> iree::iree_status_t,
+    ) -> Result<Self, Error> {
+        let mut object = ptr::null_mut();
+        check(create(&raw mut object), doing)?;
+        let object = NonNull::new(object).expect("a C function that succeeds stores an object");
+        Ok(Self { object, release })
+    }
+
+    fn as_ptr(&self) -> *mut T {
+        self.object.as_ptr()
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        // SAFETY: `create` took over this reference, and it is given up once.
+        unsafe { (self.release)(self.as_ptr()) }
+    }
+}
+
+/// What all sessions of the process share.
+///
+/// **Threads:** IREE calls both thread-safe. There is one per process, since registering the types of IREE's HAL in a
+/// second VM instance while the first one is in use is not safe.
+///
+/// **Owns:** its two objects, until the process ends.
+struct Process {
+    instance: Owned<iree::iree_runtime_instance_t>,
+    /// Every device asks for it; one for all means one polling thread for all.
+    proactors: Owned<iree::iree_async_proactor_pool_t>,
+}
+
+// SAFETY: `runtime/instance.h` says "thread-safe"; `async/util/proactor_pool.h` guards its state with a lock.
+unsafe impl Send for Process {}
+// SAFETY: as above.
+unsafe impl Sync for Process {}
+
+impl Process {
+    fn get() -> Result<&'static Self, Error> {
+        static PROCESS: OnceLock<Result<Process, Error>> = OnceLock::new();
+        PROCESS.get_or_init(Self::new).as_ref().map_err(|error| match error {
+            Error::Iree { doing, status } => Error::Iree { doing, status: status.clone() },
+            _ => unreachable!("only IREE fails here"),
+        })
+    }
+
+    fn new() -> Result<Self, Error> {
+        let mut options = MaybeUninit::uninit();
+        // SAFETY: the function initialises the options, which the next one only reads.
+        let instance = unsafe {
+            iree::iree_runtime_instance_options_initialize(options.as_mut_ptr());
+            Owned::create(iree::iree_runtime_instance_release, "start", |out| {
+                iree::iree_runtime_instance_create(options.as_ptr(), allocator(), out)
+            })?
+        };
+        // SAFETY: a single proactor needs no node identifiers.
+        let proactors = unsafe {
+            let options = iree::iree_async_proactor_pool_options_default();
+            Owned::create(iree::iree_async_proactor_pool_release, "prepare its event loop", |out| {
+                iree::iree_async_proactor_pool_create(1, ptr::null(), options, allocator(), out)
+            })?
+        };
+        Ok(Self { instance, proactors })
+    }
+}
+
+/// Creates the CPU device.
+fn device(process: &Process, kind: Kind) -> Result<Owned<iree::iree_hal_device_t>, Error> {
+    // SAFETY: artifacts import nothing, so there is no plugin manager.
+    let loader = unsafe {
+        Owned::create(iree::iree_hal_executable_loader_release, "create its code loader", |out| {
+            iree::iree_hal_embedded_elf_loader_create(ptr::null_mut(), allocator(), out)
+        })?
+    };
+    // SAFETY: the name outlives the process.
+    let heap = unsafe {
+        Owned::create(iree::iree_hal_allocator_release, "create its allocator", |out| {
+            iree::iree_hal_allocator_create_heap(view("local"), allocator(), allocator(), out)
+        })?
+    };
+    let shared = iree::iree_hal_device_create_params_t {
+        next: ptr::null(),
+        proactor_pool: process.proactors.as_ptr(),
+    };
+    let mut loaders = [loader.as_ptr()];
+    let parts = Parts { loader: loaders.as_mut_ptr(), heap: heap.as_ptr(), shared: &raw const shared };
+    // The device retains the loader, the allocator and the pool.
+    match kind {
+        Kind::Sync => sync_device(&parts),
+        #[cfg(target_pointer_width = "64")]
+        Kind::Task(threads) => task_device(&parts, threads),
+    }
+}
+
+/// What both kinds of device are made of.
+struct Parts {
+    loader: *mut *mut iree::iree_hal_executable_loader_t,
+    heap: *mut iree::iree_hal_allocator_t,
+    shared: *const iree::iree_hal_device_create_params_t,
+}
+
+fn sync_device(parts: &Parts) -> Result<Owned<iree::iree_hal_device_t>, Error> {
+    let mut params = MaybeUninit::uninit();
+    // SAFETY: the parameters are initialised, the parts alive, and there is one loader.
+    unsafe {
+        iree::iree_hal_sync_device_params_initialize(params.as_mut_ptr());
+        Owned::create(iree::iree_hal_device_release, "create the CPU device", |out| {
+            iree::iree_hal_sync_device_create(
+                view("local-sync"),
+                params.as_ptr(),
+                parts.shared,
+                1,
+                parts.loader,
+                parts.heap,
+                allocator(),
+                out,
+            )
+        })
+    }
+}
+
+#[cfg(target_pointer_width = "64")]
+fn task_device(parts: &Parts, threads: usize) -> Result<Owned<iree::iree_hal_device_t>, Error> {
+    let executor = task_executor(threads)?;
+    let executors = executor.as_ptr();
+    let mut params = MaybeUninit::uninit();
+    // SAFETY: the parameters are initialised, the parts alive, and there are one executor and one loader. The device
+    // retains the executor.
+    unsafe {
+        iree::iree_hal_task_device_params_initialize(params.as_mut_ptr());
+        Owned::create(iree::iree_hal_device_release, "create the CPU device", |out| {
+            iree::iree_hal_task_device_create(
+                view("local-task"),
+                params.as_ptr(),
+                1,
+                &raw const executors,
+                1,
+                parts.loader,
+                parts.heap,
+                parts.shared,
+                allocator(),
+                out,
+            )
+        })
+    }
+}
+
+/// Starts worker threads.
+#[cfg(target_pointer_width = "64")]
+fn task_executor(threads: usize) -> Result<Owned<iree::iree_task_executor_t>, Error> {
+    let mut options = MaybeUninit::uninit();
+    let mut topology = MaybeUninit::uninit();
+    // SAFETY: both are initialised before they are read; the executor copies what it needs of the topology.
+    unsafe {
+        iree::iree_task_executor_options_initialize(options.as_mut_ptr());
+        iree::iree_task_topology_initialize_from_group_count(threads, topology.as_mut_ptr());
+        let executor = Owned::create(iree::iree_task_executor_release, "start worker threads", |out| {
+            iree::iree_task_executor_create(options.assume_init(), topology.as_ptr(), allocator(), out)
+        });
+        iree::iree_task_topology_deinitialize(topology.as_mut_ptr());
+        executor
+    }
+}
+
+/// Loads the code into a session of its own.
+///
+/// # Safety
+///
+/// The session and everything that came out of it must be gone before `vmfb` is.
+unsafe fn session(
+    process: &Process,
+    device: &Owned<iree::iree_hal_device_t>,
+    vmfb: &[u8],
+) -> Result<Owned<iree::iree_runtime_session_t>, Error> {
+    let mut options = MaybeUninit::uninit();
+    // SAFETY: the options are initialised; the session retains the instance and the device.
+    let session = unsafe {
+        iree::iree_runtime_session_options_initialize(options.as_mut_ptr());
+        Owned::create(iree::iree_runtime_session_release, "create a session", |out| {
+            iree::iree_runtime_session_create_with_device(
+                process.instance.as_ptr(),
+                options.as_ptr(),
+                device.as_ptr(),
+                allocator(),
+                out,
+            )
+        })?
+    };
+    let contents = iree::iree_const_byte_span_t { data: vmfb.as_ptr(), data_length: vmfb.len() };
+    // SAFETY: the caller keeps the bytes alive; the null allocator frees nothing.
+    let status = unsafe {
+        iree::iree_runtime_session_append_bytecode_module_from_memory(
+            session.as_ptr(),
+            contents,
+            null_allocator(),
+        )
+    };
+    check(status, "load the code")?;
+    Ok(session)
+}
+
+/// An allocator that owns nothing, for memory that belongs to Rust.
+fn null_allocator() -> iree::iree_allocator_t {
+    iree::iree_allocator_t { self_: ptr::null_mut(), ctl: None }
+}
+
+/// A function and its argument lists.
+///
+/// **Threads:** thread-compatible, like the session it retains.
+///
+/// **Owns:** its lists and a reference to the session.
+#[derive(Debug)]
+struct Call(iree::iree_runtime_call_t);
+
+impl Call {
+    fn new(session: &Owned<iree::iree_runtime_session_t>, function: &str) -> Result<Self, Error> {
+        let mut call = MaybeUninit::uninit();
+        // SAFETY: the session is alive, and the name is only read during the call.
+        let status = unsafe {
+            iree::iree_runtime_call_initialize_by_name(session.as_ptr(), view(function), call.as_mut_ptr())
+        };
+        check(status, "find the entry point")?;
+        // SAFETY: a call that succeeds initialises the structure.
+        Ok(Self(unsafe { call.assume_init() }))
+    }
+
+    /// Appends an argument; the list retains it.
+    fn push(&mut self, argument: &Tensor) -> Result<(), Error> {
+        // SAFETY: both are alive.
+        let status = unsafe {
+            iree::iree_runtime_call_inputs_push_back_buffer_view(&raw mut self.0, argument.0.as_ptr())
+        };
+        check(status, "pass an argument")
+    }
+
+    /// Runs the function and takes its first result.
+    fn invoke(&mut self) -> Result<Tensor, Error> {
+        // SAFETY: the call is initialised and, through `&mut self`, used by one thread.
+        check(unsafe { iree::iree_runtime_call_invoke(&raw mut self.0, 0) }, "run the model")?;
+        // SAFETY: popping passes the list's reference on.
+        let result = unsafe {
+            Owned::create(iree::iree_hal_buffer_view_release, "return the result", |out| {
+                iree::iree_runtime_call_outputs_pop_front_buffer_view(&raw mut self.0, out)
+            })?
+        };
+        Ok(Tensor(result))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // SAFETY: `new` initialised the structure, and this is its last use.
+        unsafe { iree::iree_runtime_call_deinitialize(&raw mut self.0) }
+    }
+}
+
+/// A tensor in the memory of the CPU device.
+///
+/// **Threads:** thread-compatible, like the session that uses it.
+///
+/// **Owns:** a reference to IREE's buffer view.
+#[derive(Debug)]
+struct Tensor(Owned<iree::iree_hal_buffer_view_t>);
+
+impl Tensor {
+    /// Allocates a dense tensor.
+    fn new(
+        device: &Owned<iree::iree_hal_device_t>,
+        shape: &[usize],
+        element_type: iree::iree_hal_element_types_t,
+    ) -> Result<Self, Error> {
+        let shape: Vec<_> = shape.iter().map(|&extent| extent as iree::iree_hal_dim_t).collect();
+        let params = iree::iree_hal_buffer_params_t {
+            usage: iree::IREE_HAL_BUFFER_USAGE_DEFAULT | iree::IREE_HAL_BUFFER_USAGE_MAPPING,
+            access: 0,
+            type_: iree::IREE_HAL_MEMORY_TYPE_HOST_LOCAL | iree::IREE_HAL_MEMORY_TYPE_DEVICE_VISIBLE,
+            queue_affinity: 0,
+            min_alignment: 0,
+        };
+        let nothing = iree::iree_const_byte_span_t { data: ptr::null(), data_length: 0 };
+        // SAFETY: the device is alive, the shape has the rank told, and without initial data nothing is read.
+        let view = unsafe {
+            Owned::create(iree::iree_hal_buffer_view_release, "allocate an input", |out| {
+                iree::iree_hal_buffer_view_allocate_buffer_copy(
+                    device.as_ptr(),
+                    iree::iree_hal_device_allocator(device.as_ptr()),
+                    shape.len(),
+                    shape.as_ptr(),
+                    element_type,
+                    iree::IREE_HAL_ENCODING_TYPE_DENSE_ROW_MAJOR,
+                    params,
+                    nothing,
+                    out,
+                )
+            })?
+        };
+        Ok(Self(view))
+    }
+
+    fn buffer(&self) -> *mut iree::iree_hal_buffer_t {
+        // SAFETY: the view is alive and lends its buffer.
+        unsafe { iree::iree_hal_buffer_view_buffer(self.0.as_ptr()) }
+    }
+
+    /// Copies `values` into the tensor; IREE refuses more than fit.
+    fn write<T: Plain>(&mut self, values: &[T]) -> Result<(), Error> {
+        let length = size_of_val(values) as iree::iree_device_size_t;
+        // SAFETY: `values` is that many bytes long, without padding.
+        let status =
+            unsafe { iree::iree_hal_buffer_map_write(self.buffer(), 0, values.as_ptr().cast(), length) };
+        check(status, "write an input")
+    }
+
+    /// Copies the tensor out; IREE refuses to read more than there is.
+    fn read(&self, values: &mut [f32]) -> Result<(), Error> {
+        let length = size_of_val(values) as iree::iree_device_size_t;
+        // SAFETY: `values` has room for that many bytes, and every bit pattern is an `f32`.
+        let status =
+            unsafe { iree::iree_hal_buffer_map_read(self.buffer(), 0, values.as_mut_ptr().cast(), length) };
+        check(status, "read the result")
+    }
+
+    fn element_type(&self) -> iree::iree_hal_element_types_t {
+        // SAFETY: the view is alive.
+        unsafe { iree::iree_hal_buffer_view_element_type(self.0.as_ptr()) }
+    }
+
+    fn shape(&self) -> impl Iterator<Item = iree::iree_hal_dim_t> {
+        // SAFETY: the view is alive.
+        let rank = unsafe { iree::iree_hal_buffer_view_shape_rank(self.0.as_ptr()) };
+        // SAFETY: the view is alive, and every index is below its rank.
+        (0..rank).map(|index| unsafe { iree::iree_hal_buffer_view_shape_dim(self.0.as_ptr(), index) })
+    }
+
+    /// Checks that the tensor is `f32` of `shape`.
+    fn expect(&self, shape: &[usize]) -> Result<(), Error> {
+        let same = self.shape().eq(shape.iter().map(|&extent| extent as iree::iree_hal_dim_t));
+        if same && self.element_type() == iree::IREE_HAL_ELEMENT_TYPE_FLOAT_32 {
+            return Ok(());
+        }
+        let found = self.shape().collect::<Vec<_>>();
+        let found = format!("element type {:#x} of shape {found:?}", self.element_type());
+        Err(Error::Output { expected: shape.to_vec(), found })
+    }
+}
+
+/// Types without padding, whose bytes IREE may read.
+trait Plain: Copy {}
+impl Plain for f32 {}
+/// A `bool` is one byte, 0 or 1: what IREE's `BOOL_8` is.
+impl Plain for bool {}
+
+/// A loaded network with its buffers.
+///
+/// **Threads:** everything in it is thread-compatible: one thread at a time.
+///
+/// **Owns:** all of it. Fields drop in the order they are written in: the call holds the last reference to the session.
+#[derive(Debug)]
+pub(crate) struct Program {
+    call: Call,
+    image: Tensor,
+    /// `None` in a network without gates.
+    mask: Option<Tensor>,
+    _device: Owned<iree::iree_hal_device_t>,
+    /// The session points into it.
+    _vmfb: Arc<Mmap>,
+}
+
+// SAFETY: nothing in it is tied to the thread that made it: the C headers ask for one thread at a time, and no reference
+// to any part of it, but to the thread-safe device, leaves this structure.
+unsafe impl Send for Program {}
+
+impl Program {
+    /// Loads the code in `vmfb` and allocates the inputs that `manifest` declares.
+    pub(crate) fn load(vmfb: Arc<Mmap>, manifest: &Manifest, kind: Kind) -> Result<Self, Error> {
+        let process = Process::get()?;
+        let device = device(process, kind)?;
+        // SAFETY: the session is only referred to by the call, which drops before `_vmfb`.
+        let session = unsafe { session(process, &device, &vmfb)? };
+        let mut call = Call::new(&session, &manifest.abi.entry_point)?;
+        let image = Tensor::new(&device, &manifest.image().shape, iree::IREE_HAL_ELEMENT_TYPE_FLOAT_32)?;
+        call.push(&image)?;
+        let mask = match &manifest.gates[..] {
+            [] => None,
+            gates => Some(Tensor::new(&device, &[gates.len()], iree::IREE_HAL_ELEMENT_TYPE_BOOL_8)?),
+        };
+        if let Some(mask) = &mask {
+            call.push(mask)?;
+        }
+        Ok(Self { call, image, mask, _device: device, _vmfb: vmfb })
+    }
+
+    /// Runs the network; lengths are checked by the caller. The result must be `f32` of `shape`.
+    pub(crate) fn run(
+        &mut self,
+        image: &[f32],
+        mask: &[bool],
+        shape: &[usize],
+        logits: &mut [f32],
+    ) -> Result<(), Error> {
+        self.image.write(image)?;
+        if let Some(tensor) = &mut self.mask {
+            tensor.write(mask)?;
+        }
+        let result = self.call.invoke()?;
+        result.expect(shape)?;
+        result.read(logits)
+    }
+}

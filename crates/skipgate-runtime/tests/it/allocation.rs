@@ -1,0 +1,46 @@
+//! That running does not allocate.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use skipgate_runtime::{Device, Session, SkipMask};
+
+use crate::fixture::{Fixture, IMAGE};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting what each thread asks for.
+struct Counting;
+
+#[expect(unsafe_code, reason = "a global allocator is unsafe by nature")]
+// SAFETY: everything is passed on to the system's allocator; counting does not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn only_the_first_call_may_allocate() {
+    let mut session = Session::new(&Fixture::gated().open(), Device::local_sync()).unwrap();
+    let masks = [SkipMask::all_run(2), SkipMask::all_skip(2)];
+    session.run(&IMAGE, &masks[0]).unwrap();
+    let before = ALLOCATIONS.get();
+    for mask in masks.iter().cycle().take(100) {
+        session.run(&IMAGE, mask).unwrap();
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert!(before > 0, "the counter counts");
+}

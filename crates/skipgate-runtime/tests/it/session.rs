@@ -1,0 +1,180 @@
+//! What running a network returns and refuses.
+
+use std::sync::Barrier;
+use std::thread;
+
+use skipgate_core::MaskError;
+use skipgate_runtime::{Artifact, Device, Error, Hint, Session, SkipMask};
+
+use crate::fixture::{Fixture, IMAGE, expected};
+
+/// All masks of the gated network.
+const MASKS: [&str; 4] = ["11", "10", "01", "00"];
+
+fn session(fixture: &Fixture) -> Session {
+    Session::new(&fixture.open(), Device::local_sync()).unwrap()
+}
+
+#[test]
+fn every_mask_runs_the_blocks_that_it_selects() {
+    let mut session = session(&Fixture::gated());
+    for mask in MASKS.map(|text| text.parse().unwrap()) {
+        assert_eq!(session.run(&IMAGE, &mask).unwrap(), expected(&IMAGE, &mask), "{mask}");
+    }
+}
+
+#[test]
+fn calls_do_not_remember_the_image_of_the_call_before() {
+    let mut session = session(&Fixture::gated());
+    let mask = SkipMask::all_skip(2);
+    assert_eq!(session.run(&IMAGE, &mask).unwrap(), IMAGE);
+    assert_eq!(session.run(&[7.0; 8], &mask).unwrap(), [7.0; 8]);
+}
+
+#[test]
+fn a_network_without_gates_takes_an_empty_mask() {
+    let fixture = Fixture::plain();
+    let mut session = session(&fixture);
+    assert!(session.artifact().gates().is_empty());
+    assert_eq!(session.run(&IMAGE, &SkipMask::all_run(0)).unwrap(), IMAGE.map(|value| value * value));
+    let error = session.run(&IMAGE, &SkipMask::all_run(1)).unwrap_err();
+    assert_eq!(error.to_string(), "the mask has 1 entries, the model has 0 gates");
+}
+
+#[test]
+fn a_mask_or_an_image_of_another_length_is_refused_and_the_session_stays_usable() {
+    let mut session = session(&Fixture::gated());
+    let mask = SkipMask::all_run(2);
+    let error = session.run(&IMAGE, &SkipMask::all_run(3)).unwrap_err();
+    assert!(matches!(error, Error::Mask(MaskError::Length { expected: 2, found: 3 })), "{error}");
+    let error = session.run(&IMAGE[1..], &mask).unwrap_err();
+    assert_eq!(error.to_string(), "the image has 7 values, the model takes 8, shape [1, 2, 4]");
+    assert_eq!(session.run(&IMAGE, &mask).unwrap(), expected(&IMAGE, &mask));
+}
+
+#[test]
+fn an_entry_point_that_the_code_lacks_is_refused() {
+    let fixture = Fixture::gated().edit(|manifest| manifest.abi.entry_point = "skipgate.walk".to_owned());
+    let error = Session::new(&fixture.open(), Device::local_sync()).unwrap_err();
+    assert!(error.to_string().starts_with("IREE failed to find the entry point: "), "{error}");
+    assert!(error.to_string().contains("NOT_FOUND"), "{error}");
+}
+
+#[test]
+fn an_input_shape_that_the_code_does_not_take_is_refused_by_iree() {
+    let fixture = Fixture::gated().edit(|manifest| manifest.abi.inputs[0].shape = vec![1, 2, 5]);
+    let error = session(&fixture).run(&[0.0; 10], &SkipMask::all_run(2)).unwrap_err();
+    assert!(matches!(&error, Error::Iree { doing: "run the model", .. }), "{error}");
+    assert!(error.to_string().contains("INVALID_ARGUMENT"), "{error}");
+}
+
+#[test]
+fn gates_that_the_code_does_not_have_are_refused_by_iree() {
+    let fixture = Fixture::plain().edit(|manifest| *manifest = Fixture::gated().manifest);
+    let plain = Fixture::plain().code();
+    let error = session(&fixture.with_code(&plain)).run(&IMAGE, &SkipMask::all_run(2)).unwrap_err();
+    assert!(matches!(&error, Error::Iree { doing: "run the model", .. }), "{error}");
+}
+
+#[test]
+fn an_output_that_the_manifest_does_not_promise_is_refused() {
+    let fixture = Fixture::gated().edit(|manifest| manifest.abi.outputs[0].shape = vec![1, 9]);
+    let error = session(&fixture).run(&IMAGE, &SkipMask::all_run(2)).unwrap_err();
+    let message = "the model returned element type 0x21000020 of shape [1, 8], its manifest promises f32 of shape [1, 9]";
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
+fn a_session_outlives_the_artifact_that_it_was_made_from() {
+    let fixture = Fixture::gated();
+    let mut session = session(&fixture);
+    drop(fixture);
+    let mask = SkipMask::all_run(2);
+    assert_eq!(session.run(&IMAGE, &mask).unwrap(), expected(&IMAGE, &mask));
+}
+
+#[test]
+fn a_session_moves_to_another_thread() {
+    let mut session = session(&Fixture::gated());
+    let mask = SkipMask::all_run(2);
+    session.run(&IMAGE, &mask).unwrap();
+    let logits = thread::spawn(move || session.run(&IMAGE, &mask).unwrap().to_vec()).join().unwrap();
+    assert_eq!(logits, expected(&IMAGE, &SkipMask::all_run(2)));
+}
+
+#[test]
+fn many_threads_each_run_a_session_on_one_artifact() {
+    const THREADS: usize = 8;
+    let artifact = Fixture::gated().open();
+    let barrier = Barrier::new(THREADS);
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (artifact, barrier) = (&artifact, &barrier);
+            scope.spawn(move || stress(artifact, barrier, thread));
+        }
+    });
+}
+
+/// Makes sessions and runs them, with other images and masks than the other threads.
+fn stress(artifact: &Artifact, barrier: &Barrier, thread: usize) {
+    barrier.wait();
+    for round in 0..10 {
+        let mut session = Session::new(artifact, Device::local_sync()).unwrap();
+        let image = IMAGE.map(|value| value + f32::from(u16::try_from(thread).unwrap()));
+        for call in 0..20 {
+            let mask = MASKS[(thread + round + call) % MASKS.len()].parse().unwrap();
+            assert_eq!(session.run(&image, &mask).unwrap(), expected(&image, &mask));
+        }
+    }
+}
+
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn worker_threads_give_the_same_logits() {
+    let artifact = Fixture::gated().open();
+    let mut session = Session::new(&artifact, Device::local_task(2).unwrap()).unwrap();
+    for mask in MASKS.map(|text| text.parse().unwrap()) {
+        assert_eq!(session.run(&IMAGE, &mask).unwrap(), expected(&IMAGE, &mask), "{mask}");
+    }
+}
+
+#[test]
+#[cfg(not(target_pointer_width = "64"))]
+fn worker_threads_are_refused_on_32_bit_targets() {
+    let error = Device::local_task(2).unwrap_err();
+    assert!(matches!(error, Error::NoWorkers));
+    assert!(error.hint().unwrap().contains("single-threaded"));
+}
+
+#[test]
+fn impossible_numbers_of_threads_are_refused() {
+    for threads in [0, Device::MAX_THREADS + 1] {
+        let error = Device::local_task(threads).unwrap_err();
+        assert_eq!(error.to_string(), format!("{threads} worker threads are not possible, 1 to 256 are"));
+        assert!(error.hint().is_none());
+    }
+}
+
+/// Compiles only while the types keep their promises about threads.
+#[expect(dead_code, reason = "checked by the compiler")]
+mod promises {
+    use super::{Artifact, Device, Error, Session};
+
+    fn shared<T: Send + Sync + 'static>() {}
+    fn moved<T: Send + 'static>() {}
+
+    /// Has two candidates for a `T` that is `Sync`, so that the call below is ambiguous for such a type.
+    trait NotSync<A> {
+        fn check() {}
+    }
+    impl<T> NotSync<()> for T {}
+    impl<T: Sync> NotSync<u8> for T {}
+
+    fn keep() {
+        shared::<Artifact>();
+        shared::<Device>();
+        shared::<Error>();
+        moved::<Session>();
+        <Session as NotSync<_>>::check();
+    }
+}
