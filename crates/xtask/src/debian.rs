@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::process::{CommandExt, find_program, say};
 use crate::setup::system;
@@ -111,10 +111,13 @@ Acquire::Retries "3";
 
     /// Writes `script`, which runs `program` of an unpacked `root` with the libraries beside it.
     pub(crate) fn write_launcher(script: &Path, root: &Path, program: &str) -> Result<()> {
-        let libraries = library_folders(root)?.join(":");
+        let libraries = format!("lib/{}-linux-gnu", std::env::consts::ARCH);
+        let root = root.display();
         let text = format!(
-            "#!/bin/sh\nLD_LIBRARY_PATH='{libraries}'${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\nexport LD_LIBRARY_PATH\nexec '{}' \"$@\"\n",
-            root.join(program).display()
+            r#"#!/bin/sh
+export LD_LIBRARY_PATH="{root}/usr/{libraries}:{root}/{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}"
+exec "{root}/{program}" "$@"
+"#
         );
         fs_err::write(script, text)?;
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -132,17 +135,6 @@ fn is_installed(package: &str) -> bool {
     query.is_ok_and(|status| status == "install ok installed")
 }
 
-/// Folders of an unpacked `root` that hold shared libraries of the machine's own architecture.
-fn library_folders(root: &Path) -> Result<Vec<String>> {
-    let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
-    let folders = ["usr/lib", "lib"].map(|lib| root.join(lib).join(&multiarch));
-    let text = |folder: PathBuf| {
-        let name = folder.into_os_string().into_string();
-        name.ok().context("the path of the tools folder is not UTF-8")
-    };
-    folders.into_iter().filter(|folder| folder.is_dir()).map(text).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,8 +149,6 @@ mod tests {
     #[test]
     fn a_launcher_runs_the_program_with_the_libraries_of_its_root() {
         let dir = tempfile::tempdir().unwrap();
-        let libraries = dir.path().join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH));
-        fs_err::create_dir_all(&libraries).unwrap();
         let program = dir.path().join("program");
         fs_err::write(&program, "#!/bin/sh\necho \"$LD_LIBRARY_PATH $1\"\n").unwrap();
         let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -166,6 +156,6 @@ mod tests {
         let script = dir.path().join("launcher");
         Archive::write_launcher(&script, dir.path(), "program").unwrap();
         let output = Command::new(&script).arg("a b").env_remove("LD_LIBRARY_PATH").read().unwrap();
-        assert_eq!(output, format!("{} a b\n", libraries.display()));
+        assert_eq!(output, format!("{}: a b\n", libraries.display()));
     }
 }

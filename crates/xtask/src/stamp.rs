@@ -60,7 +60,8 @@ impl Stamp {
         Ok(())
     }
 
-    fn is(&self, key: &Key) -> bool {
+    /// Whether the work was finished for this key.
+    pub(crate) fn is(&self, key: &Key) -> bool {
         fs_err::read_to_string(&self.0).is_ok_and(|found| found == key.hex())
     }
 }

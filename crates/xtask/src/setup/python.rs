@@ -15,11 +15,13 @@ const TEST_REQUIREMENTS: &str = "tests/requirements.txt";
 pub(crate) fn prepare(workspace: &Workspace) -> Result<()> {
     let requirements = workspace.path(REQUIREMENTS);
     let version = workspace.command("python3").arg("--version").read()?;
-    let key = Key::new("venv").text(&version).file(&requirements)?;
+    let venv = workspace.tool("venv");
+    // An environment does not survive being moved, hence its path.
+    let key = Key::new("venv").text(&venv.to_string_lossy()).text(&version).file(&requirements)?;
     Stamp::new(workspace.tool("venv.stamp")).unless_done(&key, || {
         say("Creating the Python environment with the pinned compiler, CMake and Ninja");
         // From scratch: what another Python or other requirements left must not shine through.
-        workspace.command("python3").args(["-m", "venv", "--clear"]).arg(workspace.tool("venv")).run()?;
+        workspace.command("python3").args(["-m", "venv", "--clear"]).arg(&venv).run()?;
         install(workspace, &requirements)
     })
 }

@@ -19,7 +19,7 @@ pub(crate) const ARM_TARGET: &str = "armv7-unknown-linux-gnueabihf";
 const CHOICE: &str = "SKIPGATE_ARMV7_RUST";
 
 /// Longer than a slow download takes; a server that does not answer would hold rustup up for much longer.
-const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
+const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
 /// Compiles for the board.
 pub(crate) enum ArmRust {
@@ -35,15 +35,19 @@ pub(crate) enum ArmRust {
 impl ArmRust {
     /// Finds or installs it.
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
+        let debian = Debian::new(workspace);
         match env::var(CHOICE).as_deref() {
-            Ok("debian") => debian(workspace),
+            Ok("debian") => debian.prepare(workspace),
             Ok("rustup") => rustup(workspace).map(|()| Self::Installed),
             Ok(other) => bail!("{CHOICE} is `{other}`; it can be `rustup` or `debian`"),
+            Err(_) if has_standard_library(workspace)? => Ok(Self::Installed),
+            // It was needed before; waiting for rustup's servers each time would take longer than everything else.
+            Err(_) if debian.is_ready() => debian.prepare(workspace),
             Err(_) => match rustup(workspace) {
                 Ok(()) => Ok(Self::Installed),
                 Err(error) => {
                     say(&format!("{error:#}; using Debian's Rust instead"));
-                    debian(workspace)
+                    debian.prepare(workspace)
                 }
             },
         }
@@ -81,17 +85,38 @@ fn has_standard_library(workspace: &Workspace) -> Result<bool> {
     Ok(Path::new(folder.trim_end()).is_dir())
 }
 
-fn debian(workspace: &Workspace) -> Result<ArmRust> {
-    let root = workspace.tool("debian-rust");
-    let rustc = workspace.tool("debian-rustc");
-    let key = Key::new("debian-rust").text(&root.to_string_lossy());
-    Stamp::new(workspace.tool("debian-rust.stamp"))
-        .unless_done(&key, || {
+/// Debian's Rust in the tools folder.
+struct Debian {
+    root: PathBuf,
+    rustc: PathBuf,
+    stamp: Stamp,
+    key: Key,
+}
+
+impl Debian {
+    fn new(workspace: &Workspace) -> Self {
+        let root = workspace.tool("debian-rust");
+        Self {
+            rustc: workspace.tool("debian-rustc"),
+            stamp: Stamp::new(workspace.tool("debian-rust.stamp")),
+            key: Key::new("debian-rust").text(&root.to_string_lossy()),
+            root,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.stamp.is(&self.key)
+    }
+
+    fn prepare(self, workspace: &Workspace) -> Result<ArmRust> {
+        let unpack = || {
             let archive = Archive::open(workspace)?;
             say("Unpacking Debian's Rust for armv7 into the tools folder");
-            archive.unpack(&["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev:armhf"], &root)?;
-            Archive::write_launcher(&rustc, &root, "usr/bin/rustc")
-        })
-        .with_context(|| format!("cannot install the Rust standard library for {ARM_TARGET}"))?;
-    Ok(ArmRust::Debian { rustc })
+            archive.unpack(&["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev:armhf"], &self.root)?;
+            Archive::write_launcher(&self.rustc, &self.root, "usr/bin/rustc")
+        };
+        let unpacked = self.stamp.unless_done(&self.key, unpack);
+        unpacked.with_context(|| format!("cannot install the Rust standard library for {ARM_TARGET}"))?;
+        Ok(ArmRust::Debian { rustc: self.rustc })
+    }
 }
