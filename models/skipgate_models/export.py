@@ -1,6 +1,7 @@
 """Export to ONNX: one static shape, input `image`, output `logits`, checked before the file appears."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -77,17 +78,20 @@ def describe(dataset: Dataset) -> dict[str, str]:
 
 
 def _torchscript(network: nn.Module, image: Tensor, path: Path, opset: int) -> None:
-    torch.onnx.export(
-        network,
-        (image,),
-        path,
-        dynamo=False,
-        # EVAL would fold BatchNormalization into Conv; that is left to whoever reads the model.
-        training=torch.onnx.TrainingMode.PRESERVE,
-        input_names=["image"],
-        output_names=["logits"],
-        opset_version=opset,
-    )
+    with warnings.catch_warnings():
+        # About constants it leaves unfolded, and about weights in training, which these are not.
+        warnings.filterwarnings("ignore", message=".*[Cc]onstant folding")
+        torch.onnx.export(
+            network,
+            (image,),
+            path,
+            dynamo=False,
+            # EVAL would fold BatchNormalization into Conv; that is left to whoever reads the model.
+            training=torch.onnx.TrainingMode.PRESERVE,
+            input_names=["image"],
+            output_names=["logits"],
+            opset_version=opset,
+        )
 
 
 def _dynamo(network: nn.Module, image: Tensor, path: Path, opset: int) -> None:

@@ -52,9 +52,7 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """CIFAR ResNet that takes, beside the image, what to do with each skippable block."""
 
-    def __init__(
-        self, depth: int, classes: int, *, shortcut: Shortcut = "a", preactivation: bool = False
-    ) -> None:
+    def __init__(self, depth: int, classes: int, *, shortcut: Shortcut = "a", preactivation: bool = False) -> None:
         """Make a network of `depth` layers (20, 32, 44, 56, 110, ...) with `classes` outputs."""
         super().__init__()
         if depth < 8 or (depth - 2) % 6 != 0:
@@ -77,6 +75,12 @@ class ResNet(nn.Module):
             ("fc", nn.Linear(CHANNELS[-1], classes)),
         )
         self.apply(_initialise)
+
+    def start_as_identity(self) -> None:
+        """Zero the last scale of every residual: a very deep network then learns like a shallow one at first."""
+        for segment in self.segments:
+            for block in segment:
+                nn.init.zeros_(block.residual[-1].weight)
 
     def skippable(self) -> list[bool]:
         """Whether a gate stands in front of the block, for every block in execution order."""

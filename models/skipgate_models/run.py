@@ -14,12 +14,13 @@ from torch import Generator
 from torch.optim import SGD
 
 from skipgate_models.config import Config, from_table
-from skipgate_models.data import Dataset
 from skipgate_models.files import replacing
 from skipgate_models.resnet import ResNet
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
+
+Row = dict[str, int | str | None]
 
 
 @dataclass
@@ -29,7 +30,7 @@ class State:
     network: ResNet
     optimizer: SGD
     generator: Generator
-    log: list[dict[str, Any]]
+    log: list[Row]
 
     @property
     def epoch(self) -> int:
@@ -47,6 +48,8 @@ def start(config: Config, classes: int) -> State:
     """State before the first epoch."""
     torch.manual_seed(config.seed)
     network = build(config, classes).to(memory_format=torch.channels_last)
+    if config.network.start_as_identity:
+        network.start_as_identity()
     schedule = config.schedule
     optimizer = SGD(
         network.parameters(),
@@ -107,7 +110,7 @@ def _load(folder: Path) -> dict[str, Any]:
     return torch.load(path, weights_only=True)
 
 
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_csv(path: Path, rows: list[Row]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=rows[0].keys(), lineterminator="\n")
         writer.writeheader()
