@@ -17,7 +17,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[2] / "models"))
 
 from skipgate_models.export import DEFAULT_OPSET, EXPORTERS, export
-from skipgate_models.resnet import ResNet
+from skipgate_models.resnet import ResNet, Shortcut
 
 TORCHVISION = (
     "resnet18",
@@ -34,27 +34,6 @@ IMAGES = 2
 Maker = Callable[[], nn.Module]
 
 
-def main() -> None:
-    """Export what the command line asks for."""
-    makers = _makers()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="OUT_DIR")
-    parser.add_argument("--model", choices=makers, nargs="+", required=True, metavar="NAME", help=", ".join(makers))
-    parser.add_argument("--exporter", choices=EXPORTERS, nargs="+", required=True)
-    parser.add_argument("--opset", type=int, default=DEFAULT_OPSET)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    for name in arguments.model:
-        torch.manual_seed(arguments.seed)
-        size = 32 if name.startswith("cifar") else 224
-        images = torch.randn(IMAGES, 3, size, size)
-        network = randomise(makers[name](), images)
-        for exporter in arguments.exporter:
-            path = arguments.folder / f"{name}.{exporter}.onnx"
-            difference = export(network, images, path, exporter=exporter, opset=arguments.opset)
-            print(f"{path}: within {difference:.1e} of PyTorch")
-
-
 def _makers() -> dict[str, Maker]:
     """Every model by name: torchvision's, then `cifar-resnet<depth>-<shortcut option>[-preact]`."""
     makers: dict[str, Maker] = {name: getattr(torchvision.models, name) for name in TORCHVISION}
@@ -66,7 +45,7 @@ def _makers() -> dict[str, Maker]:
     return makers
 
 
-def _cifar(depth: int, shortcut: str, preactivation: bool) -> Maker:
+def _cifar(depth: int, shortcut: Shortcut, preactivation: bool) -> Maker:
     return lambda: ResNet(depth, 10, shortcut=shortcut, preactivation=preactivation)
 
 
@@ -88,6 +67,29 @@ def randomise(network: nn.Module, images: Tensor) -> nn.Module:
             norm.running_mean += 0.1 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
             norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.7, 1.4)
     return network.eval()
+
+
+MAKERS = _makers()
+
+
+def main() -> None:
+    """Export what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="OUT_DIR")
+    parser.add_argument("--model", choices=MAKERS, nargs="+", required=True, metavar="NAME", help=", ".join(MAKERS))
+    parser.add_argument("--exporter", choices=EXPORTERS, nargs="+", required=True)
+    parser.add_argument("--opset", type=int, default=DEFAULT_OPSET)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    for name in arguments.model:
+        torch.manual_seed(arguments.seed)
+        size = 32 if name.startswith("cifar") else 224
+        images = torch.randn(IMAGES, 3, size, size)
+        network = randomise(MAKERS[name](), images)
+        for exporter in arguments.exporter:
+            path = arguments.folder / f"{name}.{exporter}.onnx"
+            difference = export(network, images, path, exporter=exporter, opset=arguments.opset)
+            print(f"{path}: within {difference:.1e} of PyTorch")
 
 
 if __name__ == "__main__":

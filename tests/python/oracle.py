@@ -4,11 +4,14 @@
     oracle.py batch < jobs.json
     oracle.py check MODEL.onnx
     oracle.py remove MODEL.onnx OUT.onnx --mask 1101...
+    oracle.py images MODEL.onnx OUT.npy FILE...
+    oracle.py images MODEL.onnx x.npy IMAGE...
 
 `run` feeds the images of x.npy (`f32 [N, C, H, W]`) one by one and writes `f32 [N, classes]`. `--mask` goes into the
 model's `skip_mask` input; `--remove` instead cuts the blocks marked 0 out of an ungated model first, as `remove` does.
 `batch` reads a JSON list of such jobs, objects with the keys `model`, `input`, `output` and, as needed, `mask`,
-`remove` and `gate_first`, from standard input.
+`remove` and `gate_first`, from standard input. `images` turns image files into the x.npy that the model's metadata
+asks for.
 
 How blocks are addressed: a residual block is an addition of two activations of equal shape. Its shortcut is the
 identity if one of the two is computed from the other. Blocks in a row whose output has one shape form a segment. Gate
@@ -28,7 +31,10 @@ from itertools import groupby
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
+from PIL import Image
+from PIL import Image
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,10 @@ def run(job: Job) -> None:
 
 def remove(model: ModelProto, mask: str, *, gate_first: bool) -> ModelProto:
     """Return `model` without the blocks that `mask` marks with 0."""
-    blocks = gated_blocks(model, gate_first=gate_first)
-    keep = parse_mask(mask)
+    return _without(model, gated_blocks(model, gate_first=gate_first), parse_mask(mask))
+
+
+def _without(model: ModelProto, blocks: list[Block], keep: list[bool]) -> ModelProto:
     if len(keep) != len(blocks):
         raise ValueError(f"the mask has {len(keep)} entries, the model has {len(blocks)} gates")
     result = ModelProto()
@@ -73,6 +81,16 @@ def remove(model: ModelProto, mask: str, *, gate_first: bool) -> ModelProto:
     _drop_dead_nodes(result)
     onnx.checker.check_model(result, full_check=True)
     return result
+
+
+def preprocess(model: ModelProto, files: list[str]) -> np.ndarray:
+    """Make the input tensor of image files as the model's metadata says; they must have the model's own size."""
+    (described,) = (entry.value for entry in model.metadata_props if entry.key == "skipgate.preprocessing")
+    preprocessing = json.loads(described)
+    mode = {"rgb": "RGB", "gray": "L"}[preprocessing["color"]]
+    pixels = np.stack([np.atleast_3d(np.asarray(Image.open(file).convert(mode))) for file in files])
+    mean, std = (np.array(preprocessing[key], np.float32) for key in ("mean", "std"))
+    return ((pixels.astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)
 
 
 def gated_blocks(model: ModelProto, *, gate_first: bool) -> list[Block]:
@@ -90,6 +108,18 @@ def gated_blocks(model: ModelProto, *, gate_first: bool) -> list[Block]:
     return blocks
 
 
+def prepare(model: ModelProto, paths: list[str]) -> NDArray[np.float32]:
+    """Decode, resize and normalise images as the metadata `skipgate.preprocessing` says."""
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    preprocessing = json.loads(metadata["skipgate.preprocessing"])
+    height, width = (extent.dim_value for extent in model.graph.input[0].type.tensor_type.shape.dim[2:])
+    mode = {"rgb": "RGB", "gray": "L"}[preprocessing["color"]]
+    images = [Image.open(path).convert(mode).resize((width, height), Image.Resampling.BILINEAR) for path in paths]
+    pixels = np.stack([np.asarray(image, np.float32).reshape(height, width, -1) for image in images]) / 255
+    normalised = (pixels - np.float32(preprocessing["mean"])) / np.float32(preprocessing["std"])
+    return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+
 def parse_mask(text: str) -> list[bool]:
     """From `1101...` (1 = run)."""
     if set(text) - {"0", "1"}:
@@ -104,8 +134,15 @@ def _session(path: str, removed: str | None, gate_first: bool) -> onnxruntime.In
     options.intra_op_num_threads = 1
     model: str | bytes = path
     if removed is not None:
-        model = remove(onnx.load(path), removed, gate_first=gate_first).SerializeToString()
+        model = _without(*_analysed(path, gate_first), parse_mask(removed)).SerializeToString()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+@lru_cache(maxsize=1)
+def _analysed(path: str, gate_first: bool) -> tuple[ModelProto, list[Block]]:
+    """Return the model with its gated blocks, which many masks then share."""
+    model = onnx.load(path)
+    return model, gated_blocks(model, gate_first=gate_first)
 
 
 def _shapes(model: ModelProto, names: list[str]) -> dict[str, tuple[int, ...]]:
@@ -188,9 +225,13 @@ def main() -> None:
                 run(job)
         case "check":
             onnx.checker.check_model(arguments.model, full_check=True)
+        case "images":
+            np.save(arguments.output, preprocess(onnx.load(arguments.model), arguments.files))
         case "remove":
             model = onnx.load(arguments.model)
             onnx.save(remove(model, arguments.mask, gate_first=arguments.gate_first), arguments.output)
+        case "images":
+            np.save(arguments.output, prepare(onnx.load(arguments.model), arguments.images))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -210,11 +251,21 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("check", help="the ONNX checker, with full shape inference")
     command.add_argument("model")
 
+    command = commands.add_parser("images", help="make the input tensor of image files")
+    command.add_argument("model")
+    command.add_argument("output")
+    command.add_argument("files", nargs="+")
+
     command = commands.add_parser("remove", help="write an ungated model without some of its blocks")
     command.add_argument("model")
     command.add_argument("output")
     command.add_argument("--mask", required=True)
     command.add_argument("--gate-first", action="store_true")
+
+    command = commands.add_parser("images", help="turn image files into an input")
+    command.add_argument("model")
+    command.add_argument("output")
+    command.add_argument("images", nargs="+")
     return parser
 
 
