@@ -4,7 +4,6 @@
     oracle.py batch < jobs.json
     oracle.py check MODEL.onnx
     oracle.py remove MODEL.onnx OUT.onnx --mask 1101...
-    oracle.py images MODEL.onnx OUT.npy FILE...
     oracle.py images MODEL.onnx x.npy IMAGE...
 
 `run` feeds the images of x.npy (`f32 [N, C, H, W]`) one by one and writes `f32 [N, classes]`. `--mask` goes into the
@@ -33,7 +32,6 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
-from PIL import Image
 from PIL import Image
 
 
@@ -81,16 +79,6 @@ def _without(model: ModelProto, blocks: list[Block], keep: list[bool]) -> ModelP
     _drop_dead_nodes(result)
     onnx.checker.check_model(result, full_check=True)
     return result
-
-
-def preprocess(model: ModelProto, files: list[str]) -> np.ndarray:
-    """Make the input tensor of image files as the model's metadata says; they must have the model's own size."""
-    (described,) = (entry.value for entry in model.metadata_props if entry.key == "skipgate.preprocessing")
-    preprocessing = json.loads(described)
-    mode = {"rgb": "RGB", "gray": "L"}[preprocessing["color"]]
-    pixels = np.stack([np.atleast_3d(np.asarray(Image.open(file).convert(mode))) for file in files])
-    mean, std = (np.array(preprocessing[key], np.float32) for key in ("mean", "std"))
-    return ((pixels.astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)
 
 
 def gated_blocks(model: ModelProto, *, gate_first: bool) -> list[Block]:
@@ -225,8 +213,6 @@ def main() -> None:
                 run(job)
         case "check":
             onnx.checker.check_model(arguments.model, full_check=True)
-        case "images":
-            np.save(arguments.output, preprocess(onnx.load(arguments.model), arguments.files))
         case "remove":
             model = onnx.load(arguments.model)
             onnx.save(remove(model, arguments.mask, gate_first=arguments.gate_first), arguments.output)
@@ -250,11 +236,6 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("check", help="the ONNX checker, with full shape inference")
     command.add_argument("model")
-
-    command = commands.add_parser("images", help="make the input tensor of image files")
-    command.add_argument("model")
-    command.add_argument("output")
-    command.add_argument("files", nargs="+")
 
     command = commands.add_parser("remove", help="write an ungated model without some of its blocks")
     command.add_argument("model")
