@@ -20,6 +20,9 @@ const BOARD_CRATES: [&str; 4] = ["iree-runtime-sys", "skipgate", "skipgate-core"
 /// Parts of crate names that have no place on the board: it runs what the host compiled.
 const NOT_ON_BOARD: [&str; 4] = ["bindgen", "onnx", "protobuf", "skipgate-iree"];
 
+/// Everything that is written in Python. Each folder has the configuration of pytest and ruff that it needs.
+const PYTHON_FOLDERS: [&str; 2] = ["models", "tests/python"];
+
 /// One check.
 type Step<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 
@@ -30,6 +33,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let suite = Suite { workspace, tools: &tools, board_program: OnceCell::new() };
     let steps: &[Step] = &[
         ("formatting", &|| workspace.cargo().args(["fmt", "--all", "--check"]).run()),
+        ("formatting and lints of Python", &|| suite.python_lints()),
         ("lints", &|| suite.lints()),
         ("lints of the board's program", &|| suite.board_lints()),
         ("documentation", &|| suite.documentation()),
@@ -84,6 +88,14 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
+    fn python_lints(&self) -> Result<()> {
+        let ruff = |arguments: &[&str]| {
+            self.workspace.command(self.workspace.venv("ruff")).args(arguments).args(PYTHON_FOLDERS).run()
+        };
+        ruff(&["format", "--check"])?;
+        ruff(&["check"])
+    }
+
     fn lints(&self) -> Result<()> {
         let mut cargo = self.workspace.cargo();
         cargo.args(["clippy", "--workspace", "--all-targets", "--features", "xtask/bindings"]);
@@ -130,8 +142,11 @@ impl Suite<'_> {
     }
 
     fn python_tests(&self) -> Result<()> {
-        let mut pytest = self.workspace.command(self.workspace.venv("python"));
-        pytest.args(["-m", "pytest", "--quiet", "models/tests"]).run()
+        for folder in PYTHON_FOLDERS {
+            let mut pytest = self.workspace.command(self.workspace.venv("python"));
+            pytest.args(["-m", "pytest", "--quiet", folder]).run()?;
+        }
+        Ok(())
     }
 
     /// Memory errors and leaks of the runtime's own tests.
