@@ -99,17 +99,20 @@ impl<T> Drop for Owned<T> {
 
 /// What all sessions of the process share.
 ///
-/// **Threads:** IREE calls both thread-safe. There is one per process, since registering the types of IREE's HAL in a
-/// second VM instance while the first one is in use is not safe.
+/// **Threads:** IREE calls all of it thread-safe. There is one per process, since registering the types of IREE's HAL in
+/// a second VM instance while the first one is in use is not safe.
 ///
-/// **Owns:** its two objects, until the process ends.
+/// **Owns:** its objects, until the process ends.
 struct Process {
     instance: Owned<iree::iree_runtime_instance_t>,
-    /// Every device asks for it; one for all means one polling thread for all.
-    proactors: Owned<iree::iree_async_proactor_pool_t>,
+    /// Every device asks for an event loop. Those of the single-threaded device submit nothing to it, so nobody polls it.
+    idle_events: Owned<iree::iree_async_proactor_pool_t>,
+    /// Worker threads may wait for events; a thread of IREE's polls, from the first device that has workers.
+    #[cfg(target_pointer_width = "64")]
+    polled_events: Owned<iree::iree_async_proactor_pool_t>,
 }
 
-// SAFETY: `runtime/instance.h` says "thread-safe"; `async/util/proactor_pool.h` guards its state with a lock.
+// SAFETY: `runtime/instance.h` says "thread-safe"; `async/util/proactor_pool.c` guards its state with a lock.
 unsafe impl Send for Process {}
 // SAFETY: as above.
 unsafe impl Sync for Process {}
@@ -132,14 +135,36 @@ impl Process {
                 iree::iree_runtime_instance_create(options.as_ptr(), allocator(), out)
             })?
         };
-        // SAFETY: a single proactor needs no node identifiers.
-        let proactors = unsafe {
-            let options = iree::iree_async_proactor_pool_options_default();
-            Owned::create(iree::iree_async_proactor_pool_release, "prepare its event loop", |out| {
-                iree::iree_async_proactor_pool_create(1, ptr::null(), options, allocator(), out)
-            })?
-        };
-        Ok(Self { instance, proactors })
+        // SAFETY: the function only returns a value.
+        let polled = unsafe { iree::iree_async_proactor_pool_options_default() };
+        let mut idle = polled;
+        idle.runner.create = None;
+        Ok(Self {
+            instance,
+            idle_events: events(idle)?,
+            #[cfg(target_pointer_width = "64")]
+            polled_events: events(polled)?,
+        })
+    }
+
+    fn events(&self, kind: Kind) -> &Owned<iree::iree_async_proactor_pool_t> {
+        match kind {
+            Kind::Sync => &self.idle_events,
+            #[cfg(target_pointer_width = "64")]
+            Kind::Task(_) => &self.polled_events,
+        }
+    }
+}
+
+/// A pool with one event loop, which starts when a device first asks for it.
+fn events(
+    options: iree::iree_async_proactor_pool_options_t,
+) -> Result<Owned<iree::iree_async_proactor_pool_t>, Error> {
+    // SAFETY: a pool of one needs no node identifiers.
+    unsafe {
+        Owned::create(iree::iree_async_proactor_pool_release, "prepare an event loop", |out| {
+            iree::iree_async_proactor_pool_create(1, ptr::null(), options, allocator(), out)
+        })
     }
 }
 
@@ -159,7 +184,7 @@ fn device(process: &Process, kind: Kind) -> Result<Owned<iree::iree_hal_device_t
     };
     let shared = iree::iree_hal_device_create_params_t {
         next: ptr::null(),
-        proactor_pool: process.proactors.as_ptr(),
+        proactor_pool: process.events(kind).as_ptr(),
     };
     let mut loaders = [loader.as_ptr()];
     let parts = Parts { loader: loaders.as_mut_ptr(), heap: heap.as_ptr(), shared: &raw const shared };

@@ -22,7 +22,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Two gates: the first block doubles, the second adds 1, 2, 3, 4 to the columns.
+    /// Two gates: the first doubles or negates, the second adds 1, 2, 3, 4 to the columns or multiplies.
     pub(crate) fn gated() -> Self {
         static VMFB: LazyLock<Vec<u8>> = LazyLock::new(|| compile("gated.mlir"));
         Self::new(&VMFB, 2)
@@ -74,11 +74,12 @@ impl Fixture {
 
 /// What the gated network computes.
 pub(crate) fn expected(image: &[f32], mask: &SkipMask) -> Vec<f32> {
-    let [double, add] = mask.as_slice() else { panic!("there are two gates") };
-    let block = |(value, column): (&f32, f32)| {
-        value * if *double { 2.0 } else { 1.0 } + if *add { column } else { 0.0 }
+    let [first, second] = mask.as_slice() else { panic!("there are two gates") };
+    let element = |(value, column): (&f32, f32)| {
+        let value = if *first { value + value } else { -value };
+        if *second { value + column } else { value * column }
     };
-    image.iter().zip([1.0, 2.0, 3.0, 4.0].into_iter().cycle()).map(block).collect()
+    image.iter().zip([1.0, 2.0, 3.0, 4.0].into_iter().cycle()).map(element).collect()
 }
 
 fn manifest(gates: usize) -> Manifest {
