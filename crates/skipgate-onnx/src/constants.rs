@@ -1,8 +1,8 @@
 //! Evaluates small integer tensors, the ones that exporters compute shapes with.
 
+use crate::shapes::TensorType;
 use crate::shapes::layout::{cuts, listed, permutation};
 use crate::shapes::site::{Site, axis};
-use crate::shapes::TensorType;
 use crate::tensor;
 use crate::tensor::element_type::{BOOL, INT32, INT64};
 

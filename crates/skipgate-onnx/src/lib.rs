@@ -4,24 +4,42 @@
 //!
 //! 1. [`Model::load`] reads and checks a file, [`Model::save`] writes one;
 //! 2. [`infer_shapes`] types every value it can;
-//! 3. [`fold_batch_norm`] merges batch normalisation into the convolution before it.
+//! 3. [`fold_batch_norm`] merges batch normalisation into the convolution before it;
+//! 4. [`find_blocks`] finds the residual blocks and says which can be skipped;
+//! 5. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good.
 //!
 //! What the rewriter does not understand (unknown fields, metadata, other domains, functions) is carried through.
 #![forbid(unsafe_code)]
 
+mod activation;
 mod attributes;
+mod blocks;
 mod check;
 mod constants;
+mod cost;
+mod dataflow;
+mod edit;
 mod error;
 mod external;
+mod fold;
+mod gate;
 mod metadata;
 mod model;
+mod naming;
 pub mod proto;
+mod remove;
+mod segments;
+mod select;
 mod shapes;
 mod tensor;
 
+pub use blocks::{ResidualBlock, Shortcut, Verdict, find_blocks};
 pub use error::{Error, NodeProblem, TensorProblem};
+pub use fold::fold_batch_norm;
+pub use gate::{MASK_INPUT, gate};
 pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
 pub use model::{IR_VERSIONS, Model, OPSET_VERSIONS};
+pub use remove::remove_blocks;
+pub use select::GateSelection;
 pub use shapes::{TensorType, infer_shapes};
 pub use tensor::{element_type, tensor_bytes};

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::{check, external};
 
 /// ONNX IR versions (`ModelProto.ir_version`) that can be read.
-pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
+pub const IR_VERSIONS: RangeInclusive<i64> = 4..=14;
 /// Versions of the default operator set that can be read.
 pub const OPSET_VERSIONS: RangeInclusive<i64> = 11..=28;
 

@@ -100,13 +100,7 @@ impl<'m> Environment<'m> {
             Batch::One => model.graph().input.iter().filter_map(batch_symbol).collect(),
             Batch::Symbolic => HashSet::new(),
         };
-        Self {
-            bound,
-            batch,
-            declared: HashMap::new(),
-            values: HashMap::new(),
-            ambiguous: HashSet::new(),
-        }
+        Self { bound, batch, declared: HashMap::new(), values: HashMap::new(), ambiguous: HashSet::new() }
     }
 
     fn graph(&mut self, graph: &'m GraphProto) -> Result<(), Error> {

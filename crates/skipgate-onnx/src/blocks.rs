@@ -1,0 +1,322 @@
+//! Finds residual blocks in the dataflow of a model; names of nodes and values play no part in it.
+//!
+//! An addition closes a block if all data of both its operands has passed one value, the block's input, and one way
+//! from there to the addition has weights. That way is the branch F, the other one the shortcut.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::activation::{is_activation, leaves_unchanged};
+use crate::check::{is_default_domain, node_name};
+use crate::cost::Costs;
+use crate::dataflow::Dataflow;
+use crate::edit::constants;
+use crate::error::Error;
+use crate::fold::fold_batch_norm;
+use crate::model::Model;
+use crate::proto::TensorProto;
+use crate::shapes::{TensorType, infer_shapes};
+use crate::{naming, segments};
+
+/// A residual block `y = act(F(x) + shortcut(x))`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResidualBlock {
+    /// Unique in the model: the path of the torch module where that is known, such as `layer1.1`, and else
+    /// `segment0.block1`.
+    pub name: String,
+    /// Number of its segment, from 0 in execution order.
+    pub segment: usize,
+    /// Multiply-accumulate operations of F, per image, after folding of batch normalisation.
+    pub macs: u64,
+    /// Weights of F, after folding of batch normalisation.
+    pub parameters: u64,
+    /// How x reaches the addition.
+    pub shortcut: Shortcut,
+    /// Shape of y with a batch of one, if known.
+    pub shape: Option<Vec<usize>>,
+    /// Whether the block can be skipped, or why not.
+    pub verdict: Verdict,
+    /// Place of the block in the graph.
+    #[serde(skip)]
+    pub(crate) region: Region,
+}
+
+/// How the input of a block reaches its addition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shortcut {
+    /// As it is.
+    Identity,
+    /// Through weights, such as a 1x1 convolution ("option B").
+    Projection,
+    /// Through operators without weights, such as a strided slice and zero padding ("option A").
+    ParameterFree,
+}
+
+impl fmt::Display for Shortcut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Identity => "identity",
+            Self::Projection => "projection",
+            Self::ParameterFree => "parameter-free",
+        })
+    }
+}
+
+/// Whether a block can be skipped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Yes, and it gets a gate.
+    Gated,
+    /// Yes, but it is the first of its segment, which keeps its features; it gets a gate only on demand.
+    FirstOfSegment,
+    /// No: without F, the shortcut still changes x.
+    NotIdentity,
+    /// No: it holds another residual block, which gets the gate.
+    Nested {
+        /// Name of a block inside.
+        inner: String,
+    },
+    /// No: something outside of the block reads a value of F.
+    UsedOutside {
+        /// The value.
+        value: String,
+        /// Name of the node that reads it, or of the graph output it is.
+        reader: String,
+    },
+    /// No: the type of y is not known, so no gate can declare it.
+    UnknownType,
+}
+
+impl Verdict {
+    /// Whether the block can be skipped at all.
+    pub fn is_skippable(&self) -> bool {
+        matches!(self, Self::Gated | Self::FirstOfSegment)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gated => f.write_str("skippable"),
+            Self::FirstOfSegment => f.write_str("skippable, but first of its segment"),
+            Self::NotIdentity => f.write_str("the shortcut is not the identity"),
+            Self::Nested { inner } => write!(f, "it holds the block `{inner}`"),
+            Self::UsedOutside { value, reader } => write!(f, "`{reader}` reads its inner value `{value}`"),
+            Self::UnknownType => f.write_str("the type of its output is not known"),
+        }
+    }
+}
+
+/// Where a block is in the main graph of the folded model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Region {
+    /// The value x.
+    pub(crate) input: String,
+    /// The value y: what the rest of the model reads, and what x replaces when the block is skipped.
+    pub(crate) output: String,
+    /// The nodes of F, ascending, those that compute shapes for it included.
+    pub(crate) branch: Vec<usize>,
+    /// The addition.
+    pub(crate) add: usize,
+    /// The activation after the addition, if skipping it with F is exact.
+    pub(crate) activation: Option<usize>,
+}
+
+impl Region {
+    /// The node that computes y.
+    pub(crate) fn exit(&self) -> usize {
+        self.activation.unwrap_or(self.add)
+    }
+
+    /// The nodes that are skipped, ascending.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = usize> {
+        self.branch.iter().copied().chain([self.add]).chain(self.activation)
+    }
+}
+
+/// The residual blocks of `model` in execution order, as they are once batch normalisation is folded.
+///
+/// An activation after the addition belongs to what is skipped only if `act(x) = x` for certain: it is a `Relu` or
+/// `Clip` and x comes from one with at most its range, unchanged or through operators that only pick elements. In
+/// every other case it stays outside, so that skipping always means leaving out F alone, as in Stochastic Depth.
+///
+/// Errors: the model is gated already, or its shapes contradict each other.
+pub fn find_blocks(model: &Model) -> Result<Vec<ResidualBlock>, Error> {
+    find(&ungated_and_folded(model)?)
+}
+
+/// `model` as blocks are found in it.
+pub(crate) fn ungated_and_folded(model: &Model) -> Result<Model, Error> {
+    if model.is_gated() {
+        return Err(Error::AlreadyGated);
+    }
+    fold_batch_norm(model)
+}
+
+/// The residual blocks of a folded model.
+pub(crate) fn find(folded: &Model) -> Result<Vec<ResidualBlock>, Error> {
+    let types = infer_shapes(folded)?;
+    let graph = folded.graph();
+    let finder = Finder {
+        flow: Dataflow::new(graph),
+        costs: Costs::new(graph, &types),
+        constants: constants(graph),
+        types: &types,
+    };
+    let found: Vec<_> = (0..graph.node.len()).filter_map(|index| finder.block_at(index)).collect();
+    let segments = segments::number(&finder.flow, &found);
+    let names = finder.names(&found, &segments);
+    Ok((0..found.len()).map(|index| finder.describe(&found, &segments, &names, index)).collect())
+}
+
+/// A block before it is numbered and named.
+pub(crate) struct Found<'m> {
+    pub(crate) input: &'m str,
+    pub(crate) add: usize,
+    /// The sum.
+    pub(crate) sum: &'m str,
+    /// The nodes of F that data passes, ascending.
+    pub(crate) branch: Vec<usize>,
+    pub(crate) shortcut: Shortcut,
+    pub(crate) sum_type: Option<&'m TensorType>,
+}
+
+struct Finder<'m> {
+    flow: Dataflow<'m>,
+    costs: Costs<'m>,
+    constants: HashMap<&'m str, &'m TensorProto>,
+    types: &'m HashMap<String, TensorType>,
+}
+
+impl<'m> Finder<'m> {
+    /// The block that node `add` closes, if it closes one.
+    fn block_at(&self, add: usize) -> Option<Found<'m>> {
+        let node = self.flow.node(add);
+        let [a, b] = &node.input[..] else { return None };
+        let adds = matches!(node.op_type.as_str(), "Add" | "Sum") && is_default_domain(&node.domain);
+        if !adds || a == b || !self.flow.flows(a) || !self.flow.flows(b) {
+            return None;
+        }
+        let input = self.flow.dominator_of_node(add)?;
+        let sum_type = self.types.get(&node.output[0]);
+        // An operand that is broadcast is no residual.
+        if [a, b]
+            .iter()
+            .any(|operand| matches!((self.types.get(*operand), sum_type), (Some(x), Some(y)) if x != y))
+        {
+            return None;
+        }
+        let (branch, shortcut) = self.split(input, a, b)?;
+        Some(Found { input, add, sum: &node.output[0], branch, shortcut, sum_type })
+    }
+
+    /// Which of the two ways from `input` is the branch, and what kind of shortcut the other one is.
+    fn split(&self, input: &str, a: &str, b: &str) -> Option<(Vec<usize>, Shortcut)> {
+        let way = |operand| self.flow.between(input, operand, usize::MAX).unwrap_or_default();
+        let weighted =
+            |way: &[usize]| way.iter().any(|&index| Costs::is_weighted(&self.flow, self.flow.node(index)));
+        let (a, b) = (way(a), way(b));
+        match (weighted(&a), weighted(&b)) {
+            (false, false) => None,
+            (true, false) if b.is_empty() => Some((a, Shortcut::Identity)),
+            (false, true) if a.is_empty() => Some((b, Shortcut::Identity)),
+            (true, false) => Some((a, Shortcut::ParameterFree)),
+            (false, true) => Some((b, Shortcut::ParameterFree)),
+            (true, true) => Some((self.larger(a, b), Shortcut::Projection)),
+        }
+    }
+
+    fn larger(&self, a: Vec<usize>, b: Vec<usize>) -> Vec<usize> {
+        let size = |way: &[usize]| (self.macs(way), way.len());
+        if size(&a) >= size(&b) { a } else { b }
+    }
+
+    fn macs(&self, nodes: &[usize]) -> u64 {
+        self.costs.macs(nodes.iter().map(|&index| self.flow.node(index)))
+    }
+
+    fn names(&self, found: &[Found<'m>], segments: &[segments::Place]) -> Vec<String> {
+        let name = |(block, place): (&Found<'m>, &segments::Place)| {
+            let branch = block.branch.iter().map(|&index| self.flow.node(index));
+            let module = naming::module_name(self.flow.node(block.add), branch);
+            module.unwrap_or_else(|| format!("segment{}.block{}", place.segment, place.position))
+        };
+        let mut names: Vec<_> = found.iter().zip(segments).map(name).collect();
+        naming::make_unique(&mut names);
+        names
+    }
+
+    fn describe(
+        &self,
+        found: &[Found<'m>],
+        segments: &[segments::Place],
+        names: &[String],
+        index: usize,
+    ) -> ResidualBlock {
+        let (block, place) = (&found[index], &segments[index]);
+        let region = self.region(block);
+        let inner = |other: &Found| region.branch.binary_search(&other.add).is_ok();
+        let verdict = if block.shortcut != Shortcut::Identity {
+            Verdict::NotIdentity
+        } else if let Some(inner) = found.iter().position(inner) {
+            Verdict::Nested { inner: names[inner].clone() }
+        } else if let Some((value, reader)) = self.used_outside(&region) {
+            Verdict::UsedOutside { value, reader }
+        } else if block.sum_type.is_none() {
+            Verdict::UnknownType
+        } else if place.keeps_features {
+            Verdict::FirstOfSegment
+        } else {
+            Verdict::Gated
+        };
+        ResidualBlock {
+            name: names[index].clone(),
+            segment: place.segment,
+            macs: self.macs(&region.branch),
+            parameters: self.costs.parameters(&self.flow, &region.branch),
+            shortcut: block.shortcut,
+            shape: block.sum_type.and_then(TensorType::static_shape),
+            verdict,
+            region,
+        }
+    }
+
+    fn region(&self, block: &Found<'m>) -> Region {
+        let activation = self.activation_after(block.sum).filter(|&index| {
+            leaves_unchanged(self.flow.node(index), block.input, &self.flow, &self.constants)
+        });
+        Region {
+            input: block.input.to_owned(),
+            output: activation.map_or(block.sum, |index| &self.flow.node(index).output[0]).to_owned(),
+            branch: self.flow.with_helpers(&block.branch, block.add),
+            add: block.add,
+            activation,
+        }
+    }
+
+    /// The activation that alone reads `sum`.
+    fn activation_after(&self, sum: &str) -> Option<usize> {
+        let &[reader] = self.flow.readers(sum) else { return None };
+        let node = self.flow.node(reader);
+        let applies = is_activation(node) && node.input[0] == sum && node.output.len() == 1;
+        (applies && !self.flow.is_output(sum)).then_some(reader)
+    }
+
+    /// A value of F that something outside reads, and who.
+    fn used_outside(&self, region: &Region) -> Option<(String, String)> {
+        let inside = |reader: &usize| *reader == region.add || region.branch.binary_search(reader).is_ok();
+        let values = region.branch.iter().flat_map(|&index| &self.flow.node(index).output);
+        values.filter(|value| !value.is_empty()).find_map(|value| {
+            if self.flow.is_output(value) {
+                return Some((value.clone(), value.clone()));
+            }
+            let reader = self.flow.readers(value).iter().find(|reader| !inside(reader))?;
+            Some((value.clone(), node_name(self.flow.node(*reader)).to_owned()))
+        })
+    }
+}

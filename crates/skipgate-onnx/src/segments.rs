@@ -1,0 +1,101 @@
+//! Groups residual blocks into segments.
+//!
+//! A segment is a maximal run of blocks in which each one's input is the output of the one before and all outputs
+//! have one shape. The first block of a run keeps its features and is not gated by default, unless the run continues
+//! a chain of equal units of which the first has no shortcut, as in `MobileNetV2`: there that unit has done the work.
+
+use std::collections::HashMap;
+
+use crate::activation::is_activation;
+use crate::attributes::Attributes;
+use crate::blocks::{Found, Shortcut};
+use crate::dataflow::Dataflow;
+use crate::proto::NodeProto;
+
+/// Where a block is among the segments.
+pub(crate) struct Place {
+    /// Number of the segment, from 0.
+    pub(crate) segment: usize,
+    /// Place in the segment, from 0.
+    pub(crate) position: usize,
+    /// First of its segment, with no unit of the same kind in front.
+    pub(crate) keeps_features: bool,
+}
+
+/// Numbers the segments of `blocks`, which are in execution order.
+pub(crate) fn number<'m>(flow: &Dataflow<'m>, blocks: &[Found<'m>]) -> Vec<Place> {
+    let by_sum: HashMap<_, _> = blocks.iter().enumerate().map(|(index, block)| (block.sum, index)).collect();
+    let mut places: Vec<Place> = Vec::with_capacity(blocks.len());
+    let mut lengths: Vec<usize> = Vec::new();
+    for block in blocks {
+        let before = previous(flow, &by_sum, block.input).filter(|&index| same_shape(&blocks[index], block));
+        let segment = before.map_or(lengths.len(), |index| places[index].segment);
+        if before.is_none() {
+            lengths.push(0);
+        }
+        let keeps_features = before.is_none() && !follows_equal_unit(flow, block);
+        places.push(Place { segment, position: lengths[segment], keeps_features });
+        lengths[segment] += 1;
+    }
+    places
+}
+
+fn same_shape(a: &Found, b: &Found) -> bool {
+    a.sum_type.is_some() && a.sum_type == b.sum_type
+}
+
+/// The block whose sum, perhaps after an activation, is `value`.
+fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &'m str) -> Option<usize> {
+    loop {
+        if let Some(&index) = by_sum.get(value) {
+            return Some(index);
+        }
+        let (index, node) = flow.producer(value)?;
+        let before = flow.dominator_of_node(index)?;
+        if !is_activation(node) && !is_self_gate(flow, node, before) {
+            return None;
+        }
+        value = before;
+    }
+}
+
+/// Whether `node` multiplies `value` with an activation of itself, as exporters write SiLU and hard swish.
+fn is_self_gate(flow: &Dataflow, node: &NodeProto, value: &str) -> bool {
+    let of_value = |operand: &String| {
+        let activation = flow.producer(operand).filter(|(_, node)| is_activation(node));
+        operand == value || activation.is_some_and(|(_, node)| node.input.first().is_some_and(|x| x == value))
+    };
+    node.op_type == "Mul" && node.input.iter().all(of_value)
+}
+
+/// Whether what computes the input of `block` is a unit like its branch, but without a shortcut. The unit may end with
+/// one activation more than the branch: the one that follows the addition in a block.
+fn follows_equal_unit(flow: &Dataflow, block: &Found) -> bool {
+    if block.shortcut != Shortcut::Identity {
+        return false;
+    }
+    let branch = signature(flow, &block.branch);
+    let start_of_unit = flow.dominators(block.input);
+    let units = start_of_unit.map_while(|entry| flow.between(entry, block.input, branch.len() + 1));
+    units.filter(|unit| unit.len() >= branch.len()).any(|unit| {
+        let plain = match unit.split_last() {
+            Some((last, rest)) if unit.len() > branch.len() && is_activation(flow.node(*last)) => rest,
+            _ => &unit[..],
+        };
+        signature(flow, plain) == branch
+    })
+}
+
+/// What kinds of nodes there are: operator, and for convolutions kernel size and whether they are depthwise.
+fn signature(flow: &Dataflow, nodes: &[usize]) -> Vec<(String, Vec<i64>, bool)> {
+    let kind = |&index: &usize| {
+        let node = flow.node(index);
+        let attributes = Attributes::of(node);
+        let kernel = attributes.ints("kernel_shape").ok().flatten().unwrap_or(&[]).to_vec();
+        let grouped = attributes.int_or("group", 1).unwrap_or(1) > 1;
+        (node.op_type.clone(), kernel, grouped)
+    };
+    let mut kinds: Vec<_> = nodes.iter().map(kind).collect();
+    kinds.sort_unstable();
+    kinds
+}
