@@ -26,10 +26,10 @@ pub(crate) fn get_or_build(
     Ok(entry)
 }
 
-/// `native` beside the profile folders: in the innermost folder that cargo marks as a cache.
+/// `native` in cargo's target folder: the outermost folder that cargo marks as a cache, for a cross build marks one inside.
 fn root() -> PathBuf {
     let out_dir = vars::out_dir();
-    let target = out_dir.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let target = out_dir.ancestors().filter(|folder| folder.join("CACHEDIR.TAG").is_file()).last();
     vars::native_dir().unwrap_or_else(|| target.unwrap_or(&out_dir).join("native"))
 }
 

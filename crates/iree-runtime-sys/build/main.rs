@@ -4,7 +4,7 @@
 //! profiles nor features nor `cargo clean -p` build it again. The source tree is never written to.
 //!
 //! A machine that lacks a tool can still check, lint and document: the script then only warns, and linking fails with a
-//! missing symbol whose name says what to do.
+//! missing library whose name says what to do.
 
 mod cache;
 mod cmake;
@@ -33,7 +33,6 @@ impl From<io::Error> for Problem {
 }
 
 fn main() -> ExitCode {
-    println!("cargo::rustc-check-cfg=cfg(iree_runtime_missing)");
     for path in ["build", "../../cmake", "../../toolchains"] {
         println!("cargo::rerun-if-changed={path}");
     }
@@ -57,7 +56,7 @@ fn archive() -> Result<PathBuf, Problem> {
     let source = source::find(vars::iree_source_dir().as_deref(), &package, &vars::host())
         .map_err(Problem::Missing)?;
     if source.pinned.is_none() {
-        println!("cargo::rerun-if-changed={}", source.dir.display());
+        println!("cargo::rerun-if-changed={}", source.runtime_include().display());
     }
     let repository = package.join("../..");
     let toolchain = Toolchain::for_target(&repository, &vars::target(), &vars::host())?;
@@ -81,11 +80,13 @@ fn link(archive: &Path) {
     println!("cargo::rustc-link-lib=static=iree_runtime");
 }
 
-/// Leaves the error to the linker. Cargo runs the script again on the next build, since the path never exists.
+/// Leaves the error to the linker, which misses a library whose name is the message. (It would not show the name of a
+/// missing symbol: it stops after twenty of IREE's.) Cargo runs the script again on the next build, since the path
+/// never exists.
 fn defer_to_linker(what: &str) {
-    println!(
-        "cargo::warning=IREE's runtime was not built: {what}. Checking works, linking a program will not"
-    );
-    println!("cargo::rustc-cfg=iree_runtime_missing");
+    let message = format!("IREE's runtime was not built: {what}");
+    println!("cargo::warning={message}. Checking works, linking a program will not");
+    // Colons and equals signs have a meaning to cargo and rustc here.
+    println!("cargo::rustc-link-lib=dylib={}", message.replace([':', '='], ","));
     println!("cargo::rerun-if-changed=build/again-when-tools-are-installed");
 }

@@ -35,15 +35,3 @@
 mod bindings;
 
 pub use bindings::*;
-
-/// Makes linking fail with a symbol whose name is the way out.
-#[cfg(iree_runtime_missing)]
-mod missing {
-    unsafe extern "C" {
-        #[link_name = "\n\nIREE's runtime was not built, see the warning of iree-runtime-sys above.\nRun `cargo xtask setup` and build again.\n\n"]
-        fn iree_runtime_was_not_built();
-    }
-
-    #[used]
-    static NEEDED: unsafe extern "C" fn() = iree_runtime_was_not_built;
-}
