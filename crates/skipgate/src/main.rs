@@ -1,2 +1,24 @@
-//! The skipgate command line.
-fn main() {}
+//! The skipgate command line: argument types in `cli`, one file per command in `commands`.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod diagnostics;
+mod preprocess;
+mod report;
+mod tensor_file;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // Exit code 2, for bad usage, is clap's own.
+    match commands::execute(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            diagnostics::print(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Artifact folders: compiling a model into one and writing it.
+
+use std::io;
+use std::path::Path;
+
+use fs_err as fs;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sha2::{Digest as _, Sha256};
+use skipgate_core::{
+    Abi, ElementType, FORMAT_VERSION, MANIFEST_FILE, Manifest, Target, TensorSpec, VMFB_FILE,
+};
+use skipgate_onnx::proto::tensor_proto::DataType;
+use skipgate_onnx::{MASK_INPUT, Model, infer_shapes};
+
+use crate::import::{FUNCTION, MODULE};
+use crate::{ArtifactError, CompileError, Compiler, import_onnx};
+
+/// A compiled model, in memory.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What goes into `manifest.json`.
+    pub manifest: Manifest,
+    /// What goes into `model.vmfb`.
+    pub vmfb: Vec<u8>,
+}
+
+/// Compiles `model`, gated or not, for `target`.
+///
+/// The model must have one f32 image input and one f32 output, both with static shapes; a symbolic batch size is
+/// compiled as 1. `model_sha256` is the hexadecimal hash of the file it came from and goes into the manifest.
+pub fn compile(
+    compiler: &Compiler,
+    model: &Model,
+    model_sha256: String,
+    target: &Target,
+) -> Result<Compiled, CompileError> {
+    let abi = abi(model)?;
+    let vmfb = compiler.compile(import_onnx(model)?, target)?;
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
+        iree: compiler.version().clone(),
+        target: target.clone(),
+        abi,
+        gates: model.gates().map_err(crate::ImportError::from)?,
+        preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
+        class_names: model.class_names().map_err(crate::ImportError::from)?,
+        model_sha256,
+        files: [(VMFB_FILE.to_owned(), hex::encode(Sha256::digest(&vmfb)))].into(),
+    };
+    // What a reader would refuse must not be written.
+    match Manifest::from_json(&manifest.to_json()) {
+        Ok(manifest) => Ok(Compiled { manifest, vmfb }),
+        Err(error) => Err(CompileError::Interface { found: error.to_string() }),
+    }
+}
+
+/// The entry point and the tensors of `model`.
+fn abi(model: &Model) -> Result<Abi, CompileError> {
+    let types = infer_shapes(model).map_err(crate::ImportError::from)?;
+    let graph = &model.proto().graph;
+    let is_initializer = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let spec = |name: &str| {
+        let found = types.get(name).and_then(|ty| {
+            let element_type = match ty.element_type {
+                ty if ty == DataType::FLOAT as i32 => ElementType::F32,
+                ty if ty == DataType::BOOL as i32 => ElementType::Bool,
+                _ => return None,
+            };
+            let shape = ty.shape.iter().copied().collect::<Option<Vec<_>>>()?;
+            Some(TensorSpec { name: name.to_owned(), shape, element_type })
+        });
+        found.ok_or_else(|| CompileError::Interface {
+            found: format!("but `{name}` is of another type or its shape is not known"),
+        })
+    };
+    let names = graph.input.iter().map(|input| input.name.as_str());
+    let inputs: Vec<_> = names.filter(|name| !is_initializer(name)).map(spec).collect::<Result<_, _>>()?;
+    let outputs: Vec<_> = graph.output.iter().map(|output| spec(&output.name)).collect::<Result<_, _>>()?;
+    let images = inputs.iter().filter(|input| input.name != MASK_INPUT).count();
+    if images != 1 || outputs.len() != 1 {
+        let found = format!("it has {images} inputs and {} outputs", outputs.len());
+        return Err(CompileError::Interface { found });
+    }
+    Ok(Abi { entry_point: format!("{MODULE}.{FUNCTION}"), inputs, outputs })
+}
+
+/// Writes the artifact folder `dir`, all of it or nothing. An artifact that is already there is replaced in one step;
+/// anything else that is there is an error.
+pub fn write_artifact(dir: &Path, compiled: &Compiled) -> Result<(), ArtifactError> {
+    let failed = |source| ArtifactError::Io { path: dir.to_owned(), source };
+    if dir.symlink_metadata().is_ok() && !replaceable(dir).map_err(failed)? {
+        return Err(ArtifactError::NotAnArtifact { path: dir.to_owned() });
+    }
+    write_beside(dir, compiled).map_err(failed)
+}
+
+/// Whether `dir` is an artifact or an empty folder.
+fn replaceable(dir: &Path) -> io::Result<bool> {
+    if !dir.is_dir() {
+        return Ok(false);
+    }
+    Ok(dir.join(MANIFEST_FILE).is_file() || fs::read_dir(dir)?.next().is_none())
+}
+
+/// Writes into a temporary folder beside `dir`, on the same file system, and moves it into place.
+fn write_beside(dir: &Path, compiled: &Compiled) -> io::Result<()> {
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent)?;
+    let mut builder = tempfile::Builder::new();
+    let temporary = builder.prefix(".skipgate-").permissions(folder_mode()).tempdir_in(parent)?;
+    write_synced(&temporary.path().join(VMFB_FILE), &compiled.vmfb)?;
+    write_synced(&temporary.path().join(MANIFEST_FILE), compiled.manifest.to_json().as_bytes())?;
+    if dir.exists() {
+        // The old folder ends up under the temporary name and is removed with it.
+        renameat_with(CWD, temporary.path(), CWD, dir, RenameFlags::EXCHANGE)?;
+        temporary.close()
+    } else {
+        fs::rename(temporary.path(), dir)?;
+        // There is nothing left to remove.
+        let _ = temporary.keep();
+        Ok(())
+    }
+}
+
+/// What a new folder gets: everything that the process's file mode mask leaves.
+fn folder_mode() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o777)
+}
+
+/// A full disk may only show when the data reaches it.
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()
+}

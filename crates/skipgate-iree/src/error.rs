@@ -1,0 +1,164 @@
+//! What can go wrong between an ONNX model and an artifact.
+
+use std::io;
+use std::path::PathBuf;
+
+use skipgate_core::{Hint, IREE_VERSION};
+
+use crate::LIBRARY_VARIABLE;
+
+/// The compiler library could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// It is in none of the places where it is looked for.
+    #[error("libIREECompiler.so was not found; looked in {}", searched.join(", "))]
+    NotFound {
+        /// The places, in the order they were tried.
+        searched: Vec<String>,
+    },
+    /// The dynamic loader refused the file.
+    #[error("{} could not be opened as a compiler library: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the loader said, a missing symbol included.
+        source: libloading::Error,
+    },
+    /// It is a version that this program was not tested with.
+    #[error("{} is IREE {found}, expected {expected}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// What the library reports.
+        found: String,
+        /// What this program works with.
+        expected: String,
+    },
+}
+
+impl Hint for LoadError {
+    fn hint(&self) -> Option<String> {
+        Some(format!(
+            "install it with `pip install iree-base-compiler=={IREE_VERSION}` in an active Python environment, \
+             or set {LIBRARY_VARIABLE} to its libIREECompiler.so; in a checkout, `cargo xtask setup` does it"
+        ))
+    }
+}
+
+/// The ONNX model has no form in MLIR.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// A construct of ONNX that the importer does not translate.
+    #[error("node `{node}` ({op_type}): {what} cannot be compiled")]
+    Unsupported {
+        /// Name of the node, or of its first output.
+        node: String,
+        /// Its operator.
+        op_type: String,
+        /// The construct.
+        what: String,
+    },
+    /// The type or shape of a value that the compiler must know could not be inferred.
+    #[error("the shape of `{value}` is not known")]
+    UnknownShape {
+        /// Name of the value.
+        value: String,
+    },
+    /// An element type that has no form in MLIR.
+    #[error("`{value}` has ONNX element type {element_type}, which cannot be compiled")]
+    ElementType {
+        /// Name of the value.
+        value: String,
+        /// Number in ONNX's `TensorProto.DataType`.
+        element_type: i32,
+    },
+    /// The model itself is at fault.
+    #[error(transparent)]
+    Model(#[from] skipgate_onnx::Error),
+}
+
+impl Hint for ImportError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownShape { .. } => {
+                Some("export the model with static shapes, or run onnx.shape_inference on it".to_owned())
+            }
+            Self::Unsupported { .. } | Self::ElementType { .. } => None,
+            Self::Model(error) => error.hint(),
+        }
+    }
+}
+
+/// A model could not be compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// It could not be written as MLIR.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The model does not have the inputs and outputs of a classifier.
+    #[error("the model must have one f32 image input and one f32 output with static shapes, {found}")]
+    Interface {
+        /// What it has instead.
+        found: String,
+    },
+    /// The compiler refused a flag of the target.
+    #[error("the compiler refused the flag `{flag}`: {message}")]
+    Flag {
+        /// The flag.
+        flag: String,
+        /// What the compiler said.
+        message: String,
+    },
+    /// The compiler failed; its diagnostics name the ONNX nodes.
+    #[error("the compiler failed in phase {phase}:\n{}", diagnostics.join("\n"))]
+    Compiler {
+        /// Which step failed.
+        phase: &'static str,
+        /// Its errors, in order.
+        diagnostics: Vec<String>,
+    },
+    /// A temporary file could not be written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Hint for CompileError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Import(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// An artifact folder could not be written. Nothing is left behind, and an artifact that was there is untouched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArtifactError {
+    /// There is something at the output path that is not an artifact.
+    #[error("{} exists and is not an artifact folder (it has no manifest.json)", path.display())]
+    NotAnArtifact {
+        /// The output path.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error("the artifact {} could not be written: {source}", path.display())]
+    Io {
+        /// The output path.
+        path: PathBuf,
+        /// What it said, with the file it said it about.
+        source: io::Error,
+    },
+}
+
+impl Hint for ArtifactError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotAnArtifact { .. } => "name another folder with -o, or remove this one".to_owned(),
+            Self::Io { .. } => "name a folder with -o that you may write to and that has room".to_owned(),
+        })
+    }
+}

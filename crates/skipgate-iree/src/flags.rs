@@ -1,0 +1,34 @@
+//! The compiler flags of a target, in one place.
+
+use std::path::Path;
+
+use skipgate_core::{Arch, Target};
+
+/// Flags that every target shares.
+const COMMON: &[&str] = &[
+    "--iree-input-type=onnx",
+    "--iree-hal-target-device=local",
+    "--iree-hal-local-target-device-backends=llvm-cpu",
+    "--iree-opt-level=O3",
+    // One synchronous function is all the runtime calls.
+    "--iree-torch-emit-async-entry-points=false",
+    // Source locations name ONNX nodes in diagnostics; in the artifact they would only take room.
+    "--iree-llvmcpu-debug-symbols=false",
+    "--iree-vm-bytecode-module-strip-source-map=true",
+];
+
+/// All flags for `target`; `linker` links the embedded ELF files.
+pub(crate) fn for_target(target: &Target, linker: &Path) -> Vec<String> {
+    let mut flags: Vec<String> = COMMON.iter().map(|&flag| flag.to_owned()).collect();
+    flags.push(format!("--iree-llvmcpu-embedded-linker-path={}", linker.display()));
+    flags.push(format!("--iree-llvmcpu-target-triple={}", target.triple));
+    if target.arch == Arch::Arm {
+        // For 32-bit Arm the compiler does not derive features from the CPU (it warns unless they
+        // are set before it), and defaults to soft float.
+        let features: Vec<_> = target.features.iter().map(|feature| format!("+{feature}")).collect();
+        flags.push(format!("--iree-llvmcpu-target-cpu-features={}", features.join(",")));
+        flags.push("--iree-llvmcpu-target-float-abi=hard".to_owned());
+    }
+    flags.push(format!("--iree-llvmcpu-target-cpu={}", target.cpu));
+    flags
+}

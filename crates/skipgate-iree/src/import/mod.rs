@@ -1,0 +1,221 @@
+//! ONNX to MLIR text.
+//!
+//! The output has the form that torch-mlir's ONNX lowering reads: one `torch.operator "onnx.<Op>"` for each node, with
+//! attributes named `torch.onnx.<attribute>`, values of type `!torch.vtensor<[shape],element>`, and initialisers as
+//! `onnx.Constant` operations over `dense_resource` blobs. An `If` has two regions, the **else** region first.
+//!
+//! Writing it here instead of calling the Python importer keeps Python out of compilation, attaches the ONNX node's
+//! name to each operation as its location, and gives later passes a place to emit MLIR of their own.
+
+mod attribute;
+mod constant;
+mod types;
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use skipgate_onnx::proto::attribute_proto::AttributeType;
+use skipgate_onnx::proto::{GraphProto, ModelProto, NodeProto};
+use skipgate_onnx::{Model, TensorType, infer_shapes};
+
+use crate::ImportError;
+use constant::Blobs;
+
+/// Name of the MLIR module and of its one function.
+pub(crate) const MODULE: &str = "skipgate";
+pub(crate) const FUNCTION: &str = "run";
+
+/// Writes `model` as MLIR text: a module `@skipgate` with one function `@run` that takes the graph's inputs and
+/// returns its outputs, both in the graph's order.
+///
+/// Fails on operators of other domains than ONNX's own, on model-local functions, on subgraphs other than the branches
+/// of `If`, and on values whose type the shape inference does not know.
+pub fn import_onnx(model: &Model) -> Result<String, ImportError> {
+    let types = infer_shapes(model)?;
+    let mut importer = Importer::new(&types);
+    importer.module(model.proto())?;
+    Ok(importer.finish())
+}
+
+/// State of one import. Text is appended as nodes are visited in their (topological) order.
+struct Importer<'a> {
+    types: &'a HashMap<String, TensorType>,
+    text: String,
+    blobs: Blobs,
+    /// SSA name of every ONNX value in scope. ONNX names are unique over a graph and its subgraphs.
+    values: HashMap<String, String>,
+}
+
+impl<'a> Importer<'a> {
+    fn new(types: &'a HashMap<String, TensorType>) -> Self {
+        Self { types, text: String::new(), blobs: Blobs::default(), values: HashMap::new() }
+    }
+
+    fn finish(mut self) -> String {
+        self.blobs.write(&mut self.text);
+        self.text
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// A fresh SSA name for the ONNX value `name`.
+    fn define(&mut self, name: &str) -> String {
+        let ssa = format!("%v{}", self.values.len());
+        self.values.insert(name.to_owned(), ssa.clone());
+        ssa
+    }
+
+    /// The SSA name of `name`, which the model's own check has proven to be in scope.
+    fn value(&self, name: &str) -> String {
+        // An omitted optional input has an empty name.
+        self.values.get(name).cloned().unwrap_or_else(|| "%none".to_owned())
+    }
+
+    /// The MLIR type of the value `name`.
+    fn type_of(&self, name: &str) -> Result<String, ImportError> {
+        if name.is_empty() {
+            return Ok("!torch.none".to_owned());
+        }
+        let unknown = || ImportError::UnknownShape { value: name.to_owned() };
+        types::vtensor(name, self.types.get(name).ok_or_else(unknown)?)
+    }
+
+    fn types_of<'n>(&self, names: impl Iterator<Item = &'n String>) -> Result<String, ImportError> {
+        let types: Result<Vec<_>, _> = names.map(|name| self.type_of(name)).collect();
+        Ok(types?.join(", "))
+    }
+
+    fn module(&mut self, model: &ModelProto) -> Result<(), ImportError> {
+        let graph = &model.graph;
+        let is_initializer = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+        // Up to IR version 3 every initialiser is listed among the inputs too.
+        let inputs: Vec<_> =
+            graph.input.iter().map(|input| input.name.clone()).filter(|name| !is_initializer(name)).collect();
+        let outputs: Vec<_> = graph.output.iter().map(|output| output.name.clone()).collect();
+        let mut arguments = Vec::new();
+        for input in &inputs {
+            let ssa = self.define(input);
+            arguments.push(format!("{ssa}: {}", self.type_of(input)?));
+        }
+        let results = self.types_of(outputs.iter())?;
+        let opset = model
+            .opset_import
+            .iter()
+            .find(|import| types::is_onnx_domain(&import.domain))
+            .map_or(0, |import| import.version);
+        self.line(&format!("module @{MODULE} {{"));
+        self.line(&format!(
+            "func.func @{FUNCTION}({}) -> ({results}) attributes {{\
+             torch.onnx_meta.ir_version = {} : si64, torch.onnx_meta.opset_version = {opset} : si64}} {{",
+            arguments.join(", "),
+            model.ir_version,
+        ));
+        self.line("%none = torch.constant.none");
+        self.graph_body(graph)?;
+        let values: Vec<_> = outputs.iter().map(|name| self.value(name)).collect();
+        self.line(&format!("return {} : {results}", values.join(", ")));
+        self.line("}\n}");
+        Ok(())
+    }
+
+    /// Initialisers and nodes of a graph or of an `If` branch.
+    fn graph_body(&mut self, graph: &GraphProto) -> Result<(), ImportError> {
+        for tensor in &graph.initializer {
+            let literal = self.blobs.literal(tensor)?;
+            let ty = types::vtensor(&tensor.name, &types::of_tensor(tensor))?;
+            let ssa = self.define(&tensor.name);
+            self.line(&constant_operation(&ssa, &literal, &ty, &tensor.name));
+        }
+        graph.node.iter().try_for_each(|node| self.node(node))
+    }
+
+    fn node(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+        if !types::is_onnx_domain(&node.domain) {
+            return Err(unsupported(node, format!("an operator of the domain `{}`", node.domain)));
+        }
+        if node.op_type == "Constant" {
+            let literal = constant::of_node(&mut self.blobs, node)?;
+            let output = output_name(node)?;
+            let ty = self.type_of(output)?;
+            let ssa = self.define(output);
+            self.line(&constant_operation(&ssa, &literal, &ty, output));
+            return Ok(());
+        }
+        self.operation(node)
+    }
+
+    fn operation(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+        let operands: Vec<_> = node.input.iter().map(|name| self.value(name)).collect();
+        let operand_types = self.types_of(node.input.iter())?;
+        let attributes = attribute::dictionary(&mut self.blobs, node)?;
+        // Trailing optional outputs may be unnamed: they do not exist.
+        let outputs: Vec<_> = node.output.iter().filter(|name| !name.is_empty()).collect();
+        let result_types = self.types_of(outputs.iter().copied())?;
+        let results: Vec<_> = outputs.into_iter().map(|name| self.define(name)).collect();
+        let _ = write!(
+            self.text,
+            "{} = torch.operator \"onnx.{}\"({}) {attributes} : ({operand_types}) -> ({result_types})",
+            results.join(", "),
+            node.op_type,
+            operands.join(", "),
+        );
+        self.regions(node)?;
+        let location = types::quoted(&format!("{} {}", node.op_type, node_name(node)));
+        self.line(&format!(" loc({location})"));
+        Ok(())
+    }
+
+    /// The branches of an `If`, the else branch first, as torch-mlir expects.
+    fn regions(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+        let branch = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
+        if node.op_type != "If" {
+            let is_graph = |kind| matches!(kind, AttributeType::GRAPH | AttributeType::GRAPHS);
+            return match node
+                .attribute
+                .iter()
+                .find(|attribute| is_graph(attribute.type_.enum_value_or_default()))
+            {
+                Some(attribute) => Err(unsupported(node, format!("a subgraph `{}`", attribute.name))),
+                None => Ok(()),
+            };
+        }
+        for (index, name) in ["else_branch", "then_branch"].into_iter().enumerate() {
+            let missing = || unsupported(node, format!("an If without `{name}`"));
+            let graph = branch(name).and_then(|attribute| attribute.g.as_ref()).ok_or_else(missing)?;
+            self.line(if index == 0 { " {" } else { ", {" });
+            self.graph_body(graph)?;
+            let outputs: Vec<_> = graph.output.iter().map(|output| output.name.clone()).collect();
+            let values: Vec<_> = outputs.iter().map(|name| self.value(name)).collect();
+            let types = self.types_of(outputs.iter())?;
+            self.line(&format!("torch.operator_terminator {} : {types}", values.join(", ")));
+            self.text.push('}');
+        }
+        Ok(())
+    }
+}
+
+fn constant_operation(ssa: &str, literal: &str, ty: &str, name: &str) -> String {
+    let location = types::quoted(&format!("Constant {name}"));
+    format!(
+        "{ssa} = torch.operator \"onnx.Constant\"() {{torch.onnx.value = {literal}}} : () -> {ty} loc({location})"
+    )
+}
+
+/// The name people know the node by.
+fn node_name(node: &NodeProto) -> String {
+    if node.name.is_empty() { node.output.first().cloned().unwrap_or_default() } else { node.name.clone() }
+}
+
+fn output_name(node: &NodeProto) -> Result<&str, ImportError> {
+    node.output
+        .first()
+        .map(String::as_str)
+        .ok_or_else(|| unsupported(node, "a node without output".to_owned()))
+}
+
+pub(crate) fn unsupported(node: &NodeProto, what: String) -> ImportError {
+    ImportError::Unsupported { node: node_name(node), op_type: node.op_type.clone(), what }
+}

@@ -1,0 +1,87 @@
+//! Types and names in MLIR's text form.
+
+use skipgate_onnx::TensorType;
+use skipgate_onnx::proto::TensorProto;
+
+use crate::ImportError;
+
+/// ONNX's own operators have an empty domain, or its long name.
+pub(super) fn is_onnx_domain(domain: &str) -> bool {
+    matches!(domain, "" | "ai.onnx")
+}
+
+/// Type of an initialiser.
+pub(super) fn of_tensor(tensor: &TensorProto) -> TensorType {
+    TensorType {
+        element_type: tensor.data_type,
+        shape: tensor.dims.iter().map(|&extent| usize::try_from(extent).ok()).collect(),
+    }
+}
+
+/// The MLIR element type of ONNX's `TensorProto.DataType` number `element_type`. Torch types carry signs.
+pub(super) fn element(value: &str, element_type: i32) -> Result<&'static str, ImportError> {
+    Ok(match element_type {
+        1 => "f32",
+        2 => "ui8",
+        3 => "si8",
+        4 => "ui16",
+        5 => "si16",
+        6 => "si32",
+        7 => "si64",
+        9 => "i1",
+        10 => "f16",
+        11 => "f64",
+        12 => "ui32",
+        13 => "ui64",
+        16 => "bf16",
+        _ => return Err(ImportError::ElementType { value: value.to_owned(), element_type }),
+    })
+}
+
+/// `!torch.vtensor<[1,3,32,32],f32>`; an unknown extent is `?`.
+pub(super) fn vtensor(value: &str, ty: &TensorType) -> Result<String, ImportError> {
+    let extents: Vec<_> =
+        ty.shape.iter().map(|extent| extent.map_or_else(|| "?".to_owned(), |n| n.to_string())).collect();
+    Ok(format!("!torch.vtensor<[{}],{}>", extents.join(","), element(value, ty.element_type)?))
+}
+
+/// `tensor<16x3x3x3xf32>`, the type of an attribute.
+pub(super) fn tensor(value: &str, dims: &[i64], element_type: i32) -> Result<String, ImportError> {
+    let extents: String = dims.iter().map(|extent| format!("{extent}x")).collect();
+    Ok(format!("tensor<{extents}{}>", element(value, element_type)?))
+}
+
+/// A string literal. MLIR escapes quotes, backslashes and everything outside printable ASCII as two hex digits.
+pub(super) fn quoted(text: &str) -> String {
+    let mut literal = String::from("\"");
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if !matches!(byte, b'"' | b'\\') => literal.push(char::from(byte)),
+            _ => literal.push_str(&format!("\\{byte:02X}")),
+        }
+    }
+    literal.push('"');
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_are_escaped() {
+        assert_eq!(quoted("a\"b\\c\nü"), r#""a\22b\5Cc\0A\C3\BC""#);
+    }
+
+    #[test]
+    fn an_unknown_extent_is_a_question_mark() {
+        let ty = TensorType { element_type: 1, shape: vec![None, Some(3)] };
+        assert_eq!(vtensor("x", &ty).unwrap(), "!torch.vtensor<[?,3],f32>");
+    }
+
+    #[test]
+    fn a_string_tensor_has_no_mlir_form() {
+        let error = element("labels", 8).unwrap_err();
+        assert_eq!(error.to_string(), "`labels` has ONNX element type 8, which cannot be compiled");
+    }
+}

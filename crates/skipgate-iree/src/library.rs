@@ -1,0 +1,97 @@
+//! Finding `libIREECompiler`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use crate::LoadError;
+
+/// Environment variable that names the library file and wins over every other place.
+pub const LIBRARY_VARIABLE: &str = "SKIPGATE_IREE_COMPILER";
+
+const FILE: &str = "libIREECompiler.so";
+/// Where the PyPI wheel keeps the library, inside `site-packages`.
+const IN_SITE_PACKAGES: &str = "iree/compiler/_mlir_libs";
+
+/// The library file, looked for in this order: the file named by [`LIBRARY_VARIABLE`]; beside the running program;
+/// the active Python environment (`VIRTUAL_ENV`); the environment that `cargo xtask setup` makes (`SKIPGATE_TOOLS`,
+/// or `tools` beside the program's build folder); `site-packages` of every `python3` on the path.
+pub fn find_library() -> Result<PathBuf, LoadError> {
+    if let Some(path) = env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()) {
+        let path = PathBuf::from(path);
+        let searched = vec![format!("{LIBRARY_VARIABLE} = {}", path.display())];
+        return if path.is_file() { Ok(path) } else { Err(LoadError::NotFound { searched }) };
+    }
+    let mut searched = vec![format!("{LIBRARY_VARIABLE} (not set)")];
+    if let Some(beside) = env::current_exe().ok().map(|program| program.with_file_name(FILE)) {
+        if beside.is_file() {
+            return Ok(beside);
+        }
+        searched.push(beside.display().to_string());
+    }
+    for prefix in python_prefixes() {
+        if let Some(found) = in_prefix(&prefix) {
+            return Ok(found);
+        }
+        searched.push(prefix.join("lib/python3*/site-packages").join(IN_SITE_PACKAGES).display().to_string());
+    }
+    Err(LoadError::NotFound { searched })
+}
+
+/// Installation prefixes of Python environments, the most specific first.
+fn python_prefixes() -> Vec<PathBuf> {
+    let mut prefixes: Vec<PathBuf> = Vec::new();
+    prefixes.extend(env::var_os("VIRTUAL_ENV").map(PathBuf::from));
+    prefixes.extend(env::var_os("SKIPGATE_TOOLS").map(|tools| Path::new(&tools).join("venv")));
+    // target/release/skipgate -> target/tools/venv
+    let build = env::current_exe().ok().and_then(|program| Some(program.parent()?.parent()?.to_path_buf()));
+    prefixes.extend(build.map(|build| build.join("tools/venv")));
+    for dir in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
+        if dir.join("python3").exists() {
+            prefixes.extend(dir.parent().map(Path::to_path_buf));
+        }
+    }
+    let mut unique = Vec::new();
+    prefixes.retain(|prefix| {
+        let new = !unique.contains(prefix);
+        unique.push(prefix.clone());
+        new
+    });
+    prefixes
+}
+
+/// The library in one of the Python versions of `prefix`, the newest first.
+fn in_prefix(prefix: &Path) -> Option<PathBuf> {
+    let mut pythons: Vec<PathBuf> =
+        fs_err::read_dir(prefix.join("lib")).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    pythons.sort();
+    pythons
+        .into_iter()
+        .rev()
+        .flat_map(|python| ["site-packages", "dist-packages"].map(|packages| python.join(packages)))
+        .map(|packages| packages.join(IN_SITE_PACKAGES).join(FILE))
+        .find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_python_of_a_prefix_wins() {
+        let prefix = tempfile::tempdir().unwrap();
+        for python in ["python3.10", "python3.11"] {
+            let dir = prefix.path().join("lib").join(python).join("site-packages").join(IN_SITE_PACKAGES);
+            fs_err::create_dir_all(&dir).unwrap();
+            fs_err::write(dir.join(FILE), "").unwrap();
+        }
+        let found = in_prefix(prefix.path()).unwrap();
+        assert!(found.to_string_lossy().contains("python3.11"), "{}", found.display());
+    }
+
+    #[test]
+    fn a_prefix_without_the_wheel_has_no_library() {
+        let prefix = tempfile::tempdir().unwrap();
+        fs_err::create_dir_all(prefix.path().join("lib/python3.11/site-packages")).unwrap();
+        assert_eq!(in_prefix(prefix.path()), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! The arguments, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use skipgate_core::SkipMask;
+
+/// Choose, call by call, which residual blocks of one compiled network run
+#[derive(Debug, Parser)]
+#[command(name = "skipgate", version, propagate_version = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  skipgate inspect resnet20.onnx
+  skipgate compile resnet20.onnx --target odroid-xu4 -o build/resnet20-odroid-xu4
+  skipgate run build/resnet20-host --image photo.png --skip 1,4";
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// For programs: one JSON document on standard output
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the residual blocks of a model and say which can be skipped, or why not
+    #[cfg(feature = "compiler")]
+    Inspect(Inspect),
+    /// Put a gate in front of the skippable blocks of a model
+    #[cfg(feature = "compiler")]
+    Gate(Gate),
+    /// Compile a model, gated or not, to an artifact
+    #[cfg(feature = "compiler")]
+    Compile(Compile),
+    /// Run an artifact on an image or a tensor
+    Run(Run),
+    /// List the machines that artifacts can be compiled for
+    #[cfg(feature = "compiler")]
+    Targets,
+    /// Say what is installed, what is missing and how to install it
+    Doctor,
+    /// Print a script that completes skipgate's arguments in a shell
+    #[command(
+        after_help = "Example:\n  skipgate completions bash > ~/.local/share/bash-completion/completions/skipgate"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  skipgate inspect resnet20.onnx --gate-first")]
+pub(crate) struct Inspect {
+    /// The ONNX model
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  skipgate gate resnet20.onnx -o resnet20-gated.onnx --no-gate 'layer3.*'")]
+pub(crate) struct Gate {
+    /// The ONNX model
+    pub(crate) model: PathBuf,
+    /// The gated ONNX model to write
+    #[arg(short, long, value_name = "GATED.onnx")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+/// Which of the skippable blocks get a gate.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Gate the first block of each segment too, where its shortcut is the identity
+    #[arg(long)]
+    pub(crate) gate_first: bool,
+    /// Gate these blocks too, by name or pattern such as `layer1.*`
+    #[arg(long, value_name = "BLOCK", value_delimiter = ',')]
+    pub(crate) gate: Vec<String>,
+    /// Do not gate these blocks, by name or pattern
+    #[arg(long, value_name = "BLOCK", value_delimiter = ',')]
+    pub(crate) no_gate: Vec<String>,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate compile resnet20-gated.onnx --target host -o build/resnet20-host
+  skipgate compile resnet20.onnx --target odroid-xu4 -o build/resnet20-odroid-xu4")]
+pub(crate) struct Compile {
+    /// The ONNX model; one without gates is gated first
+    pub(crate) model: PathBuf,
+    /// The machine to compile for; `skipgate targets` lists them
+    #[arg(short, long, default_value = "host")]
+    pub(crate) target: String,
+    /// The artifact folder to write; an artifact that is there is replaced
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate run build/resnet20-host --image digit.png
+  skipgate run build/resnet20-host --image digit.png --mask 110111
+  skipgate run build/resnet20-host --input images.npy --output logits.npy --skip 0,3")]
+pub(crate) struct Run {
+    /// The artifact folder
+    pub(crate) artifact: PathBuf,
+    /// Classify this PNG or JPEG image
+    #[arg(long, value_name = "FILE", required_unless_present = "input", conflicts_with = "input")]
+    pub(crate) image: Option<PathBuf>,
+    /// Read the input from this .npy file (float32): one image, or any number in the first dimension
+    #[arg(long, value_name = "X.npy", requires = "output")]
+    pub(crate) input: Option<PathBuf>,
+    /// Write the logits to this .npy file (float32)
+    #[arg(long, value_name = "Y.npy")]
+    pub(crate) output: Option<PathBuf>,
+    /// Blocks to run, one digit per gate: 1 runs the block, 0 skips it [default: run all]
+    #[arg(long, value_name = "1101..", conflicts_with = "skip")]
+    pub(crate) mask: Option<SkipMask>,
+    /// Blocks to skip, by gate number from 0
+    #[arg(long, value_name = "GATE", value_delimiter = ',')]
+    pub(crate) skip: Vec<usize>,
+    /// How many of the most likely classes to print
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(crate) top: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,68 @@
+//! `skipgate compile`: from an ONNX model to an artifact.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use fs_err as fs;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use skipgate_core::{Manifest, Target};
+use skipgate_iree::{Compiled, Compiler};
+use skipgate_onnx::Model;
+
+use super::model;
+use crate::cli::{Compile as Arguments, Format, Selection};
+use crate::report::{self, Report};
+
+#[derive(Serialize)]
+struct Written<'a> {
+    artifact: PathBuf,
+    vmfb_bytes: usize,
+    manifest: &'a Manifest,
+}
+
+impl Report for Written<'_> {
+    fn text(&self) -> String {
+        format!(
+            "wrote {}: {} gates, {}B of code and weights for {}",
+            self.artifact.display(),
+            self.manifest.gates.len(),
+            report::si(self.vmfb_bytes as u64),
+            self.manifest.target.name,
+        )
+    }
+}
+
+pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    let target = Target::named(&arguments.target)?;
+    let model = gated(&arguments.model, &arguments.selection)?;
+    let compiler = Compiler::get()?;
+    let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
+    let spinner = spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
+    let compiled = skipgate_iree::compile(compiler, &model, sha256, &target)
+        .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
+    skipgate_iree::write_artifact(&arguments.output, &compiled)?;
+    spinner.finish_and_clear();
+    let Compiled { manifest, vmfb } = &compiled;
+    report::print(&Written { artifact: arguments.output.clone(), vmfb_bytes: vmfb.len(), manifest }, format)
+}
+
+/// The model with gates, its own or the selected ones.
+fn gated(path: &Path, selection: &Selection) -> Result<Model> {
+    let model = model::load(path)?;
+    if model.gates()?.is_empty() {
+        return skipgate_onnx::gate(&model, &selection.to_gate_selection())
+            .with_context(|| format!("cannot gate {}", path.display()));
+    }
+    ensure!(!selection.is_given(), "{} has gates already; gate options do not apply", path.display());
+    Ok(model)
+}
+
+/// Shown on terminals only. The compiler does not say how far it is, so there is no time left to show.
+fn spinner(message: String) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message);
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}

@@ -1,0 +1,37 @@
+//! `skipgate gate`: put gates in front of the skippable blocks.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use skipgate_onnx::MASK_INPUT;
+
+use super::model;
+use crate::cli::{Format, Gate as Arguments};
+use crate::report::{self, Report};
+
+#[derive(Serialize)]
+struct Gated {
+    output: PathBuf,
+    gates: Vec<skipgate_core::Gate>,
+}
+
+impl Report for Gated {
+    fn text(&self) -> String {
+        let count = self.gates.len();
+        let macs: u64 = self.gates.iter().map(|gate| gate.macs).sum();
+        format!(
+            "wrote {}: {count} gates, input `{MASK_INPUT}` is bool[{count}]; skipping all saves {}MAC",
+            self.output.display(),
+            report::si(macs)
+        )
+    }
+}
+
+pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    let model = model::load(&arguments.model)?;
+    let gated = skipgate_onnx::gate(&model, &arguments.selection.to_gate_selection())
+        .with_context(|| format!("cannot gate {}", arguments.model.display()))?;
+    gated.save(&arguments.output)?;
+    report::print(&Gated { output: arguments.output.clone(), gates: gated.gates()? }, format)
+}

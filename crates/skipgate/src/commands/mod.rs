@@ -1,0 +1,37 @@
+//! One file per command: read the arguments, call the libraries, report.
+
+#[cfg(feature = "compiler")]
+mod compile;
+mod completions;
+mod doctor;
+#[cfg(feature = "compiler")]
+mod gate;
+#[cfg(feature = "compiler")]
+mod inspect;
+#[cfg(feature = "compiler")]
+mod model;
+mod run;
+#[cfg(feature = "compiler")]
+mod targets;
+
+use anyhow::Result;
+
+use crate::cli::{Cli, Command};
+
+/// Runs the command that the arguments name.
+pub(crate) fn execute(cli: Cli) -> Result<()> {
+    let format = cli.format;
+    match cli.command {
+        #[cfg(feature = "compiler")]
+        Command::Inspect(arguments) => inspect::execute(&arguments, format),
+        #[cfg(feature = "compiler")]
+        Command::Gate(arguments) => gate::execute(&arguments, format),
+        #[cfg(feature = "compiler")]
+        Command::Compile(arguments) => compile::execute(&arguments, format),
+        Command::Run(arguments) => run::execute(&arguments, format),
+        #[cfg(feature = "compiler")]
+        Command::Targets => targets::execute(format),
+        Command::Doctor => doctor::execute(format),
+        Command::Completions { shell } => completions::execute(shell),
+    }
+}

@@ -1,0 +1,24 @@
+//! What `inspect`, `gate` and `compile` share: loading a model and choosing its gates.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use skipgate_onnx::{GateSelection, Model};
+
+use crate::cli::Selection;
+
+pub(crate) fn load(path: &Path) -> Result<Model> {
+    Model::load(path).with_context(|| format!("cannot use the model {}", path.display()))
+}
+
+impl Selection {
+    pub(crate) fn to_gate_selection(&self) -> GateSelection {
+        let Self { gate_first, gate, no_gate } = self;
+        GateSelection { gate_first: *gate_first, gate: gate.clone(), no_gate: no_gate.clone() }
+    }
+
+    /// Whether any option is given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.gate_first || !self.gate.is_empty() || !self.no_gate.is_empty()
+    }
+}

@@ -1,0 +1,202 @@
+//! `skipgate run`: an artifact on an image or on tensors.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+use skipgate_core::{Manifest, SkipMask};
+use skipgate_runtime::{Artifact, Device, Session};
+
+use crate::cli::{Format, Run as Arguments};
+use crate::preprocess;
+use crate::report::{self, Report};
+use crate::tensor_file::{self, Tensor};
+
+#[derive(Serialize)]
+struct Ran {
+    mask: String,
+    blocks_run: usize,
+    images: usize,
+    latency: Latency,
+    /// The most likely classes of a single image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    top: Vec<Class>,
+    /// Where the logits were written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<PathBuf>,
+}
+
+/// Wall time of single calls, in microseconds.
+#[derive(Serialize)]
+struct Latency {
+    min_us: f64,
+    median_us: f64,
+    p99_us: f64,
+    max_us: f64,
+}
+
+#[derive(Serialize)]
+struct Class {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    logit: f32,
+    probability: f32,
+}
+
+impl Report for Ran {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if !self.top.is_empty() {
+            let mut table = report::table(["class", "probability", "logit"]);
+            for class in &self.top {
+                let name = class.name.clone().unwrap_or_else(|| class.index.to_string());
+                table.add_row([
+                    name,
+                    format!("{:.2} %", 100.0 * class.probability),
+                    format!("{:.4}", class.logit),
+                ]);
+            }
+            text = format!("{table}\n\n");
+        }
+        if let Some(output) = &self.output {
+            text += &format!("wrote the logits of {} inputs to {}\n", self.images, output.display());
+        }
+        let gates = self.mask.len();
+        let Latency { min_us, median_us, p99_us, max_us } = self.latency;
+        text += &format!("ran {} of {gates} gated blocks (mask {}) in ", self.blocks_run, self.mask);
+        text + &match self.images {
+            1 => format!("{median_us:.0} us"),
+            _ => format!("{median_us:.0} us (median; min {min_us:.0}, p99 {p99_us:.0}, max {max_us:.0})"),
+        }
+    }
+}
+
+pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let manifest = artifact.manifest();
+    let mask = mask(arguments, manifest.gates.len())?;
+    let images = images(arguments, manifest)?;
+    let mut session = Session::new(&artifact, Device::local_sync())?;
+    let (logits, times) = run_all(&mut session, &images, manifest, &mask)?;
+    let classes = logits.len() / times.len();
+    if let Some(output) = &arguments.output {
+        let mut shape = manifest.logits().shape.iter().map(|&extent| extent as u64).collect::<Vec<_>>();
+        shape[0] *= times.len() as u64;
+        tensor_file::write(output, &Tensor { shape, values: logits.clone() })?;
+    }
+    let top = if arguments.image.is_some() {
+        top(&logits[..classes], &manifest.class_names, arguments.top)
+    } else {
+        Vec::new()
+    };
+    let ran = Ran {
+        mask: mask.to_string(),
+        blocks_run: mask.running(),
+        images: times.len(),
+        latency: latency(times),
+        top,
+        output: arguments.output.clone(),
+    };
+    report::print(&ran, format)
+}
+
+/// The mask of the arguments; everything runs by default.
+fn mask(arguments: &Arguments, gates: usize) -> Result<SkipMask> {
+    let mask = match &arguments.mask {
+        Some(mask) => mask.clone(),
+        None => SkipMask::skipping(gates, &arguments.skip)?,
+    };
+    mask.check_len(gates)
+        .with_context(|| format!("{} cannot run with this mask", arguments.artifact.display()))?;
+    Ok(mask)
+}
+
+/// The inputs, end to end.
+fn images(arguments: &Arguments, manifest: &Manifest) -> Result<Vec<f32>> {
+    match (&arguments.image, &arguments.input) {
+        (Some(image), _) => preprocess::load(image, manifest),
+        (None, Some(input)) => tensors(input, &manifest.image().shape),
+        (None, None) => unreachable!("clap requires one of them"),
+    }
+}
+
+/// Reads `[batch * n, ...]` for an input of shape `[batch, ...]`.
+fn tensors(path: &Path, expected: &[usize]) -> Result<Vec<f32>> {
+    let Tensor { shape, values } = tensor_file::read(path)?;
+    let fits = shape.len() == expected.len()
+        && shape.first().is_some_and(|&n| n > 0 && n % expected[0] as u64 == 0)
+        && shape.iter().zip(expected).skip(1).all(|(&found, &wanted)| found == wanted as u64);
+    ensure!(
+        fits,
+        "{}: expected a tensor of shape {expected:?} or several of them in the first dimension, found {shape:?}",
+        path.display()
+    );
+    Ok(values)
+}
+
+/// Runs every input once, after one run that warms up caches and is not counted.
+fn run_all(
+    session: &mut Session,
+    images: &[f32],
+    manifest: &Manifest,
+    mask: &SkipMask,
+) -> Result<(Vec<f32>, Vec<Duration>)> {
+    let size = manifest.image().elements().context("the manifest was checked")?;
+    let (mut logits, mut times) = (Vec::new(), Vec::new());
+    session.run(&images[..size], mask)?;
+    for image in images.chunks_exact(size) {
+        let start = Instant::now();
+        let output = session.run(image, mask)?;
+        times.push(start.elapsed());
+        logits.extend_from_slice(output);
+    }
+    Ok((logits, times))
+}
+
+fn latency(mut times: Vec<Duration>) -> Latency {
+    times.sort();
+    let last = times.len() - 1;
+    // The nearest-rank percentile: the smallest time that at least that share of the calls did not exceed.
+    let rank = |percent: usize| times[(times.len() * percent).div_ceil(100).clamp(1, times.len()) - 1];
+    let us = |time: Duration| time.as_secs_f64() * 1e6;
+    Latency { min_us: us(times[0]), median_us: us(rank(50)), p99_us: us(rank(99)), max_us: us(times[last]) }
+}
+
+/// The `count` most likely classes.
+fn top(logits: &[f32], names: &[String], count: usize) -> Vec<Class> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
+    let class = |(index, &logit): (usize, &f32)| Class {
+        index,
+        name: names.get(index).cloned(),
+        logit,
+        probability: (logit - largest).exp() / sum,
+    };
+    let mut classes: Vec<_> = logits.iter().enumerate().map(class).collect();
+    classes.sort_by(|a, b| b.logit.total_cmp(&a.logit));
+    classes.truncate(count);
+    classes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_rank() {
+        let latency = latency((1..=200).rev().map(Duration::from_micros).collect());
+        let found = [latency.min_us, latency.median_us, latency.p99_us, latency.max_us];
+        assert_eq!(found.map(f64::round), [1.0, 100.0, 198.0, 200.0]);
+    }
+
+    #[test]
+    fn the_most_likely_classes_come_first_with_their_softmax() {
+        let names = ["a", "b", "c"].map(str::to_owned);
+        let classes = top(&[0.0, 2.0, 1.0], &names, 2);
+        assert_eq!(classes.iter().map(|class| class.index).collect::<Vec<_>>(), [1, 2]);
+        assert!((classes[0].probability - 0.665_241).abs() < 1e-6);
+        assert_eq!(classes[0].name.as_deref(), Some("b"));
+    }
+}

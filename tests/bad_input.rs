@@ -1,0 +1,280 @@
+//! What each bad input gives: exit code, and the whole text on standard error.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use fs_err as fs;
+use insta::assert_snapshot;
+use support::{board, compile, repository, scratch, skipgate};
+
+/// Artifacts of ResNet-20 for the host and the board, compiled once for the tests of this file.
+fn artifacts() -> &'static Path {
+    static ARTIFACTS: OnceLock<PathBuf> = OnceLock::new();
+    ARTIFACTS.get_or_init(|| {
+        let dir = scratch("bad-input");
+        compile(&resnet20(), "host", &dir.join("host"));
+        compile(&resnet20(), "odroid-xu4", &dir.join("odroid-xu4"));
+        dir
+    })
+}
+
+fn resnet20() -> PathBuf {
+    repository().join("models/digits/resnet20.onnx")
+}
+
+fn digit() -> PathBuf {
+    repository().join("models/digits/samples/3.png")
+}
+
+/// A copy of the host artifact for one test to damage.
+fn copy(name: &str) -> PathBuf {
+    let dir = scratch(name).join("artifact");
+    fs::create_dir(&dir).unwrap();
+    for file in ["manifest.json", "model.vmfb"] {
+        fs::copy(artifacts().join("host").join(file), dir.join(file)).unwrap();
+    }
+    dir
+}
+
+/// Exit code and standard error of a command that must fail, with the folders of this machine left out.
+fn failure(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    let mut text =
+        format!("exit code: {:?}\n{}", output.status.code(), String::from_utf8(output.stderr).unwrap());
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for (path, name) in [(tmp, "[TMP]"), (repository(), "[REPO]")] {
+        text = text.replace(&path.display().to_string(), name);
+    }
+    text
+}
+
+fn run(artifact: &Path) -> Command {
+    let mut command = skipgate();
+    command.arg("run").arg(artifact).arg("--image").arg(digit());
+    command
+}
+
+#[test]
+fn truncated_onnx() {
+    let path = scratch("truncated-onnx").join("model.onnx");
+    let bytes = fs::read(resnet20()).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert_snapshot!(failure(skipgate().arg("inspect").arg(&path)));
+}
+
+#[test]
+fn onnx_that_does_not_exist() {
+    assert_snapshot!(failure(skipgate().args(["inspect", "no-such-model.onnx"])));
+}
+
+#[test]
+fn onnx_without_residual_blocks() {
+    let path = scratch("no-blocks").join("model.onnx");
+    fs::write(&path, relu_only()).unwrap();
+    assert_snapshot!(failure(
+        skipgate().arg("compile").arg(&path).arg("-o").arg(path.with_file_name("artifact"))
+    ));
+    assert!(!path.with_file_name("artifact").exists());
+}
+
+/// An ONNX model of one Relu, in the bytes of the format.
+fn relu_only() -> Vec<u8> {
+    fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+        let mut field = vec![number << 3 | 2, u8::try_from(bytes.len()).unwrap()];
+        field.extend(bytes);
+        field
+    }
+    // TypeProto { tensor_type { elem_type: FLOAT, shape { dim { dim_value: 4 } } } }
+    let ty = field(1, &[vec![8, 1], field(2, &field(1, &[8, 4]))].concat());
+    let value = |name: &str| [field(1, name.as_bytes()), field(2, &ty)].concat();
+    let node = [field(1, b"x"), field(2, b"y"), field(4, b"Relu")].concat();
+    let graph = [field(1, &node), field(2, b"g"), field(11, &value("x")), field(12, &value("y"))].concat();
+    // ModelProto { ir_version: 8, graph, opset_import { version: 17 } }
+    [vec![8, 8], field(7, &graph), field(8, &[16, 17])].concat()
+}
+
+#[test]
+fn a_mask_of_the_wrong_length() {
+    assert_snapshot!(failure(run(&artifacts().join("host")).args(["--mask", "1111111"])));
+}
+
+#[test]
+fn a_mask_with_other_characters() {
+    assert_snapshot!(failure(run(&artifacts().join("host")).args(["--mask", "11x111"])));
+}
+
+#[test]
+fn a_gate_number_past_the_end() {
+    assert_snapshot!(failure(run(&artifacts().join("host")).args(["--skip", "6"])));
+}
+
+#[test]
+fn a_tensor_of_the_wrong_size() {
+    let dir = scratch("wrong-size");
+    let input = dir.join("x.npy");
+    support::write_noise(&input, [1, 3, 28, 28]);
+    let mut command = skipgate();
+    command.arg("run").arg(artifacts().join("host")).arg("--input").arg(&input);
+    assert_snapshot!(failure(command.arg("--output").arg(dir.join("y.npy"))));
+    assert!(!dir.join("y.npy").exists());
+}
+
+#[test]
+fn an_image_of_the_wrong_size() {
+    // The digits say "resize"; an artifact that says "exact" takes its own size only.
+    let artifact = copy("exact-size");
+    edit_manifest(&artifact, r#""resize": "bilinear""#, r#""resize": "exact""#);
+    let image = artifact.with_file_name("image.png");
+    image::RgbImage::new(28, 28).save(&image).unwrap();
+    let mut command = skipgate();
+    assert_snapshot!(failure(command.arg("run").arg(&artifact).arg("--image").arg(&image)));
+}
+
+#[test]
+fn an_image_that_is_none() {
+    let mut command = skipgate();
+    command.arg("run").arg(artifacts().join("host")).arg("--image").arg(repository().join("Cargo.toml"));
+    assert_snapshot!(failure(&mut command));
+}
+
+#[test]
+fn a_truncated_vmfb() {
+    let artifact = copy("truncated-vmfb");
+    let bytes = fs::read(artifact.join("model.vmfb")).unwrap();
+    fs::write(artifact.join("model.vmfb"), &bytes[..bytes.len() / 2]).unwrap();
+    let text = failure(&mut run(&artifact));
+    assert_snapshot!(without_hashes(&text));
+}
+
+/// Replaces runs of 64 hexadecimal digits, which differ from machine to machine.
+fn without_hashes(text: &str) -> String {
+    let is_hash = |word: &str| word.len() == 64 && word.chars().all(|digit| digit.is_ascii_hexdigit());
+    let words = text.split_inclusive(|character: char| !character.is_ascii_alphanumeric());
+    words
+        .map(|word| {
+            let digits = word.trim_end_matches(|character: char| !character.is_ascii_alphanumeric());
+            if is_hash(digits) { word.replace(digits, "[SHA-256]") } else { word.to_owned() }
+        })
+        .collect()
+}
+
+#[test]
+fn an_armv7_artifact_on_this_machine() {
+    assert_snapshot!(failure(&mut run(&artifacts().join("odroid-xu4"))));
+}
+
+#[test]
+fn a_host_artifact_on_the_board() {
+    let mut command = board();
+    command.arg("run").arg(artifacts().join("host")).arg("--image").arg(digit());
+    assert_snapshot!(failure(&mut command));
+}
+
+#[test]
+fn a_manifest_of_a_newer_format() {
+    let artifact = copy("newer-format");
+    edit_manifest(&artifact, r#""format_version": 1"#, r#""format_version": 2"#);
+    assert_snapshot!(failure(&mut run(&artifact)));
+}
+
+#[test]
+fn an_artifact_of_another_iree() {
+    let artifact = copy("other-iree");
+    edit_manifest(&artifact, r#""version": "3.13.0""#, r#""version": "3.12.0""#);
+    assert_snapshot!(failure(&mut run(&artifact)));
+}
+
+fn edit_manifest(artifact: &Path, from: &str, to: &str) {
+    let path = artifact.join("manifest.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(&path, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_folder_that_is_no_artifact() {
+    assert_snapshot!(failure(&mut run(&repository().join("models/digits"))));
+}
+
+#[test]
+fn an_onnx_file_instead_of_an_artifact() {
+    assert_snapshot!(failure(&mut run(&resnet20())));
+}
+
+#[test]
+fn a_missing_compiler() {
+    let mut command = skipgate();
+    command.env("SKIPGATE_IREE_COMPILER", "no-such-library.so").arg("compile").arg(resnet20());
+    assert_snapshot!(failure(command.args(["-o", "unused"])));
+}
+
+#[test]
+fn a_file_that_is_no_compiler() {
+    let mut command = skipgate();
+    command.env("SKIPGATE_IREE_COMPILER", digit()).arg("compile").arg(resnet20());
+    assert_snapshot!(failure(command.args(["-o", "unused"])));
+}
+
+#[test]
+fn an_unknown_target() {
+    let mut command = skipgate();
+    command.arg("compile").arg(resnet20());
+    assert_snapshot!(failure(command.args(["--target", "odroid-xu5", "-o", "unused"])));
+}
+
+#[test]
+fn an_output_folder_that_is_something_else() {
+    let dir = scratch("occupied");
+    fs::write(dir.join("notes.txt"), "mine").unwrap();
+    assert_snapshot!(failure(skipgate().arg("compile").arg(resnet20()).arg("-o").arg(&dir)));
+    assert_eq!(fs::read_to_string(dir.join("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_written() {
+    // A file where the parent folder should be stops every user, root too.
+    let dir = scratch("unwritable");
+    fs::write(dir.join("file"), "").unwrap();
+    let output = dir.join("file/artifact");
+    assert_snapshot!(failure(skipgate().arg("compile").arg(resnet20()).arg("-o").arg(output)));
+}
+
+#[test]
+fn a_full_disk_leaves_no_output() {
+    let dir = scratch("full-disk");
+    // A limit on the size of files fails writes as a full disk does.
+    let mut command = Command::new("sh");
+    let program = skipgate().get_program().to_owned();
+    command.args(["-c", "trap '' XFSZ; ulimit -f 64; exec \"$@\"", "sh"]).arg(program);
+    command.arg("gate").arg(resnet20()).arg("-o").arg(dir.join("gated.onnx"));
+    assert_snapshot!(failure(&mut command));
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_missing_argument_is_bad_usage() {
+    assert_snapshot!(failure(skipgate().args(["run", "artifact"])));
+}
+
+#[test]
+fn a_new_artifact_replaces_the_old_one_with_the_folder_mode_of_new_folders() {
+    let dir = scratch("replace").join("artifact");
+    compile(&resnet20(), "host", &dir);
+    let first = fs::read(dir.join("model.vmfb")).unwrap();
+    compile(&resnet20(), "host", &dir);
+    // The same input, target and versions give the same bytes.
+    assert_eq!(fs::read(dir.join("model.vmfb")).unwrap(), first);
+    let plain = dir.with_file_name("plain");
+    fs::create_dir(&plain).unwrap();
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode(&dir), mode(&plain));
+    let names: Vec<_> =
+        fs::read_dir(dir.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}

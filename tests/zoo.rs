@@ -1,0 +1,152 @@
+//! The networks that must work, from both of torch's exporters, with random weights and statistics.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use support::{
+    ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, compile, masks, oracle, python, run, scratch, skipgate,
+    succeed, worst, write_noise,
+};
+
+const EXPORTERS: [&str; 2] = ["torchscript", "dynamo"];
+
+/// Network, number of its residual blocks, and of those that get a gate by default.
+const NETWORKS: [(&str, usize, usize); 16] = [
+    ("cifar-resnet20-a", 9, 6),
+    ("cifar-resnet20-b", 9, 6),
+    ("cifar-resnet20-a-preact", 9, 6),
+    ("cifar-resnet20-b-preact", 9, 6),
+    ("cifar-resnet32-a", 15, 12),
+    ("cifar-resnet44-b", 21, 18),
+    ("cifar-resnet56-a", 27, 24),
+    ("cifar-resnet110-a", 54, 51),
+    ("cifar-resnet110-b", 54, 51),
+    ("resnet18", 8, 4),
+    ("resnet34", 16, 12),
+    ("resnet50", 16, 12),
+    ("resnet101", 33, 29),
+    ("resnext50_32x4d", 16, 12),
+    ("wide_resnet50_2", 16, 12),
+    ("mobilenet_v2", 10, 10),
+];
+
+/// The folder with every network from every exporter, made once for the tests of this file.
+fn zoo() -> &'static Path {
+    static ZOO: OnceLock<PathBuf> = OnceLock::new();
+    ZOO.get_or_init(|| {
+        let dir = scratch("zoo");
+        let mut export = python("export_zoo.py");
+        export.arg(&dir).arg("--model").args(NETWORKS.map(|(name, ..)| name));
+        succeed(export.arg("--exporter").args(EXPORTERS));
+        dir
+    })
+}
+
+fn exported(network: &str, exporter: &str) -> PathBuf {
+    zoo().join(format!("{network}.{exporter}.onnx"))
+}
+
+#[test]
+fn both_exporters_give_the_same_blocks_and_gates() {
+    for (network, blocks, gates) in NETWORKS {
+        let [torchscript, dynamo] = EXPORTERS.map(|exporter| {
+            let report =
+                succeed(skipgate().args(["inspect", "--format", "json"]).arg(exported(network, exporter)));
+            let report: Value = serde_json::from_str(&report).unwrap();
+            let found = report["blocks"].as_array().unwrap();
+            let gated = found.iter().filter(|block| block["gate"].is_u64()).count();
+            assert_eq!((found.len(), gated), (blocks, gates), "{network} from {exporter}");
+            found.clone()
+        });
+        // The exporters fold differently; what a block is must not depend on it.
+        for (left, right) in torchscript.iter().zip(&dynamo) {
+            for key in ["name", "segment", "gate", "macs", "parameters"] {
+                assert_eq!(left[key], right[key], "{network}: {key} of {}", left["name"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn gated_networks_agree_with_the_ones_without_the_blocks() {
+    for (network, _, gates) in NETWORKS {
+        let size = if network.starts_with("cifar") { 32 } else { 224 };
+        for exporter in EXPORTERS {
+            let network = Network::new(network, exporter, size);
+            // Each single skip of every network would take an hour: all-run, all-skip, one and a random one.
+            let masks = [&masks(gates, 1)[..3], &masks(gates, 1)[2 + gates..]].concat();
+            let difference = network.gated_in_onnx_runtime(&masks);
+            assert!(difference <= ONNX_TOLERANCE, "{} from {exporter}: {difference:.1e}", network.name);
+        }
+    }
+}
+
+#[test]
+fn resnet50_agrees_with_onnx_runtime_under_every_mask() {
+    let network = Network::new("resnet50", "torchscript", 224);
+    network.check(&masks(12, 10));
+}
+
+#[test]
+fn mobilenet_v2_agrees_with_onnx_runtime_under_every_mask() {
+    let network = Network::new("mobilenet_v2", "dynamo", 224);
+    network.check(&masks(10, 10));
+}
+
+/// An exported network with its gated model.
+struct Network {
+    name: &'static str,
+    dir: PathBuf,
+    model: PathBuf,
+    gated: PathBuf,
+    images: PathBuf,
+}
+
+impl Network {
+    fn new(name: &'static str, exporter: &str, size: u64) -> Self {
+        let model = exported(name, exporter);
+        let dir = scratch(&format!("{name}-{exporter}"));
+        let (gated, images) = (dir.join("gated.onnx"), dir.join("images.npy"));
+        succeed(skipgate().arg("gate").arg(&model).arg("-o").arg(&gated));
+        succeed(python("oracle.py").arg("check").arg(&gated));
+        write_noise(&images, [1, 3, size, size]);
+        Self { name, dir, model, gated, images }
+    }
+
+    fn job(&self, model: &Path, mask: Option<&String>, remove: Option<&String>) -> Job {
+        Job {
+            model: model.to_owned(),
+            mask: mask.cloned(),
+            remove: remove.cloned(),
+            gate_first: self.name == "mobilenet_v2",
+        }
+    }
+
+    /// The original without the blocks that each mask skips.
+    fn removed(&self, masks: &[String]) -> Vec<Logits> {
+        let jobs: Vec<_> = masks.iter().map(|mask| self.job(&self.model, None, Some(mask))).collect();
+        oracle(&self.dir, &self.images, &jobs)
+    }
+
+    fn gated_in_onnx_runtime(&self, masks: &[String]) -> f64 {
+        let jobs: Vec<_> = masks.iter().map(|mask| self.job(&self.gated, Some(mask), None)).collect();
+        worst(&oracle(&self.dir, &self.images, &jobs), &self.removed(masks))
+    }
+
+    /// Comparisons (a) and (b) of `agreement.rs`.
+    fn check(&self, masks: &[String]) {
+        let a = self.gated_in_onnx_runtime(masks);
+        let artifact = self.dir.join("host");
+        compile(&self.gated, "host", &artifact);
+        let output = self.dir.join("host.npy");
+        let host: Vec<_> =
+            masks.iter().map(|mask| run(skipgate(), &artifact, &self.images, mask, &output)).collect();
+        let b = worst(&host, &self.removed(masks));
+        println!("{}: {} masks: (a) {a:.1e} (b) {b:.1e}", self.name, masks.len());
+        assert!(a <= ONNX_TOLERANCE && b <= ARTIFACT_TOLERANCE);
+    }
+}
