@@ -22,7 +22,9 @@ impl<'m> Attributes<'m> {
     }
 
     pub(crate) fn int(self, name: &'static str) -> Result<Option<i64>> {
-        Ok(self.find(name, AttributeType::INT, "an integer")?.map(|attribute| attribute.i))
+        Ok(self
+            .find(name, AttributeType::INT, "an integer")?
+            .map(|attribute| attribute.i.unwrap_or_default()))
     }
 
     pub(crate) fn int_or(self, name: &'static str, default: i64) -> Result<i64> {
@@ -38,7 +40,7 @@ impl<'m> Attributes<'m> {
     }
 
     pub(crate) fn float(self, name: &'static str) -> Result<Option<f32>> {
-        Ok(self.find(name, AttributeType::FLOAT, "a float")?.map(|attribute| attribute.f))
+        Ok(self.find(name, AttributeType::FLOAT, "a float")?.map(|attribute| attribute.f.unwrap_or_default()))
     }
 
     pub(crate) fn floats(self, name: &'static str) -> Result<Option<&'m [f32]>> {
@@ -46,7 +48,9 @@ impl<'m> Attributes<'m> {
     }
 
     pub(crate) fn string(self, name: &'static str) -> Result<Option<&'m [u8]>> {
-        Ok(self.find(name, AttributeType::STRING, "a string")?.map(|attribute| attribute.s.as_slice()))
+        Ok(self
+            .find(name, AttributeType::STRING, "a string")?
+            .map(|attribute| attribute.s.as_deref().unwrap_or_default()))
     }
 
     pub(crate) fn tensor(self, name: &'static str) -> Result<Option<&'m TensorProto>> {

@@ -60,10 +60,9 @@ impl<'m> Dataflow<'m> {
             }
         }
         self.producers.extend(node.output.iter().map(|output| (output.as_str(), index)));
-        let reads_shape_only =
-            is_default_domain(&node.domain) && matches!(node.op_type.as_str(), "Shape" | "Size");
-        let flowing = reads.iter().filter_map(|name| self.values.get(name).copied());
-        let dominator = if reads_shape_only { None } else { flowing.reduce(|a, b| self.common(a, b)) };
+        let read_for_data = reads.iter().take(data_inputs(node));
+        let flowing = read_for_data.filter_map(|name| self.values.get(name).copied());
+        let dominator = flowing.reduce(|a, b| self.common(a, b));
         let Some(dominator) = dominator else { return };
         let vertex = self.add_vertex(None, dominator);
         self.nodes.insert(index, vertex);
@@ -179,5 +178,14 @@ impl<'m> Dataflow<'m> {
         let mut inside: Vec<_> = inside.into_iter().collect();
         inside.sort_unstable();
         inside
+    }
+}
+
+/// How many of the inputs of `node`, from the first on, are read for their elements and not only for shape or type.
+fn data_inputs(node: &NodeProto) -> usize {
+    match node.op_type.as_str() {
+        "Shape" | "Size" if is_default_domain(&node.domain) => 0,
+        "CastLike" if is_default_domain(&node.domain) => 1,
+        _ => usize::MAX,
     }
 }

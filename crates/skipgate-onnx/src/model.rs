@@ -92,11 +92,6 @@ impl Model {
         &self.proto.graph
     }
 
-    /// Version of the default operator set.
-    pub(crate) fn opset(&self) -> i64 {
-        check::opset(&self.proto).unwrap_or(*OPSET_VERSIONS.start())
-    }
-
     /// A changed copy, checked again: a rewrite that breaks the invariants is an error and not a broken file.
     pub(crate) fn edited(
         &self,
