@@ -66,7 +66,7 @@ const LAYOUTS: &[Layout] = &[
 ];
 
 /// Writes the bindings, or, with `check`, fails when the files differ from what would be written.
-pub fn generate(check: bool) -> Result<()> {
+pub(crate) fn generate(check: bool) -> Result<()> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in a folder")?;
     let sys = crates.join("iree-runtime-sys");
     let explicit = env::var_os("IREE_SOURCE_DIR").map(PathBuf::from);

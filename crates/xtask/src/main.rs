@@ -79,6 +79,7 @@ fn run(command: &Command) -> Result<()> {
 
 #[cfg(feature = "bindings")]
 fn generate_bindings(_: &Workspace, check: bool) -> Result<()> {
+    setup::for_bindings()?;
     bindings::generate(check)
 }
 
@@ -87,7 +88,6 @@ fn generate_bindings(_: &Workspace, check: bool) -> Result<()> {
 fn generate_bindings(workspace: &Workspace, check: bool) -> Result<()> {
     use crate::process::CommandExt;
 
-    setup::for_bindings()?;
     let mut command = workspace.cargo();
     command.args(["run", "--quiet", "--package", "xtask", "--features", "bindings", "--", "bindings"]);
     command.args(check.then_some("--check")).run()

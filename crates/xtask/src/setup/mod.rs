@@ -36,6 +36,7 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<Tools> {
 }
 
 /// Makes ready what `cargo xtask bindings` needs.
+#[cfg(feature = "bindings")]
 pub(crate) fn for_bindings() -> Result<()> {
     system::require(system::BINDINGS)
 }
