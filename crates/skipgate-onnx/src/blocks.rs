@@ -203,7 +203,8 @@ impl<'m> Finder<'m> {
             return None;
         }
         let input = self.flow.dominator_of_node(add)?;
-        let sum_type = self.types.get(&node.output[0]);
+        let sum = node.output.first().filter(|name| !name.is_empty())?;
+        let sum_type = self.types.get(sum);
         // An operand that is broadcast is no residual.
         if [a, b]
             .iter()
@@ -212,7 +213,7 @@ impl<'m> Finder<'m> {
             return None;
         }
         let (branch, shortcut) = self.split(input, a, b)?;
-        Some(Found { input, add, sum: &node.output[0], branch, shortcut, sum_type })
+        Some(Found { input, add, sum, branch, shortcut, sum_type })
     }
 
     /// Which of the two ways from `input` is the branch, and what kind of shortcut the other one is.
@@ -303,7 +304,9 @@ impl<'m> Finder<'m> {
     fn activation_after(&self, sum: &str) -> Option<usize> {
         let &[reader] = self.flow.readers(sum) else { return None };
         let node = self.flow.node(reader);
-        let applies = is_activation(node) && node.input[0] == sum && node.output.len() == 1;
+        let applies = is_activation(node)
+            && node.input.first().is_some_and(|input| input == sum)
+            && node.output.len() == 1;
         (applies && !self.flow.is_output(sum)).then_some(reader)
     }
 

@@ -10,7 +10,7 @@ use crate::tensor::element_type::{BOOL, INT32, INT64};
 pub(crate) type Ints = Vec<Option<i64>>;
 
 /// Larger tensors are data and not shapes.
-pub(crate) const MAX_ELEMENTS: usize = 4096;
+pub(crate) const MAX_ELEMENTS: usize = 256;
 
 /// The elements of the first output of a node whose type is `output`; `None` if they cannot be known.
 pub(crate) fn evaluate(site: &Site, output: &TensorType) -> Option<Ints> {

@@ -39,10 +39,10 @@ impl<'m> Costs<'m> {
         let (outputs, per_output) = match node.op_type.as_str() {
             "Conv" => {
                 let weight = input(1)?;
-                (self.types.get(node.output.first()?)?.elements()?, product(&weight.shape[1..])?)
+                (self.types.get(node.output.first()?)?.elements()?, product(weight.shape.get(1..)?)?)
             }
             // Every input element meets every weight of its channel.
-            "ConvTranspose" => (input(0)?.elements()?, product(&input(1)?.shape[1..])?),
+            "ConvTranspose" => (input(0)?.elements()?, product(input(1)?.shape.get(1..)?)?),
             "Gemm" => {
                 let output = self.types.get(node.output.first()?)?;
                 let rows = output.shape.first().copied()??.max(1);
@@ -57,7 +57,9 @@ impl<'m> Costs<'m> {
     /// Number of distinct weights that `nodes` read, biases and scales included. Scalars are settings and not weights.
     pub(crate) fn parameters(&self, flow: &Dataflow, nodes: &[usize]) -> u64 {
         let (mut seen, mut work) = (HashSet::new(), Vec::new());
-        nodes.iter().for_each(|&index| for_each_read(flow.node(index), &mut |name| work.push(name)));
+        for &index in nodes {
+            for_each_read(flow.node(index), &mut |name| work.push(name));
+        }
         let mut total = 0u64;
         while let Some(name) = work.pop() {
             if flow.flows(name) || !seen.insert(name) {

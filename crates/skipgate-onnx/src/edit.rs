@@ -136,14 +136,16 @@ pub(crate) fn prune(graph: &mut GraphProto, seeds: impl IntoIterator<Item = Stri
 }
 
 fn remove(graph: &mut GraphProto, gone: &HashSet<String>, dead_nodes: &HashSet<usize>) {
-    let mut index = 0;
-    graph.node.retain(|_| {
-        index += 1;
-        !dead_nodes.contains(&(index - 1))
-    });
+    remove_nodes(graph, dead_nodes);
     // A true input stays even if nothing reads it; the default value of one goes with its input.
     let defaults: HashSet<_> = graph.initializer.iter().map(|tensor| tensor.name.clone()).collect();
     graph.input.retain(|input| !(gone.contains(&input.name) && defaults.contains(&input.name)));
     graph.initializer.retain(|tensor| !gone.contains(&tensor.name));
     graph.value_info.retain(|info| !gone.contains(&info.name));
+}
+
+/// Removes the nodes at `places`.
+pub(crate) fn remove_nodes(graph: &mut GraphProto, places: &HashSet<usize>) {
+    let mut place = 0..;
+    graph.node.retain(|_| place.next().is_some_and(|place| !places.contains(&place)));
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use skipgate_core::Hint;
 
 use crate::model::{IR_VERSIONS, OPSET_VERSIONS};
+use crate::tensor::MAX_RANK;
 
 /// Why a model could not be read, rewritten or saved.
 #[derive(Debug, thiserror::Error)]
@@ -164,6 +165,12 @@ pub enum TensorProblem {
         index: usize,
         /// Its value.
         found: i64,
+    },
+    /// More dimensions than any operator has a use for.
+    #[error("it has {found} dimensions, expected at most {MAX_RANK}")]
+    Rank {
+        /// Number of dimensions.
+        found: usize,
     },
     /// The element count or byte size exceeds the address space.
     #[error("its shape {dims:?} is too large for any memory")]

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::attributes::Attributes;
 use crate::check::is_default_domain;
-use crate::edit::{Names, constants, prune, read_counts};
+use crate::edit::{Names, constants, prune, read_counts, remove_nodes};
 use crate::error::Error;
 use crate::model::Model;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
@@ -63,12 +63,16 @@ struct Finder<'m> {
     reads: HashMap<&'m str, usize>,
 }
 
-impl<'m> Finder<'m> {
+impl Finder<'_> {
     fn is_inference_norm(&self, node: &NodeProto) -> bool {
         let training = Attributes::of(node).flag("training_mode").unwrap_or(true);
         let statistics_unread =
             node.output.iter().skip(1).all(|name| !self.reads.contains_key(name.as_str()));
-        is(node, "BatchNormalization") && node.input.len() == 5 && !training && statistics_unread
+        is(node, "BatchNormalization")
+            && node.input.len() == 5
+            && !node.output.is_empty()
+            && !training
+            && statistics_unread
     }
 
     /// The merge of node `norm` into node `conv`, which may have taken in another one (`earlier`); `None` where that
@@ -159,7 +163,9 @@ impl Affine {
 fn scaled(mut weights: Vec<f32>, affine: &[Affine]) -> Vec<f32> {
     let per_channel = (weights.len() / affine.len().max(1)).max(1);
     for (channel, affine) in weights.chunks_mut(per_channel).zip(affine) {
-        channel.iter_mut().for_each(|weight| *weight = affine.scale(*weight));
+        for weight in channel {
+            *weight = affine.scale(*weight);
+        }
     }
     weights
 }
@@ -172,7 +178,7 @@ fn apply(graph: &mut GraphProto, folds: Vec<Fold>) {
     let norms: HashSet<_> = folds.iter().map(|fold| fold.norm).collect();
     let mut unused = Vec::new();
     for fold in folds {
-        unused.extend(graph.node[fold.norm].input.drain(..));
+        unused.append(&mut graph.node[fold.norm].input);
         let output = std::mem::take(&mut graph.node[fold.norm].output[0]);
         let conv = &mut graph.node[fold.conv];
         unused.extend(conv.input.drain(1..));
@@ -180,10 +186,6 @@ fn apply(graph: &mut GraphProto, folds: Vec<Fold>) {
         conv.output[0] = output;
         graph.initializer.extend([fold.weight, fold.bias]);
     }
-    let mut index = 0;
-    graph.node.retain(|_| {
-        index += 1;
-        !norms.contains(&(index - 1))
-    });
+    remove_nodes(graph, &norms);
     prune(graph, unused);
 }

@@ -108,7 +108,6 @@ fn parse(bytes: &[u8]) -> Result<ModelProto, Error> {
 }
 
 /// What a file created in the ordinary way gets, before the umask; temporary files are private otherwise.
-#[cfg(unix)]
 fn default_permissions() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::blocks::{ResidualBlock, find, ungated_and_folded};
-use crate::edit::{prune, rename_reads};
+use crate::edit::{Names, prune, rename_reads};
 use crate::error::Error;
 use crate::model::Model;
 use crate::proto::{GraphProto, NodeProto};
@@ -23,8 +23,8 @@ pub fn remove_blocks(model: &Model, names: &[&str]) -> Result<Model, Error> {
     }
     folded.edited(|proto| {
         if let Some(graph) = proto.graph.as_mut() {
-            replace(graph, &shortcuts);
-            prune(graph, shortcuts.into_keys());
+            let unread = replace(graph, &shortcuts);
+            prune(graph, unread);
         }
         Ok(())
     })
@@ -36,8 +36,8 @@ fn named<'b>(blocks: &'b [ResidualBlock], name: &str) -> Result<&'b ResidualBloc
     if block.verdict.is_skippable() { Ok(block) } else { Err(not_skippable(block)) }
 }
 
-/// Lets everything that reads a key of `shortcuts` read its value instead.
-fn replace(graph: &mut GraphProto, shortcuts: &HashMap<String, String>) {
+/// Lets everything that reads a key of `shortcuts` read its value instead. Returns the values that nothing reads then.
+fn replace(graph: &mut GraphProto, shortcuts: &HashMap<String, String>) -> Vec<String> {
     // The input of a removed block may be the output of another one.
     let resolve = |name: &str| {
         let mut source = shortcuts.get(name)?;
@@ -49,16 +49,18 @@ fn replace(graph: &mut GraphProto, shortcuts: &HashMap<String, String>) {
     for node in &mut graph.node {
         rename_reads(node, &resolve);
     }
-    // An output of the graph keeps its name.
-    let outputs: Vec<_> = graph
-        .output
-        .iter()
-        .filter_map(|output| Some((output.name.clone(), resolve(&output.name)?)))
-        .collect();
-    for (output, source) in outputs {
+    // An output of the graph keeps its name, so the sum has to give it up.
+    let mut names = Names::of(graph);
+    let mut unread: Vec<_> = shortcuts.keys().cloned().collect();
+    let outputs = graph.output.iter().map(|output| output.name.clone());
+    for (output, source) in
+        outputs.filter_map(|output| Some((output.clone(), resolve(&output)?))).collect::<Vec<_>>()
+    {
+        let given_up = names.fresh(&output);
         for name in graph.node.iter_mut().flat_map(|node| &mut node.output).filter(|name| **name == output) {
-            name.clear();
+            name.clone_from(&given_up);
         }
+        unread.push(given_up);
         graph.node.push(NodeProto {
             op_type: "Identity".to_owned(),
             name: format!("{output}.shortcut"),
@@ -67,4 +69,5 @@ fn replace(graph: &mut GraphProto, shortcuts: &HashMap<String, String>) {
             ..NodeProto::default()
         });
     }
+    unread
 }

@@ -59,7 +59,7 @@ fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &
     }
 }
 
-/// Whether `node` multiplies `value` with an activation of itself, as exporters write SiLU and hard swish.
+/// Whether `node` multiplies `value` with an activation of itself, as exporters write `SiLU` and hard swish.
 fn is_self_gate(flow: &Dataflow, node: &NodeProto, value: &str) -> bool {
     let of_value = |operand: &String| {
         let activation = flow.producer(operand).filter(|(_, node)| is_activation(node));

@@ -152,6 +152,9 @@ impl<'m> Environment<'m> {
             Err(Stop::Problem(problem)) => return Err(node_error(node, problem)),
             Err(Stop::Error(error)) => return Err(error),
         };
+        if types.iter().any(|output| output.shape.len() > tensor::MAX_RANK) {
+            return Err(node_error(node, NodeProblem::TooLarge));
+        }
         let ints = types.first().and_then(|first| constants::evaluate(&site, first));
         let mut values: Vec<_> =
             types.into_iter().map(|tensor_type| Value { tensor_type, ints: None }).collect();
@@ -218,7 +221,11 @@ impl<'m> Environment<'m> {
             Some(dimension::Value::DimParam(symbol)) => self.bound.contains(symbol.as_str()).then_some(1),
             _ => None,
         };
-        let shape = declared.shape.as_ref()?.dim.iter().map(|d| dim(&d.value)).collect();
+        let dims = &declared.shape.as_ref()?.dim;
+        if dims.len() > tensor::MAX_RANK {
+            return None;
+        }
+        let shape = dims.iter().map(|d| dim(&d.value)).collect();
         Some(TensorType { element_type: declared.elem_type, shape })
     }
 }

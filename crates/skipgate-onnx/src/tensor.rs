@@ -42,8 +42,15 @@ fn bits(element_type: i32) -> Option<usize> {
     })
 }
 
+/// Most dimensions a tensor can have. No operator has a use for more, and some take quadratic time in them.
+pub(crate) const MAX_RANK: usize = 64;
+
 /// Number of elements of `tensor`, checked against the address space.
 pub(crate) fn element_count(tensor: &TensorProto) -> Result<usize, Error> {
+    let found = tensor.dims.len();
+    if found > MAX_RANK {
+        return Err(TensorProblem::Rank { found }.of(&tensor.name));
+    }
     let too_large = || TensorProblem::TooLarge { dims: tensor.dims.clone() }.of(&tensor.name);
     tensor.dims.iter().enumerate().try_fold(1usize, |product, (index, &found)| {
         if found < 0 {

@@ -4,6 +4,7 @@ use super::TensorType;
 use super::elementwise::broadcast;
 use super::site::{Dim, Inferred, Site, Stop, axis, extent, int64, product, shape_problem, show, wide};
 use crate::error::NodeProblem;
+use crate::tensor::MAX_RANK;
 use crate::tensor::element_type::FLOAT;
 
 fn same_type(data: &TensorType, shape: Vec<Dim>) -> TensorType {
@@ -30,7 +31,7 @@ pub(super) fn reshape(site: &Site) -> Inferred<TensorType> {
     let Ok(wanted) = site.ints(1) else {
         // Even where the contents are unknown, their number is the rank.
         let [Some(rank)] = site.input(1)?.shape[..] else { return Err(Stop::Unknown) };
-        return if rank <= 64 { Ok(same_type(data, vec![None; rank])) } else { Err(Stop::Unknown) };
+        return if rank <= MAX_RANK { Ok(same_type(data, vec![None; rank])) } else { Err(Stop::Unknown) };
     };
     let copies_zero = !site.attributes.flag("allowzero")?;
     let mismatch = || shape_problem(format!("the elements of {}", show(&data.shape)), format!("{wanted:?}"));
@@ -95,6 +96,9 @@ pub(super) fn unsqueeze(site: &Site) -> Inferred<TensorType> {
     let data = site.input(0)?;
     let name = "axes";
     let axes = site.input_or_attribute(1, name)?.ok_or(NodeProblem::MissingAttribute { name })?;
+    if axes.len() > MAX_RANK {
+        return Err(NodeProblem::TooLarge.into());
+    }
     let rank = data.shape.len() + axes.len();
     let new: Vec<_> = axes.iter().map(|&a| axis(a, rank)).collect::<Inferred<_>>()?;
     let mut old = data.shape.iter().copied();
@@ -139,6 +143,7 @@ pub(super) fn split(site: &Site) -> Inferred<Vec<TensorType>> {
             return Err(shape_problem(format!("{parts} sizes"), format!("{sizes:?}")));
         }
         Some(sizes) => sizes.into_iter().map(|size| dim(size).map(Some)).collect::<Inferred<Vec<_>>>()?,
+        None if parts == 0 => Vec::new(),
         None => match data.shape[along] {
             // The last part is smaller where the division leaves a remainder.
             Some(total) => {

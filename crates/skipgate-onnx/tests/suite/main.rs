@@ -1,0 +1,10 @@
+//! The rewriter as its users call it.
+
+mod blocks;
+mod engine;
+mod equivalence;
+mod files;
+mod gates;
+mod hostile;
+mod net;
+mod shapes;
