@@ -13,7 +13,6 @@
 mod artifact;
 #[expect(
     clippy::pedantic,
-    clippy::undocumented_unsafe_blocks,
     dead_code,
     non_camel_case_types,
     non_snake_case,

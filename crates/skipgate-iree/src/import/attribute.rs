@@ -25,9 +25,9 @@ fn literal(
     attribute: &AttributeProto,
 ) -> Result<Option<String>, ImportError> {
     Ok(Some(match attribute.type_.enum_value_or_default() {
-        AttributeType::FLOAT => float(attribute.f),
-        AttributeType::INT => int(attribute.i),
-        AttributeType::STRING => string(&attribute.s),
+        AttributeType::FLOAT => float(attribute.f.unwrap_or_default()),
+        AttributeType::INT => int(attribute.i.unwrap_or_default()),
+        AttributeType::STRING => string(attribute.s.as_deref().unwrap_or_default()),
         AttributeType::TENSOR => blobs.literal(&attribute.t)?,
         AttributeType::FLOATS => list(attribute.floats.iter().copied().map(float)),
         AttributeType::INTS => list(attribute.ints.iter().copied().map(int)),

@@ -65,9 +65,9 @@ pub(super) fn of_node(blobs: &mut Blobs, node: &NodeProto) -> Result<String, Imp
     };
     match attribute.name.as_str() {
         "value" => blobs.literal(&attribute.t),
-        "value_float" => blobs.literal(&floats(&[attribute.f], &[])),
+        "value_float" => blobs.literal(&floats(&[attribute.f.unwrap_or_default()], &[])),
         "value_floats" => blobs.literal(&floats(&attribute.floats, &[length(&attribute.floats)])),
-        "value_int" => blobs.literal(&ints(&[attribute.i], &[])),
+        "value_int" => blobs.literal(&ints(&[attribute.i.unwrap_or_default()], &[])),
         "value_ints" => blobs.literal(&ints(&attribute.ints, &[length(&attribute.ints)])),
         other => Err(unsupported(node, format!("a Constant with `{other}`"))),
     }

@@ -47,21 +47,19 @@ pub(super) fn vtensor(value: &str, ty: &TensorType) -> Result<String, ImportErro
 
 /// `tensor<16x3x3x3xf32>`, the type of an attribute.
 pub(super) fn tensor(value: &str, dims: &[i64], element_type: i32) -> Result<String, ImportError> {
-    let extents: String = dims.iter().map(|extent| format!("{extent}x")).collect();
-    Ok(format!("tensor<{extents}{}>", element(value, element_type)?))
+    let extents = dims.iter().map(ToString::to_string);
+    let parts: Vec<_> = extents.chain([element(value, element_type)?.to_owned()]).collect();
+    Ok(format!("tensor<{}>", parts.join("x")))
 }
 
 /// A string literal. MLIR escapes quotes, backslashes and everything outside printable ASCII as two hex digits.
 pub(super) fn quoted(text: &str) -> String {
-    let mut literal = String::from("\"");
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if !matches!(byte, b'"' | b'\\') => literal.push(char::from(byte)),
-            _ => literal.push_str(&format!("\\{byte:02X}")),
-        }
-    }
-    literal.push('"');
-    literal
+    let escaped = |byte| match byte {
+        b' '..=b'~' if !matches!(byte, b'"' | b'\\') => char::from(byte).to_string(),
+        _ => format!("\\{byte:02X}"),
+    };
+    let characters: Vec<_> = text.bytes().map(escaped).collect();
+    format!("\"{}\"", characters.concat())
 }
 
 #[cfg(test)]
