@@ -26,18 +26,10 @@ pub struct iree_string_view_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_string_view_t",
-    ][::core::mem::size_of::<iree_string_view_t>() - 8usize];
-    [
-        "Alignment of iree_string_view_t",
-    ][::core::mem::align_of::<iree_string_view_t>() - 4usize];
-    [
-        "Offset of field: iree_string_view_t::data",
-    ][::core::mem::offset_of!(iree_string_view_t, data) - 0usize];
-    [
-        "Offset of field: iree_string_view_t::size",
-    ][::core::mem::offset_of!(iree_string_view_t, size) - 4usize];
+    ["Size of iree_string_view_t"][::core::mem::size_of::<iree_string_view_t>() - 8usize];
+    ["Alignment of iree_string_view_t"][::core::mem::align_of::<iree_string_view_t>() - 4usize];
+    ["Offset of field: iree_string_view_t::data"][::core::mem::offset_of!(iree_string_view_t, data) - 0usize];
+    ["Offset of field: iree_string_view_t::size"][::core::mem::offset_of!(iree_string_view_t, size) - 4usize];
 };
 pub const IREE_STATUS_OK: iree_status_code_e = 0;
 pub const IREE_STATUS_CANCELLED: iree_status_code_e = 1;
@@ -69,18 +61,12 @@ pub struct iree_const_byte_span_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_const_byte_span_t",
-    ][::core::mem::size_of::<iree_const_byte_span_t>() - 8usize];
-    [
-        "Alignment of iree_const_byte_span_t",
-    ][::core::mem::align_of::<iree_const_byte_span_t>() - 4usize];
-    [
-        "Offset of field: iree_const_byte_span_t::data",
-    ][::core::mem::offset_of!(iree_const_byte_span_t, data) - 0usize];
-    [
-        "Offset of field: iree_const_byte_span_t::data_length",
-    ][::core::mem::offset_of!(iree_const_byte_span_t, data_length) - 4usize];
+    ["Size of iree_const_byte_span_t"][::core::mem::size_of::<iree_const_byte_span_t>() - 8usize];
+    ["Alignment of iree_const_byte_span_t"][::core::mem::align_of::<iree_const_byte_span_t>() - 4usize];
+    ["Offset of field: iree_const_byte_span_t::data"]
+        [::core::mem::offset_of!(iree_const_byte_span_t, data) - 0usize];
+    ["Offset of field: iree_const_byte_span_t::data_length"]
+        [::core::mem::offset_of!(iree_const_byte_span_t, data_length) - 4usize];
 };
 pub const IREE_ALLOCATOR_COMMAND_MALLOC: iree_allocator_command_e = 0;
 pub const IREE_ALLOCATOR_COMMAND_CALLOC: iree_allocator_command_e = 1;
@@ -105,15 +91,9 @@ pub struct iree_allocator_t {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of iree_allocator_t"][::core::mem::size_of::<iree_allocator_t>() - 8usize];
-    [
-        "Alignment of iree_allocator_t",
-    ][::core::mem::align_of::<iree_allocator_t>() - 4usize];
-    [
-        "Offset of field: iree_allocator_t::self_",
-    ][::core::mem::offset_of!(iree_allocator_t, self_) - 0usize];
-    [
-        "Offset of field: iree_allocator_t::ctl",
-    ][::core::mem::offset_of!(iree_allocator_t, ctl) - 4usize];
+    ["Alignment of iree_allocator_t"][::core::mem::align_of::<iree_allocator_t>() - 4usize];
+    ["Offset of field: iree_allocator_t::self_"][::core::mem::offset_of!(iree_allocator_t, self_) - 0usize];
+    ["Offset of field: iree_allocator_t::ctl"][::core::mem::offset_of!(iree_allocator_t, ctl) - 4usize];
 };
 pub type iree_async_proactor_capabilities_t = u32;
 pub const IREE_ASYNC_PROACTOR_THREADING_SAME_THREAD: iree_async_proactor_threading_mode_e = 0;
@@ -131,30 +111,20 @@ pub struct iree_async_proactor_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_options_t",
-    ][::core::mem::size_of::<iree_async_proactor_options_t>() - 24usize];
-    [
-        "Alignment of iree_async_proactor_options_t",
-    ][::core::mem::align_of::<iree_async_proactor_options_t>() - 4usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::max_concurrent_operations",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, max_concurrent_operations)
-        - 0usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::debug_name",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, debug_name) - 4usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::allowed_capabilities",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, allowed_capabilities)
-        - 12usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::message_pool_capacity",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, message_pool_capacity)
-        - 16usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::threading_mode",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, threading_mode) - 20usize];
+    ["Size of iree_async_proactor_options_t"]
+        [::core::mem::size_of::<iree_async_proactor_options_t>() - 24usize];
+    ["Alignment of iree_async_proactor_options_t"]
+        [::core::mem::align_of::<iree_async_proactor_options_t>() - 4usize];
+    ["Offset of field: iree_async_proactor_options_t::max_concurrent_operations"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, max_concurrent_operations) - 0usize];
+    ["Offset of field: iree_async_proactor_options_t::debug_name"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, debug_name) - 4usize];
+    ["Offset of field: iree_async_proactor_options_t::allowed_capabilities"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, allowed_capabilities) - 12usize];
+    ["Offset of field: iree_async_proactor_options_t::message_pool_capacity"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, message_pool_capacity) - 16usize];
+    ["Offset of field: iree_async_proactor_options_t::threading_mode"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, threading_mode) - 20usize];
 };
 #[repr(C)]
 #[repr(align(4))]
@@ -164,12 +134,8 @@ pub struct iree_async_proactor_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_t",
-    ][::core::mem::size_of::<iree_async_proactor_t>() - 20usize];
-    [
-        "Alignment of iree_async_proactor_t",
-    ][::core::mem::align_of::<iree_async_proactor_t>() - 4usize];
+    ["Size of iree_async_proactor_t"][::core::mem::size_of::<iree_async_proactor_t>() - 20usize];
+    ["Alignment of iree_async_proactor_t"][::core::mem::align_of::<iree_async_proactor_t>() - 4usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -192,36 +158,23 @@ pub struct iree_async_proactor_pool_runner_factory_t {
         ),
     >,
     pub destroy: ::core::option::Option<
-        unsafe extern "C" fn(
-            user_data: *mut ::core::ffi::c_void,
-            runner: *mut ::core::ffi::c_void,
-        ),
+        unsafe extern "C" fn(user_data: *mut ::core::ffi::c_void, runner: *mut ::core::ffi::c_void),
     >,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_pool_runner_factory_t",
-    ][::core::mem::size_of::<iree_async_proactor_pool_runner_factory_t>() - 16usize];
-    [
-        "Alignment of iree_async_proactor_pool_runner_factory_t",
-    ][::core::mem::align_of::<iree_async_proactor_pool_runner_factory_t>() - 4usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::user_data",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, user_data)
-        - 0usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::create",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, create)
-        - 4usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::request_stop",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, request_stop)
-        - 8usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::destroy",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, destroy)
-        - 12usize];
+    ["Size of iree_async_proactor_pool_runner_factory_t"]
+        [::core::mem::size_of::<iree_async_proactor_pool_runner_factory_t>() - 16usize];
+    ["Alignment of iree_async_proactor_pool_runner_factory_t"]
+        [::core::mem::align_of::<iree_async_proactor_pool_runner_factory_t>() - 4usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::user_data"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, user_data) - 0usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::create"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, create) - 4usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::request_stop"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, request_stop) - 8usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::destroy"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, destroy) - 12usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -231,19 +184,14 @@ pub struct iree_async_proactor_pool_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_pool_options_t",
-    ][::core::mem::size_of::<iree_async_proactor_pool_options_t>() - 40usize];
-    [
-        "Alignment of iree_async_proactor_pool_options_t",
-    ][::core::mem::align_of::<iree_async_proactor_pool_options_t>() - 4usize];
-    [
-        "Offset of field: iree_async_proactor_pool_options_t::proactor_options",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_options_t, proactor_options)
-        - 0usize];
-    [
-        "Offset of field: iree_async_proactor_pool_options_t::runner",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_options_t, runner) - 24usize];
+    ["Size of iree_async_proactor_pool_options_t"]
+        [::core::mem::size_of::<iree_async_proactor_pool_options_t>() - 40usize];
+    ["Alignment of iree_async_proactor_pool_options_t"]
+        [::core::mem::align_of::<iree_async_proactor_pool_options_t>() - 4usize];
+    ["Offset of field: iree_async_proactor_pool_options_t::proactor_options"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_options_t, proactor_options) - 0usize];
+    ["Offset of field: iree_async_proactor_pool_options_t::runner"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_options_t, runner) - 24usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -311,27 +259,18 @@ pub struct iree_hal_buffer_params_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_buffer_params_t",
-    ][::core::mem::size_of::<iree_hal_buffer_params_t>() - 32usize];
-    [
-        "Alignment of iree_hal_buffer_params_t",
-    ][::core::mem::align_of::<iree_hal_buffer_params_t>() - 8usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::usage",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, usage) - 0usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::access",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, access) - 4usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::type_",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, type_) - 8usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::queue_affinity",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, queue_affinity) - 16usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::min_alignment",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, min_alignment) - 24usize];
+    ["Size of iree_hal_buffer_params_t"][::core::mem::size_of::<iree_hal_buffer_params_t>() - 32usize];
+    ["Alignment of iree_hal_buffer_params_t"][::core::mem::align_of::<iree_hal_buffer_params_t>() - 8usize];
+    ["Offset of field: iree_hal_buffer_params_t::usage"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, usage) - 0usize];
+    ["Offset of field: iree_hal_buffer_params_t::access"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, access) - 4usize];
+    ["Offset of field: iree_hal_buffer_params_t::type_"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, type_) - 8usize];
+    ["Offset of field: iree_hal_buffer_params_t::queue_affinity"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, queue_affinity) - 16usize];
+    ["Offset of field: iree_hal_buffer_params_t::min_alignment"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, min_alignment) - 24usize];
 };
 #[repr(C)]
 #[repr(align(8))]
@@ -342,9 +281,7 @@ pub struct iree_hal_buffer_t {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of iree_hal_buffer_t"][::core::mem::size_of::<iree_hal_buffer_t>() - 72usize];
-    [
-        "Alignment of iree_hal_buffer_t",
-    ][::core::mem::align_of::<iree_hal_buffer_t>() - 8usize];
+    ["Alignment of iree_hal_buffer_t"][::core::mem::align_of::<iree_hal_buffer_t>() - 8usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -354,18 +291,14 @@ pub struct iree_hal_device_create_params_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_device_create_params_t",
-    ][::core::mem::size_of::<iree_hal_device_create_params_t>() - 8usize];
-    [
-        "Alignment of iree_hal_device_create_params_t",
-    ][::core::mem::align_of::<iree_hal_device_create_params_t>() - 4usize];
-    [
-        "Offset of field: iree_hal_device_create_params_t::next",
-    ][::core::mem::offset_of!(iree_hal_device_create_params_t, next) - 0usize];
-    [
-        "Offset of field: iree_hal_device_create_params_t::proactor_pool",
-    ][::core::mem::offset_of!(iree_hal_device_create_params_t, proactor_pool) - 4usize];
+    ["Size of iree_hal_device_create_params_t"]
+        [::core::mem::size_of::<iree_hal_device_create_params_t>() - 8usize];
+    ["Alignment of iree_hal_device_create_params_t"]
+        [::core::mem::align_of::<iree_hal_device_create_params_t>() - 4usize];
+    ["Offset of field: iree_hal_device_create_params_t::next"]
+        [::core::mem::offset_of!(iree_hal_device_create_params_t, next) - 0usize];
+    ["Offset of field: iree_hal_device_create_params_t::proactor_pool"]
+        [::core::mem::offset_of!(iree_hal_device_create_params_t, proactor_pool) - 4usize];
 };
 pub const IREE_HAL_ELEMENT_TYPE_NONE: iree_hal_element_types_t = 0;
 pub const IREE_HAL_ELEMENT_TYPE_OPAQUE_8: iree_hal_element_types_t = 8;
@@ -424,12 +357,10 @@ pub struct iree_hal_executable_loader_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_executable_loader_t",
-    ][::core::mem::size_of::<iree_hal_executable_loader_t>() - 16usize];
-    [
-        "Alignment of iree_hal_executable_loader_t",
-    ][::core::mem::align_of::<iree_hal_executable_loader_t>() - 4usize];
+    ["Size of iree_hal_executable_loader_t"]
+        [::core::mem::size_of::<iree_hal_executable_loader_t>() - 16usize];
+    ["Alignment of iree_hal_executable_loader_t"]
+        [::core::mem::align_of::<iree_hal_executable_loader_t>() - 4usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -438,15 +369,12 @@ pub struct iree_hal_sync_device_params_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_sync_device_params_t",
-    ][::core::mem::size_of::<iree_hal_sync_device_params_t>() - 4usize];
-    [
-        "Alignment of iree_hal_sync_device_params_t",
-    ][::core::mem::align_of::<iree_hal_sync_device_params_t>() - 4usize];
-    [
-        "Offset of field: iree_hal_sync_device_params_t::arena_block_size",
-    ][::core::mem::offset_of!(iree_hal_sync_device_params_t, arena_block_size) - 0usize];
+    ["Size of iree_hal_sync_device_params_t"]
+        [::core::mem::size_of::<iree_hal_sync_device_params_t>() - 4usize];
+    ["Alignment of iree_hal_sync_device_params_t"]
+        [::core::mem::align_of::<iree_hal_sync_device_params_t>() - 4usize];
+    ["Offset of field: iree_hal_sync_device_params_t::arena_block_size"]
+        [::core::mem::offset_of!(iree_hal_sync_device_params_t, arena_block_size) - 0usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -462,21 +390,14 @@ pub struct iree_vm_function_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_vm_function_t",
-    ][::core::mem::size_of::<iree_vm_function_t>() - 8usize];
-    [
-        "Alignment of iree_vm_function_t",
-    ][::core::mem::align_of::<iree_vm_function_t>() - 4usize];
-    [
-        "Offset of field: iree_vm_function_t::module",
-    ][::core::mem::offset_of!(iree_vm_function_t, module) - 0usize];
-    [
-        "Offset of field: iree_vm_function_t::linkage",
-    ][::core::mem::offset_of!(iree_vm_function_t, linkage) - 4usize];
-    [
-        "Offset of field: iree_vm_function_t::ordinal",
-    ][::core::mem::offset_of!(iree_vm_function_t, ordinal) - 6usize];
+    ["Size of iree_vm_function_t"][::core::mem::size_of::<iree_vm_function_t>() - 8usize];
+    ["Alignment of iree_vm_function_t"][::core::mem::align_of::<iree_vm_function_t>() - 4usize];
+    ["Offset of field: iree_vm_function_t::module"]
+        [::core::mem::offset_of!(iree_vm_function_t, module) - 0usize];
+    ["Offset of field: iree_vm_function_t::linkage"]
+        [::core::mem::offset_of!(iree_vm_function_t, linkage) - 4usize];
+    ["Offset of field: iree_vm_function_t::ordinal"]
+        [::core::mem::offset_of!(iree_vm_function_t, ordinal) - 6usize];
 };
 #[repr(C)]
 #[repr(align(4))]
@@ -487,9 +408,7 @@ pub struct iree_vm_module_t {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of iree_vm_module_t"][::core::mem::size_of::<iree_vm_module_t>() - 72usize];
-    [
-        "Alignment of iree_vm_module_t",
-    ][::core::mem::align_of::<iree_vm_module_t>() - 4usize];
+    ["Alignment of iree_vm_module_t"][::core::mem::align_of::<iree_vm_module_t>() - 4usize];
 };
 pub type iree_vm_context_flags_t = u32;
 #[repr(C)]
@@ -513,24 +432,16 @@ pub struct iree_runtime_call_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_runtime_call_t",
-    ][::core::mem::size_of::<iree_runtime_call_t>() - 20usize];
-    [
-        "Alignment of iree_runtime_call_t",
-    ][::core::mem::align_of::<iree_runtime_call_t>() - 4usize];
-    [
-        "Offset of field: iree_runtime_call_t::session",
-    ][::core::mem::offset_of!(iree_runtime_call_t, session) - 0usize];
-    [
-        "Offset of field: iree_runtime_call_t::function",
-    ][::core::mem::offset_of!(iree_runtime_call_t, function) - 4usize];
-    [
-        "Offset of field: iree_runtime_call_t::inputs",
-    ][::core::mem::offset_of!(iree_runtime_call_t, inputs) - 12usize];
-    [
-        "Offset of field: iree_runtime_call_t::outputs",
-    ][::core::mem::offset_of!(iree_runtime_call_t, outputs) - 16usize];
+    ["Size of iree_runtime_call_t"][::core::mem::size_of::<iree_runtime_call_t>() - 20usize];
+    ["Alignment of iree_runtime_call_t"][::core::mem::align_of::<iree_runtime_call_t>() - 4usize];
+    ["Offset of field: iree_runtime_call_t::session"]
+        [::core::mem::offset_of!(iree_runtime_call_t, session) - 0usize];
+    ["Offset of field: iree_runtime_call_t::function"]
+        [::core::mem::offset_of!(iree_runtime_call_t, function) - 4usize];
+    ["Offset of field: iree_runtime_call_t::inputs"]
+        [::core::mem::offset_of!(iree_runtime_call_t, inputs) - 12usize];
+    ["Offset of field: iree_runtime_call_t::outputs"]
+        [::core::mem::offset_of!(iree_runtime_call_t, outputs) - 16usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -544,16 +455,12 @@ pub struct iree_runtime_instance_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_runtime_instance_options_t",
-    ][::core::mem::size_of::<iree_runtime_instance_options_t>() - 4usize];
-    [
-        "Alignment of iree_runtime_instance_options_t",
-    ][::core::mem::align_of::<iree_runtime_instance_options_t>() - 4usize];
-    [
-        "Offset of field: iree_runtime_instance_options_t::driver_registry",
-    ][::core::mem::offset_of!(iree_runtime_instance_options_t, driver_registry)
-        - 0usize];
+    ["Size of iree_runtime_instance_options_t"]
+        [::core::mem::size_of::<iree_runtime_instance_options_t>() - 4usize];
+    ["Alignment of iree_runtime_instance_options_t"]
+        [::core::mem::align_of::<iree_runtime_instance_options_t>() - 4usize];
+    ["Offset of field: iree_runtime_instance_options_t::driver_registry"]
+        [::core::mem::offset_of!(iree_runtime_instance_options_t, driver_registry) - 0usize];
 };
 pub type iree_runtime_session_builtins_t = u64;
 #[repr(C)]
@@ -564,23 +471,17 @@ pub struct iree_runtime_session_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_runtime_session_options_t",
-    ][::core::mem::size_of::<iree_runtime_session_options_t>() - 16usize];
-    [
-        "Alignment of iree_runtime_session_options_t",
-    ][::core::mem::align_of::<iree_runtime_session_options_t>() - 8usize];
-    [
-        "Offset of field: iree_runtime_session_options_t::context_flags",
-    ][::core::mem::offset_of!(iree_runtime_session_options_t, context_flags) - 0usize];
-    [
-        "Offset of field: iree_runtime_session_options_t::builtin_modules",
-    ][::core::mem::offset_of!(iree_runtime_session_options_t, builtin_modules) - 8usize];
+    ["Size of iree_runtime_session_options_t"]
+        [::core::mem::size_of::<iree_runtime_session_options_t>() - 16usize];
+    ["Alignment of iree_runtime_session_options_t"]
+        [::core::mem::align_of::<iree_runtime_session_options_t>() - 8usize];
+    ["Offset of field: iree_runtime_session_options_t::context_flags"]
+        [::core::mem::offset_of!(iree_runtime_session_options_t, context_flags) - 0usize];
+    ["Offset of field: iree_runtime_session_options_t::builtin_modules"]
+        [::core::mem::offset_of!(iree_runtime_session_options_t, builtin_modules) - 8usize];
 };
 unsafe extern "C" {
-    pub fn iree_status_code_string(
-        code: iree_status_code_t,
-    ) -> *const ::core::ffi::c_char;
+    pub fn iree_status_code_string(code: iree_status_code_t) -> *const ::core::ffi::c_char;
     pub fn iree_status_free(status: iree_status_t);
     pub fn iree_status_format(
         status: iree_status_t,
@@ -623,16 +524,10 @@ unsafe extern "C" {
         out_allocator: *mut *mut iree_hal_allocator_t,
     ) -> iree_status_t;
     pub fn iree_hal_device_release(device: *mut iree_hal_device_t);
-    pub fn iree_hal_device_allocator(
-        device: *mut iree_hal_device_t,
-    ) -> *mut iree_hal_allocator_t;
+    pub fn iree_hal_device_allocator(device: *mut iree_hal_device_t) -> *mut iree_hal_allocator_t;
     pub fn iree_hal_buffer_view_release(buffer_view: *mut iree_hal_buffer_view_t);
-    pub fn iree_hal_buffer_view_buffer(
-        buffer_view: *const iree_hal_buffer_view_t,
-    ) -> *mut iree_hal_buffer_t;
-    pub fn iree_hal_buffer_view_shape_rank(
-        buffer_view: *const iree_hal_buffer_view_t,
-    ) -> iree_host_size_t;
+    pub fn iree_hal_buffer_view_buffer(buffer_view: *const iree_hal_buffer_view_t) -> *mut iree_hal_buffer_t;
+    pub fn iree_hal_buffer_view_shape_rank(buffer_view: *const iree_hal_buffer_view_t) -> iree_host_size_t;
     pub fn iree_hal_buffer_view_shape_dim(
         buffer_view: *const iree_hal_buffer_view_t,
         index: iree_host_size_t,
@@ -651,12 +546,8 @@ unsafe extern "C" {
         initial_data: iree_const_byte_span_t,
         out_buffer_view: *mut *mut iree_hal_buffer_view_t,
     ) -> iree_status_t;
-    pub fn iree_hal_executable_loader_release(
-        executable_loader: *mut iree_hal_executable_loader_t,
-    );
-    pub fn iree_hal_sync_device_params_initialize(
-        out_params: *mut iree_hal_sync_device_params_t,
-    );
+    pub fn iree_hal_executable_loader_release(executable_loader: *mut iree_hal_executable_loader_t);
+    pub fn iree_hal_sync_device_params_initialize(out_params: *mut iree_hal_sync_device_params_t);
     pub fn iree_hal_sync_device_create(
         identifier: iree_string_view_t,
         params: *const iree_hal_sync_device_params_t,
@@ -690,18 +581,14 @@ unsafe extern "C" {
         call: *mut iree_runtime_call_t,
         out_buffer_view: *mut *mut iree_hal_buffer_view_t,
     ) -> iree_status_t;
-    pub fn iree_runtime_instance_options_initialize(
-        out_options: *mut iree_runtime_instance_options_t,
-    );
+    pub fn iree_runtime_instance_options_initialize(out_options: *mut iree_runtime_instance_options_t);
     pub fn iree_runtime_instance_create(
         options: *const iree_runtime_instance_options_t,
         host_allocator: iree_allocator_t,
         out_instance: *mut *mut iree_runtime_instance_t,
     ) -> iree_status_t;
     pub fn iree_runtime_instance_release(instance: *mut iree_runtime_instance_t);
-    pub fn iree_runtime_session_options_initialize(
-        out_options: *mut iree_runtime_session_options_t,
-    );
+    pub fn iree_runtime_session_options_initialize(out_options: *mut iree_runtime_session_options_t);
     pub fn iree_runtime_session_create_with_device(
         instance: *mut iree_runtime_instance_t,
         options: *const iree_runtime_session_options_t,

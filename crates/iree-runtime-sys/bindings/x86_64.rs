@@ -26,18 +26,10 @@ pub struct iree_string_view_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_string_view_t",
-    ][::core::mem::size_of::<iree_string_view_t>() - 16usize];
-    [
-        "Alignment of iree_string_view_t",
-    ][::core::mem::align_of::<iree_string_view_t>() - 8usize];
-    [
-        "Offset of field: iree_string_view_t::data",
-    ][::core::mem::offset_of!(iree_string_view_t, data) - 0usize];
-    [
-        "Offset of field: iree_string_view_t::size",
-    ][::core::mem::offset_of!(iree_string_view_t, size) - 8usize];
+    ["Size of iree_string_view_t"][::core::mem::size_of::<iree_string_view_t>() - 16usize];
+    ["Alignment of iree_string_view_t"][::core::mem::align_of::<iree_string_view_t>() - 8usize];
+    ["Offset of field: iree_string_view_t::data"][::core::mem::offset_of!(iree_string_view_t, data) - 0usize];
+    ["Offset of field: iree_string_view_t::size"][::core::mem::offset_of!(iree_string_view_t, size) - 8usize];
 };
 pub const IREE_STATUS_OK: iree_status_code_e = 0;
 pub const IREE_STATUS_CANCELLED: iree_status_code_e = 1;
@@ -69,18 +61,12 @@ pub struct iree_const_byte_span_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_const_byte_span_t",
-    ][::core::mem::size_of::<iree_const_byte_span_t>() - 16usize];
-    [
-        "Alignment of iree_const_byte_span_t",
-    ][::core::mem::align_of::<iree_const_byte_span_t>() - 8usize];
-    [
-        "Offset of field: iree_const_byte_span_t::data",
-    ][::core::mem::offset_of!(iree_const_byte_span_t, data) - 0usize];
-    [
-        "Offset of field: iree_const_byte_span_t::data_length",
-    ][::core::mem::offset_of!(iree_const_byte_span_t, data_length) - 8usize];
+    ["Size of iree_const_byte_span_t"][::core::mem::size_of::<iree_const_byte_span_t>() - 16usize];
+    ["Alignment of iree_const_byte_span_t"][::core::mem::align_of::<iree_const_byte_span_t>() - 8usize];
+    ["Offset of field: iree_const_byte_span_t::data"]
+        [::core::mem::offset_of!(iree_const_byte_span_t, data) - 0usize];
+    ["Offset of field: iree_const_byte_span_t::data_length"]
+        [::core::mem::offset_of!(iree_const_byte_span_t, data_length) - 8usize];
 };
 pub const IREE_ALLOCATOR_COMMAND_MALLOC: iree_allocator_command_e = 0;
 pub const IREE_ALLOCATOR_COMMAND_CALLOC: iree_allocator_command_e = 1;
@@ -105,15 +91,9 @@ pub struct iree_allocator_t {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of iree_allocator_t"][::core::mem::size_of::<iree_allocator_t>() - 16usize];
-    [
-        "Alignment of iree_allocator_t",
-    ][::core::mem::align_of::<iree_allocator_t>() - 8usize];
-    [
-        "Offset of field: iree_allocator_t::self_",
-    ][::core::mem::offset_of!(iree_allocator_t, self_) - 0usize];
-    [
-        "Offset of field: iree_allocator_t::ctl",
-    ][::core::mem::offset_of!(iree_allocator_t, ctl) - 8usize];
+    ["Alignment of iree_allocator_t"][::core::mem::align_of::<iree_allocator_t>() - 8usize];
+    ["Offset of field: iree_allocator_t::self_"][::core::mem::offset_of!(iree_allocator_t, self_) - 0usize];
+    ["Offset of field: iree_allocator_t::ctl"][::core::mem::offset_of!(iree_allocator_t, ctl) - 8usize];
 };
 pub type iree_duration_t = i64;
 pub type iree_async_proactor_capabilities_t = u32;
@@ -132,30 +112,20 @@ pub struct iree_async_proactor_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_options_t",
-    ][::core::mem::size_of::<iree_async_proactor_options_t>() - 48usize];
-    [
-        "Alignment of iree_async_proactor_options_t",
-    ][::core::mem::align_of::<iree_async_proactor_options_t>() - 8usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::max_concurrent_operations",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, max_concurrent_operations)
-        - 0usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::debug_name",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, debug_name) - 8usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::allowed_capabilities",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, allowed_capabilities)
-        - 24usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::message_pool_capacity",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, message_pool_capacity)
-        - 32usize];
-    [
-        "Offset of field: iree_async_proactor_options_t::threading_mode",
-    ][::core::mem::offset_of!(iree_async_proactor_options_t, threading_mode) - 40usize];
+    ["Size of iree_async_proactor_options_t"]
+        [::core::mem::size_of::<iree_async_proactor_options_t>() - 48usize];
+    ["Alignment of iree_async_proactor_options_t"]
+        [::core::mem::align_of::<iree_async_proactor_options_t>() - 8usize];
+    ["Offset of field: iree_async_proactor_options_t::max_concurrent_operations"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, max_concurrent_operations) - 0usize];
+    ["Offset of field: iree_async_proactor_options_t::debug_name"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, debug_name) - 8usize];
+    ["Offset of field: iree_async_proactor_options_t::allowed_capabilities"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, allowed_capabilities) - 24usize];
+    ["Offset of field: iree_async_proactor_options_t::message_pool_capacity"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, message_pool_capacity) - 32usize];
+    ["Offset of field: iree_async_proactor_options_t::threading_mode"]
+        [::core::mem::offset_of!(iree_async_proactor_options_t, threading_mode) - 40usize];
 };
 #[repr(C)]
 #[repr(align(8))]
@@ -165,12 +135,8 @@ pub struct iree_async_proactor_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_t",
-    ][::core::mem::size_of::<iree_async_proactor_t>() - 40usize];
-    [
-        "Alignment of iree_async_proactor_t",
-    ][::core::mem::align_of::<iree_async_proactor_t>() - 8usize];
+    ["Size of iree_async_proactor_t"][::core::mem::size_of::<iree_async_proactor_t>() - 40usize];
+    ["Alignment of iree_async_proactor_t"][::core::mem::align_of::<iree_async_proactor_t>() - 8usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -193,36 +159,23 @@ pub struct iree_async_proactor_pool_runner_factory_t {
         ),
     >,
     pub destroy: ::core::option::Option<
-        unsafe extern "C" fn(
-            user_data: *mut ::core::ffi::c_void,
-            runner: *mut ::core::ffi::c_void,
-        ),
+        unsafe extern "C" fn(user_data: *mut ::core::ffi::c_void, runner: *mut ::core::ffi::c_void),
     >,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_pool_runner_factory_t",
-    ][::core::mem::size_of::<iree_async_proactor_pool_runner_factory_t>() - 32usize];
-    [
-        "Alignment of iree_async_proactor_pool_runner_factory_t",
-    ][::core::mem::align_of::<iree_async_proactor_pool_runner_factory_t>() - 8usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::user_data",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, user_data)
-        - 0usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::create",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, create)
-        - 8usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::request_stop",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, request_stop)
-        - 16usize];
-    [
-        "Offset of field: iree_async_proactor_pool_runner_factory_t::destroy",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, destroy)
-        - 24usize];
+    ["Size of iree_async_proactor_pool_runner_factory_t"]
+        [::core::mem::size_of::<iree_async_proactor_pool_runner_factory_t>() - 32usize];
+    ["Alignment of iree_async_proactor_pool_runner_factory_t"]
+        [::core::mem::align_of::<iree_async_proactor_pool_runner_factory_t>() - 8usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::user_data"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, user_data) - 0usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::create"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, create) - 8usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::request_stop"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, request_stop) - 16usize];
+    ["Offset of field: iree_async_proactor_pool_runner_factory_t::destroy"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_runner_factory_t, destroy) - 24usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -232,19 +185,14 @@ pub struct iree_async_proactor_pool_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_async_proactor_pool_options_t",
-    ][::core::mem::size_of::<iree_async_proactor_pool_options_t>() - 80usize];
-    [
-        "Alignment of iree_async_proactor_pool_options_t",
-    ][::core::mem::align_of::<iree_async_proactor_pool_options_t>() - 8usize];
-    [
-        "Offset of field: iree_async_proactor_pool_options_t::proactor_options",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_options_t, proactor_options)
-        - 0usize];
-    [
-        "Offset of field: iree_async_proactor_pool_options_t::runner",
-    ][::core::mem::offset_of!(iree_async_proactor_pool_options_t, runner) - 48usize];
+    ["Size of iree_async_proactor_pool_options_t"]
+        [::core::mem::size_of::<iree_async_proactor_pool_options_t>() - 80usize];
+    ["Alignment of iree_async_proactor_pool_options_t"]
+        [::core::mem::align_of::<iree_async_proactor_pool_options_t>() - 8usize];
+    ["Offset of field: iree_async_proactor_pool_options_t::proactor_options"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_options_t, proactor_options) - 0usize];
+    ["Offset of field: iree_async_proactor_pool_options_t::runner"]
+        [::core::mem::offset_of!(iree_async_proactor_pool_options_t, runner) - 48usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -312,27 +260,18 @@ pub struct iree_hal_buffer_params_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_buffer_params_t",
-    ][::core::mem::size_of::<iree_hal_buffer_params_t>() - 32usize];
-    [
-        "Alignment of iree_hal_buffer_params_t",
-    ][::core::mem::align_of::<iree_hal_buffer_params_t>() - 8usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::usage",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, usage) - 0usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::access",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, access) - 4usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::type_",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, type_) - 8usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::queue_affinity",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, queue_affinity) - 16usize];
-    [
-        "Offset of field: iree_hal_buffer_params_t::min_alignment",
-    ][::core::mem::offset_of!(iree_hal_buffer_params_t, min_alignment) - 24usize];
+    ["Size of iree_hal_buffer_params_t"][::core::mem::size_of::<iree_hal_buffer_params_t>() - 32usize];
+    ["Alignment of iree_hal_buffer_params_t"][::core::mem::align_of::<iree_hal_buffer_params_t>() - 8usize];
+    ["Offset of field: iree_hal_buffer_params_t::usage"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, usage) - 0usize];
+    ["Offset of field: iree_hal_buffer_params_t::access"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, access) - 4usize];
+    ["Offset of field: iree_hal_buffer_params_t::type_"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, type_) - 8usize];
+    ["Offset of field: iree_hal_buffer_params_t::queue_affinity"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, queue_affinity) - 16usize];
+    ["Offset of field: iree_hal_buffer_params_t::min_alignment"]
+        [::core::mem::offset_of!(iree_hal_buffer_params_t, min_alignment) - 24usize];
 };
 #[repr(C)]
 #[repr(align(8))]
@@ -342,12 +281,8 @@ pub struct iree_hal_buffer_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_buffer_t",
-    ][::core::mem::size_of::<iree_hal_buffer_t>() - 104usize];
-    [
-        "Alignment of iree_hal_buffer_t",
-    ][::core::mem::align_of::<iree_hal_buffer_t>() - 8usize];
+    ["Size of iree_hal_buffer_t"][::core::mem::size_of::<iree_hal_buffer_t>() - 104usize];
+    ["Alignment of iree_hal_buffer_t"][::core::mem::align_of::<iree_hal_buffer_t>() - 8usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -357,18 +292,14 @@ pub struct iree_hal_device_create_params_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_device_create_params_t",
-    ][::core::mem::size_of::<iree_hal_device_create_params_t>() - 16usize];
-    [
-        "Alignment of iree_hal_device_create_params_t",
-    ][::core::mem::align_of::<iree_hal_device_create_params_t>() - 8usize];
-    [
-        "Offset of field: iree_hal_device_create_params_t::next",
-    ][::core::mem::offset_of!(iree_hal_device_create_params_t, next) - 0usize];
-    [
-        "Offset of field: iree_hal_device_create_params_t::proactor_pool",
-    ][::core::mem::offset_of!(iree_hal_device_create_params_t, proactor_pool) - 8usize];
+    ["Size of iree_hal_device_create_params_t"]
+        [::core::mem::size_of::<iree_hal_device_create_params_t>() - 16usize];
+    ["Alignment of iree_hal_device_create_params_t"]
+        [::core::mem::align_of::<iree_hal_device_create_params_t>() - 8usize];
+    ["Offset of field: iree_hal_device_create_params_t::next"]
+        [::core::mem::offset_of!(iree_hal_device_create_params_t, next) - 0usize];
+    ["Offset of field: iree_hal_device_create_params_t::proactor_pool"]
+        [::core::mem::offset_of!(iree_hal_device_create_params_t, proactor_pool) - 8usize];
 };
 pub const IREE_HAL_ELEMENT_TYPE_NONE: iree_hal_element_types_t = 0;
 pub const IREE_HAL_ELEMENT_TYPE_OPAQUE_8: iree_hal_element_types_t = 8;
@@ -427,12 +358,10 @@ pub struct iree_hal_executable_loader_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_executable_loader_t",
-    ][::core::mem::size_of::<iree_hal_executable_loader_t>() - 32usize];
-    [
-        "Alignment of iree_hal_executable_loader_t",
-    ][::core::mem::align_of::<iree_hal_executable_loader_t>() - 8usize];
+    ["Size of iree_hal_executable_loader_t"]
+        [::core::mem::size_of::<iree_hal_executable_loader_t>() - 32usize];
+    ["Alignment of iree_hal_executable_loader_t"]
+        [::core::mem::align_of::<iree_hal_executable_loader_t>() - 8usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -441,15 +370,12 @@ pub struct iree_hal_sync_device_params_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_sync_device_params_t",
-    ][::core::mem::size_of::<iree_hal_sync_device_params_t>() - 8usize];
-    [
-        "Alignment of iree_hal_sync_device_params_t",
-    ][::core::mem::align_of::<iree_hal_sync_device_params_t>() - 8usize];
-    [
-        "Offset of field: iree_hal_sync_device_params_t::arena_block_size",
-    ][::core::mem::offset_of!(iree_hal_sync_device_params_t, arena_block_size) - 0usize];
+    ["Size of iree_hal_sync_device_params_t"]
+        [::core::mem::size_of::<iree_hal_sync_device_params_t>() - 8usize];
+    ["Alignment of iree_hal_sync_device_params_t"]
+        [::core::mem::align_of::<iree_hal_sync_device_params_t>() - 8usize];
+    ["Offset of field: iree_hal_sync_device_params_t::arena_block_size"]
+        [::core::mem::offset_of!(iree_hal_sync_device_params_t, arena_block_size) - 0usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -465,21 +391,14 @@ pub struct iree_vm_function_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_vm_function_t",
-    ][::core::mem::size_of::<iree_vm_function_t>() - 16usize];
-    [
-        "Alignment of iree_vm_function_t",
-    ][::core::mem::align_of::<iree_vm_function_t>() - 8usize];
-    [
-        "Offset of field: iree_vm_function_t::module",
-    ][::core::mem::offset_of!(iree_vm_function_t, module) - 0usize];
-    [
-        "Offset of field: iree_vm_function_t::linkage",
-    ][::core::mem::offset_of!(iree_vm_function_t, linkage) - 8usize];
-    [
-        "Offset of field: iree_vm_function_t::ordinal",
-    ][::core::mem::offset_of!(iree_vm_function_t, ordinal) - 10usize];
+    ["Size of iree_vm_function_t"][::core::mem::size_of::<iree_vm_function_t>() - 16usize];
+    ["Alignment of iree_vm_function_t"][::core::mem::align_of::<iree_vm_function_t>() - 8usize];
+    ["Offset of field: iree_vm_function_t::module"]
+        [::core::mem::offset_of!(iree_vm_function_t, module) - 0usize];
+    ["Offset of field: iree_vm_function_t::linkage"]
+        [::core::mem::offset_of!(iree_vm_function_t, linkage) - 8usize];
+    ["Offset of field: iree_vm_function_t::ordinal"]
+        [::core::mem::offset_of!(iree_vm_function_t, ordinal) - 10usize];
 };
 #[repr(C)]
 #[repr(align(8))]
@@ -490,9 +409,7 @@ pub struct iree_vm_module_t {
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of iree_vm_module_t"][::core::mem::size_of::<iree_vm_module_t>() - 144usize];
-    [
-        "Alignment of iree_vm_module_t",
-    ][::core::mem::align_of::<iree_vm_module_t>() - 8usize];
+    ["Alignment of iree_vm_module_t"][::core::mem::align_of::<iree_vm_module_t>() - 8usize];
 };
 pub type iree_vm_context_flags_t = u32;
 #[repr(C)]
@@ -516,24 +433,16 @@ pub struct iree_runtime_call_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_runtime_call_t",
-    ][::core::mem::size_of::<iree_runtime_call_t>() - 40usize];
-    [
-        "Alignment of iree_runtime_call_t",
-    ][::core::mem::align_of::<iree_runtime_call_t>() - 8usize];
-    [
-        "Offset of field: iree_runtime_call_t::session",
-    ][::core::mem::offset_of!(iree_runtime_call_t, session) - 0usize];
-    [
-        "Offset of field: iree_runtime_call_t::function",
-    ][::core::mem::offset_of!(iree_runtime_call_t, function) - 8usize];
-    [
-        "Offset of field: iree_runtime_call_t::inputs",
-    ][::core::mem::offset_of!(iree_runtime_call_t, inputs) - 24usize];
-    [
-        "Offset of field: iree_runtime_call_t::outputs",
-    ][::core::mem::offset_of!(iree_runtime_call_t, outputs) - 32usize];
+    ["Size of iree_runtime_call_t"][::core::mem::size_of::<iree_runtime_call_t>() - 40usize];
+    ["Alignment of iree_runtime_call_t"][::core::mem::align_of::<iree_runtime_call_t>() - 8usize];
+    ["Offset of field: iree_runtime_call_t::session"]
+        [::core::mem::offset_of!(iree_runtime_call_t, session) - 0usize];
+    ["Offset of field: iree_runtime_call_t::function"]
+        [::core::mem::offset_of!(iree_runtime_call_t, function) - 8usize];
+    ["Offset of field: iree_runtime_call_t::inputs"]
+        [::core::mem::offset_of!(iree_runtime_call_t, inputs) - 24usize];
+    ["Offset of field: iree_runtime_call_t::outputs"]
+        [::core::mem::offset_of!(iree_runtime_call_t, outputs) - 32usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -547,16 +456,12 @@ pub struct iree_runtime_instance_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_runtime_instance_options_t",
-    ][::core::mem::size_of::<iree_runtime_instance_options_t>() - 8usize];
-    [
-        "Alignment of iree_runtime_instance_options_t",
-    ][::core::mem::align_of::<iree_runtime_instance_options_t>() - 8usize];
-    [
-        "Offset of field: iree_runtime_instance_options_t::driver_registry",
-    ][::core::mem::offset_of!(iree_runtime_instance_options_t, driver_registry)
-        - 0usize];
+    ["Size of iree_runtime_instance_options_t"]
+        [::core::mem::size_of::<iree_runtime_instance_options_t>() - 8usize];
+    ["Alignment of iree_runtime_instance_options_t"]
+        [::core::mem::align_of::<iree_runtime_instance_options_t>() - 8usize];
+    ["Offset of field: iree_runtime_instance_options_t::driver_registry"]
+        [::core::mem::offset_of!(iree_runtime_instance_options_t, driver_registry) - 0usize];
 };
 pub type iree_runtime_session_builtins_t = u64;
 #[repr(C)]
@@ -567,18 +472,14 @@ pub struct iree_runtime_session_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_runtime_session_options_t",
-    ][::core::mem::size_of::<iree_runtime_session_options_t>() - 16usize];
-    [
-        "Alignment of iree_runtime_session_options_t",
-    ][::core::mem::align_of::<iree_runtime_session_options_t>() - 8usize];
-    [
-        "Offset of field: iree_runtime_session_options_t::context_flags",
-    ][::core::mem::offset_of!(iree_runtime_session_options_t, context_flags) - 0usize];
-    [
-        "Offset of field: iree_runtime_session_options_t::builtin_modules",
-    ][::core::mem::offset_of!(iree_runtime_session_options_t, builtin_modules) - 8usize];
+    ["Size of iree_runtime_session_options_t"]
+        [::core::mem::size_of::<iree_runtime_session_options_t>() - 16usize];
+    ["Alignment of iree_runtime_session_options_t"]
+        [::core::mem::align_of::<iree_runtime_session_options_t>() - 8usize];
+    ["Offset of field: iree_runtime_session_options_t::context_flags"]
+        [::core::mem::offset_of!(iree_runtime_session_options_t, context_flags) - 0usize];
+    ["Offset of field: iree_runtime_session_options_t::builtin_modules"]
+        [::core::mem::offset_of!(iree_runtime_session_options_t, builtin_modules) - 8usize];
 };
 pub type iree_task_scope_flags_t = u32;
 #[repr(C)]
@@ -589,12 +490,8 @@ pub struct iree_task_topology_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_task_topology_t",
-    ][::core::mem::size_of::<iree_task_topology_t>() - 22544usize];
-    [
-        "Alignment of iree_task_topology_t",
-    ][::core::mem::align_of::<iree_task_topology_t>() - 8usize];
+    ["Size of iree_task_topology_t"][::core::mem::size_of::<iree_task_topology_t>() - 22544usize];
+    ["Alignment of iree_task_topology_t"][::core::mem::align_of::<iree_task_topology_t>() - 8usize];
 };
 pub type iree_task_scheduling_mode_t = u32;
 #[repr(C)]
@@ -608,29 +505,20 @@ pub struct iree_task_executor_options_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_task_executor_options_t",
-    ][::core::mem::size_of::<iree_task_executor_options_t>() - 40usize];
-    [
-        "Alignment of iree_task_executor_options_t",
-    ][::core::mem::align_of::<iree_task_executor_options_t>() - 8usize];
-    [
-        "Offset of field: iree_task_executor_options_t::scheduling_mode",
-    ][::core::mem::offset_of!(iree_task_executor_options_t, scheduling_mode) - 0usize];
-    [
-        "Offset of field: iree_task_executor_options_t::worker_base_index",
-    ][::core::mem::offset_of!(iree_task_executor_options_t, worker_base_index) - 8usize];
-    [
-        "Offset of field: iree_task_executor_options_t::worker_spin_ns",
-    ][::core::mem::offset_of!(iree_task_executor_options_t, worker_spin_ns) - 16usize];
-    [
-        "Offset of field: iree_task_executor_options_t::worker_stack_size",
-    ][::core::mem::offset_of!(iree_task_executor_options_t, worker_stack_size)
-        - 24usize];
-    [
-        "Offset of field: iree_task_executor_options_t::worker_local_memory_size",
-    ][::core::mem::offset_of!(iree_task_executor_options_t, worker_local_memory_size)
-        - 32usize];
+    ["Size of iree_task_executor_options_t"]
+        [::core::mem::size_of::<iree_task_executor_options_t>() - 40usize];
+    ["Alignment of iree_task_executor_options_t"]
+        [::core::mem::align_of::<iree_task_executor_options_t>() - 8usize];
+    ["Offset of field: iree_task_executor_options_t::scheduling_mode"]
+        [::core::mem::offset_of!(iree_task_executor_options_t, scheduling_mode) - 0usize];
+    ["Offset of field: iree_task_executor_options_t::worker_base_index"]
+        [::core::mem::offset_of!(iree_task_executor_options_t, worker_base_index) - 8usize];
+    ["Offset of field: iree_task_executor_options_t::worker_spin_ns"]
+        [::core::mem::offset_of!(iree_task_executor_options_t, worker_spin_ns) - 16usize];
+    ["Offset of field: iree_task_executor_options_t::worker_stack_size"]
+        [::core::mem::offset_of!(iree_task_executor_options_t, worker_stack_size) - 24usize];
+    ["Offset of field: iree_task_executor_options_t::worker_local_memory_size"]
+        [::core::mem::offset_of!(iree_task_executor_options_t, worker_local_memory_size) - 32usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -646,28 +534,19 @@ pub struct iree_hal_task_device_params_t {
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    [
-        "Size of iree_hal_task_device_params_t",
-    ][::core::mem::size_of::<iree_hal_task_device_params_t>() - 24usize];
-    [
-        "Alignment of iree_hal_task_device_params_t",
-    ][::core::mem::align_of::<iree_hal_task_device_params_t>() - 8usize];
-    [
-        "Offset of field: iree_hal_task_device_params_t::arena_block_size",
-    ][::core::mem::offset_of!(iree_hal_task_device_params_t, arena_block_size) - 0usize];
-    [
-        "Offset of field: iree_hal_task_device_params_t::queue_scope_flags",
-    ][::core::mem::offset_of!(iree_hal_task_device_params_t, queue_scope_flags)
-        - 8usize];
-    [
-        "Offset of field: iree_hal_task_device_params_t::inline_transfer_threshold",
-    ][::core::mem::offset_of!(iree_hal_task_device_params_t, inline_transfer_threshold)
-        - 16usize];
+    ["Size of iree_hal_task_device_params_t"]
+        [::core::mem::size_of::<iree_hal_task_device_params_t>() - 24usize];
+    ["Alignment of iree_hal_task_device_params_t"]
+        [::core::mem::align_of::<iree_hal_task_device_params_t>() - 8usize];
+    ["Offset of field: iree_hal_task_device_params_t::arena_block_size"]
+        [::core::mem::offset_of!(iree_hal_task_device_params_t, arena_block_size) - 0usize];
+    ["Offset of field: iree_hal_task_device_params_t::queue_scope_flags"]
+        [::core::mem::offset_of!(iree_hal_task_device_params_t, queue_scope_flags) - 8usize];
+    ["Offset of field: iree_hal_task_device_params_t::inline_transfer_threshold"]
+        [::core::mem::offset_of!(iree_hal_task_device_params_t, inline_transfer_threshold) - 16usize];
 };
 unsafe extern "C" {
-    pub fn iree_status_code_string(
-        code: iree_status_code_t,
-    ) -> *const ::core::ffi::c_char;
+    pub fn iree_status_code_string(code: iree_status_code_t) -> *const ::core::ffi::c_char;
     pub fn iree_status_free(status: iree_status_t);
     pub fn iree_status_format(
         status: iree_status_t,
@@ -710,16 +589,10 @@ unsafe extern "C" {
         out_allocator: *mut *mut iree_hal_allocator_t,
     ) -> iree_status_t;
     pub fn iree_hal_device_release(device: *mut iree_hal_device_t);
-    pub fn iree_hal_device_allocator(
-        device: *mut iree_hal_device_t,
-    ) -> *mut iree_hal_allocator_t;
+    pub fn iree_hal_device_allocator(device: *mut iree_hal_device_t) -> *mut iree_hal_allocator_t;
     pub fn iree_hal_buffer_view_release(buffer_view: *mut iree_hal_buffer_view_t);
-    pub fn iree_hal_buffer_view_buffer(
-        buffer_view: *const iree_hal_buffer_view_t,
-    ) -> *mut iree_hal_buffer_t;
-    pub fn iree_hal_buffer_view_shape_rank(
-        buffer_view: *const iree_hal_buffer_view_t,
-    ) -> iree_host_size_t;
+    pub fn iree_hal_buffer_view_buffer(buffer_view: *const iree_hal_buffer_view_t) -> *mut iree_hal_buffer_t;
+    pub fn iree_hal_buffer_view_shape_rank(buffer_view: *const iree_hal_buffer_view_t) -> iree_host_size_t;
     pub fn iree_hal_buffer_view_shape_dim(
         buffer_view: *const iree_hal_buffer_view_t,
         index: iree_host_size_t,
@@ -738,12 +611,8 @@ unsafe extern "C" {
         initial_data: iree_const_byte_span_t,
         out_buffer_view: *mut *mut iree_hal_buffer_view_t,
     ) -> iree_status_t;
-    pub fn iree_hal_executable_loader_release(
-        executable_loader: *mut iree_hal_executable_loader_t,
-    );
-    pub fn iree_hal_sync_device_params_initialize(
-        out_params: *mut iree_hal_sync_device_params_t,
-    );
+    pub fn iree_hal_executable_loader_release(executable_loader: *mut iree_hal_executable_loader_t);
+    pub fn iree_hal_sync_device_params_initialize(out_params: *mut iree_hal_sync_device_params_t);
     pub fn iree_hal_sync_device_create(
         identifier: iree_string_view_t,
         params: *const iree_hal_sync_device_params_t,
@@ -777,18 +646,14 @@ unsafe extern "C" {
         call: *mut iree_runtime_call_t,
         out_buffer_view: *mut *mut iree_hal_buffer_view_t,
     ) -> iree_status_t;
-    pub fn iree_runtime_instance_options_initialize(
-        out_options: *mut iree_runtime_instance_options_t,
-    );
+    pub fn iree_runtime_instance_options_initialize(out_options: *mut iree_runtime_instance_options_t);
     pub fn iree_runtime_instance_create(
         options: *const iree_runtime_instance_options_t,
         host_allocator: iree_allocator_t,
         out_instance: *mut *mut iree_runtime_instance_t,
     ) -> iree_status_t;
     pub fn iree_runtime_instance_release(instance: *mut iree_runtime_instance_t);
-    pub fn iree_runtime_session_options_initialize(
-        out_options: *mut iree_runtime_session_options_t,
-    );
+    pub fn iree_runtime_session_options_initialize(out_options: *mut iree_runtime_session_options_t);
     pub fn iree_runtime_session_create_with_device(
         instance: *mut iree_runtime_instance_t,
         options: *const iree_runtime_session_options_t,
@@ -807,9 +672,7 @@ unsafe extern "C" {
         group_count: iree_host_size_t,
         out_topology: *mut iree_task_topology_t,
     );
-    pub fn iree_task_executor_options_initialize(
-        out_options: *mut iree_task_executor_options_t,
-    );
+    pub fn iree_task_executor_options_initialize(out_options: *mut iree_task_executor_options_t);
     pub fn iree_task_executor_create(
         options: iree_task_executor_options_t,
         topology: *const iree_task_topology_t,
@@ -817,9 +680,7 @@ unsafe extern "C" {
         out_executor: *mut *mut iree_task_executor_t,
     ) -> iree_status_t;
     pub fn iree_task_executor_release(executor: *mut iree_task_executor_t);
-    pub fn iree_hal_task_device_params_initialize(
-        out_params: *mut iree_hal_task_device_params_t,
-    );
+    pub fn iree_hal_task_device_params_initialize(out_params: *mut iree_hal_task_device_params_t);
     pub fn iree_hal_task_device_create(
         identifier: iree_string_view_t,
         params: *const iree_hal_task_device_params_t,

@@ -21,7 +21,6 @@
 #![no_std]
 
 // Layouts differ by pointer width alone: the file for x86_64 was compared with one made for aarch64.
-#[rustfmt::skip]
 #[cfg_attr(target_pointer_width = "64", path = "../bindings/x86_64.rs")]
 #[cfg_attr(target_pointer_width = "32", path = "../bindings/arm.rs")]
 #[allow(

@@ -39,19 +39,14 @@ pub const IREE_COMPILER_PIPELINE_VM: iree_compiler_pipeline_t = 3;
 pub type iree_compiler_pipeline_t = ::core::ffi::c_uint;
 pub struct CompilerApi {
     __library: ::libloading::Library,
-    pub ireeCompilerErrorDestroy: unsafe extern "C" fn(
-        error: *mut iree_compiler_error_t,
-    ),
-    pub ireeCompilerErrorGetMessage: unsafe extern "C" fn(
-        error: *mut iree_compiler_error_t,
-    ) -> *const ::core::ffi::c_char,
+    pub ireeCompilerErrorDestroy: unsafe extern "C" fn(error: *mut iree_compiler_error_t),
+    pub ireeCompilerErrorGetMessage:
+        unsafe extern "C" fn(error: *mut iree_compiler_error_t) -> *const ::core::ffi::c_char,
     pub ireeCompilerGetAPIVersion: unsafe extern "C" fn() -> ::core::ffi::c_int,
     pub ireeCompilerGlobalInitialize: unsafe extern "C" fn(),
     pub ireeCompilerGetRevision: unsafe extern "C" fn() -> *const ::core::ffi::c_char,
-    pub ireeCompilerGetProcessCLArgs: unsafe extern "C" fn(
-        argc: *mut ::core::ffi::c_int,
-        argv: *mut *mut *const ::core::ffi::c_char,
-    ),
+    pub ireeCompilerGetProcessCLArgs:
+        unsafe extern "C" fn(argc: *mut ::core::ffi::c_int, argv: *mut *mut *const ::core::ffi::c_char),
     pub ireeCompilerSetupGlobalCL: unsafe extern "C" fn(
         argc: ::core::ffi::c_int,
         argv: *mut *const ::core::ffi::c_char,
@@ -61,26 +56,18 @@ pub struct CompilerApi {
     pub ireeCompilerGlobalShutdown: unsafe extern "C" fn(),
     pub ireeCompilerEnumerateRegisteredHALTargetBackends: unsafe extern "C" fn(
         callback: ::core::option::Option<
-            unsafe extern "C" fn(
-                backend: *const ::core::ffi::c_char,
-                userData: *mut ::core::ffi::c_void,
-            ),
+            unsafe extern "C" fn(backend: *const ::core::ffi::c_char, userData: *mut ::core::ffi::c_void),
         >,
         userData: *mut ::core::ffi::c_void,
     ),
     pub ireeCompilerEnumeratePlugins: unsafe extern "C" fn(
         callback: ::core::option::Option<
-            unsafe extern "C" fn(
-                pluginName: *const ::core::ffi::c_char,
-                userData: *mut ::core::ffi::c_void,
-            ),
+            unsafe extern "C" fn(pluginName: *const ::core::ffi::c_char, userData: *mut ::core::ffi::c_void),
         >,
         userData: *mut ::core::ffi::c_void,
     ),
     pub ireeCompilerSessionCreate: unsafe extern "C" fn() -> *mut iree_compiler_session_t,
-    pub ireeCompilerSessionDestroy: unsafe extern "C" fn(
-        session: *mut iree_compiler_session_t,
-    ),
+    pub ireeCompilerSessionDestroy: unsafe extern "C" fn(session: *mut iree_compiler_session_t),
     pub ireeCompilerSessionSetFlags: unsafe extern "C" fn(
         session: *mut iree_compiler_session_t,
         argc: ::core::ffi::c_int,
@@ -98,9 +85,8 @@ pub struct CompilerApi {
         >,
         userData: *mut ::core::ffi::c_void,
     ),
-    pub ireeCompilerInvocationCreate: unsafe extern "C" fn(
-        session: *mut iree_compiler_session_t,
-    ) -> *mut iree_compiler_invocation_t,
+    pub ireeCompilerInvocationCreate:
+        unsafe extern "C" fn(session: *mut iree_compiler_session_t) -> *mut iree_compiler_invocation_t,
     pub ireeCompilerInvocationEnableCallbackDiagnostics: unsafe extern "C" fn(
         inv: *mut iree_compiler_invocation_t,
         flags: ::core::ffi::c_int,
@@ -114,12 +100,9 @@ pub struct CompilerApi {
         >,
         userData: *mut ::core::ffi::c_void,
     ),
-    pub ireeCompilerInvocationEnableConsoleDiagnostics: unsafe extern "C" fn(
-        inv: *mut iree_compiler_invocation_t,
-    ),
-    pub ireeCompilerInvocationDestroy: unsafe extern "C" fn(
-        inv: *mut iree_compiler_invocation_t,
-    ),
+    pub ireeCompilerInvocationEnableConsoleDiagnostics:
+        unsafe extern "C" fn(inv: *mut iree_compiler_invocation_t),
+    pub ireeCompilerInvocationDestroy: unsafe extern "C" fn(inv: *mut iree_compiler_invocation_t),
     pub ireeCompilerInvocationSetCrashHandler: unsafe extern "C" fn(
         inv: *mut iree_compiler_invocation_t,
         genLocalReproducer: bool,
@@ -135,22 +118,14 @@ pub struct CompilerApi {
         inv: *mut iree_compiler_invocation_t,
         source: *mut iree_compiler_source_t,
     ) -> bool,
-    pub ireeCompilerInvocationSetCompileFromPhase: unsafe extern "C" fn(
-        inv: *mut iree_compiler_invocation_t,
-        phase: *const ::core::ffi::c_char,
-    ),
-    pub ireeCompilerInvocationSetCompileToPhase: unsafe extern "C" fn(
-        inv: *mut iree_compiler_invocation_t,
-        phase: *const ::core::ffi::c_char,
-    ),
-    pub ireeCompilerInvocationSetDumpCompilationPhasesTo: unsafe extern "C" fn(
-        inv: *mut iree_compiler_invocation_t,
-        path: *const ::core::ffi::c_char,
-    ),
-    pub ireeCompilerInvocationSetVerifyIR: unsafe extern "C" fn(
-        inv: *mut iree_compiler_invocation_t,
-        enable: bool,
-    ),
+    pub ireeCompilerInvocationSetCompileFromPhase:
+        unsafe extern "C" fn(inv: *mut iree_compiler_invocation_t, phase: *const ::core::ffi::c_char),
+    pub ireeCompilerInvocationSetCompileToPhase:
+        unsafe extern "C" fn(inv: *mut iree_compiler_invocation_t, phase: *const ::core::ffi::c_char),
+    pub ireeCompilerInvocationSetDumpCompilationPhasesTo:
+        unsafe extern "C" fn(inv: *mut iree_compiler_invocation_t, path: *const ::core::ffi::c_char),
+    pub ireeCompilerInvocationSetVerifyIR:
+        unsafe extern "C" fn(inv: *mut iree_compiler_invocation_t, enable: bool),
     pub ireeCompilerInvocationSetupRemarks: unsafe extern "C" fn(
         inv: *mut iree_compiler_invocation_t,
         remarksFilter: *const ::core::ffi::c_char,
@@ -185,9 +160,7 @@ pub struct CompilerApi {
         inv: *mut iree_compiler_invocation_t,
         output: *mut iree_compiler_output_t,
     ) -> *mut iree_compiler_error_t,
-    pub ireeCompilerSourceDestroy: unsafe extern "C" fn(
-        source: *mut iree_compiler_source_t,
-    ),
+    pub ireeCompilerSourceDestroy: unsafe extern "C" fn(source: *mut iree_compiler_source_t),
     pub ireeCompilerSourceOpenFile: unsafe extern "C" fn(
         session: *mut iree_compiler_session_t,
         filePath: *const ::core::ffi::c_char,
@@ -204,16 +177,11 @@ pub struct CompilerApi {
     pub ireeCompilerSourceSplit: unsafe extern "C" fn(
         source: *mut iree_compiler_source_t,
         callback: ::core::option::Option<
-            unsafe extern "C" fn(
-                source: *mut iree_compiler_source_t,
-                userData: *mut ::core::ffi::c_void,
-            ),
+            unsafe extern "C" fn(source: *mut iree_compiler_source_t, userData: *mut ::core::ffi::c_void),
         >,
         userData: *mut ::core::ffi::c_void,
     ) -> *mut iree_compiler_error_t,
-    pub ireeCompilerOutputDestroy: unsafe extern "C" fn(
-        output: *mut iree_compiler_output_t,
-    ),
+    pub ireeCompilerOutputDestroy: unsafe extern "C" fn(output: *mut iree_compiler_output_t),
     pub ireeCompilerOutputOpenFile: unsafe extern "C" fn(
         filePath: *const ::core::ffi::c_char,
         out_output: *mut *mut iree_compiler_output_t,
@@ -222,17 +190,14 @@ pub struct CompilerApi {
         fd: ::core::ffi::c_int,
         out_output: *mut *mut iree_compiler_output_t,
     ) -> *mut iree_compiler_error_t,
-    pub ireeCompilerOutputOpenMembuffer: unsafe extern "C" fn(
-        out_output: *mut *mut iree_compiler_output_t,
-    ) -> *mut iree_compiler_error_t,
+    pub ireeCompilerOutputOpenMembuffer:
+        unsafe extern "C" fn(out_output: *mut *mut iree_compiler_output_t) -> *mut iree_compiler_error_t,
     pub ireeCompilerOutputMapMemory: unsafe extern "C" fn(
         output: *mut iree_compiler_output_t,
         contents: *mut *mut ::core::ffi::c_void,
         size: *mut u64,
     ) -> *mut iree_compiler_error_t,
-    pub ireeCompilerOutputKeep: unsafe extern "C" fn(
-        output: *mut iree_compiler_output_t,
-    ),
+    pub ireeCompilerOutputKeep: unsafe extern "C" fn(output: *mut iree_compiler_output_t),
     pub ireeCompilerOutputWrite: unsafe extern "C" fn(
         output: *mut iree_compiler_output_t,
         data: *const ::core::ffi::c_void,
@@ -253,135 +218,73 @@ impl CompilerApi {
         L: Into<::libloading::Library>,
     {
         let __library = library.into();
-        let ireeCompilerErrorDestroy = __library
-            .get(b"ireeCompilerErrorDestroy\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerErrorGetMessage = __library
-            .get(b"ireeCompilerErrorGetMessage\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerGetAPIVersion = __library
-            .get(b"ireeCompilerGetAPIVersion\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerGlobalInitialize = __library
-            .get(b"ireeCompilerGlobalInitialize\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerGetRevision = __library
-            .get(b"ireeCompilerGetRevision\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerGetProcessCLArgs = __library
-            .get(b"ireeCompilerGetProcessCLArgs\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSetupGlobalCL = __library
-            .get(b"ireeCompilerSetupGlobalCL\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerGlobalShutdown = __library
-            .get(b"ireeCompilerGlobalShutdown\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerEnumerateRegisteredHALTargetBackends = __library
-            .get(b"ireeCompilerEnumerateRegisteredHALTargetBackends\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerEnumeratePlugins = __library
-            .get(b"ireeCompilerEnumeratePlugins\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSessionCreate = __library
-            .get(b"ireeCompilerSessionCreate\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSessionDestroy = __library
-            .get(b"ireeCompilerSessionDestroy\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSessionSetFlags = __library
-            .get(b"ireeCompilerSessionSetFlags\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSessionGetFlags = __library
-            .get(b"ireeCompilerSessionGetFlags\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationCreate = __library
-            .get(b"ireeCompilerInvocationCreate\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationEnableCallbackDiagnostics = __library
-            .get(b"ireeCompilerInvocationEnableCallbackDiagnostics\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationEnableConsoleDiagnostics = __library
-            .get(b"ireeCompilerInvocationEnableConsoleDiagnostics\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationDestroy = __library
-            .get(b"ireeCompilerInvocationDestroy\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationSetCrashHandler = __library
-            .get(b"ireeCompilerInvocationSetCrashHandler\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationParseSource = __library
-            .get(b"ireeCompilerInvocationParseSource\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationSetCompileFromPhase = __library
-            .get(b"ireeCompilerInvocationSetCompileFromPhase\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationSetCompileToPhase = __library
-            .get(b"ireeCompilerInvocationSetCompileToPhase\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationSetDumpCompilationPhasesTo = __library
-            .get(b"ireeCompilerInvocationSetDumpCompilationPhasesTo\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationSetVerifyIR = __library
-            .get(b"ireeCompilerInvocationSetVerifyIR\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationSetupRemarks = __library
-            .get(b"ireeCompilerInvocationSetupRemarks\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationPipeline = __library
-            .get(b"ireeCompilerInvocationPipeline\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationRunPassPipeline = __library
-            .get(b"ireeCompilerInvocationRunPassPipeline\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationOutputIR = __library
-            .get(b"ireeCompilerInvocationOutputIR\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationOutputIRBytecode = __library
-            .get(b"ireeCompilerInvocationOutputIRBytecode\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationOutputVMBytecode = __library
-            .get(b"ireeCompilerInvocationOutputVMBytecode\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationOutputVMCSource = __library
-            .get(b"ireeCompilerInvocationOutputVMCSource\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerInvocationOutputHALExecutable = __library
-            .get(b"ireeCompilerInvocationOutputHALExecutable\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSourceDestroy = __library
-            .get(b"ireeCompilerSourceDestroy\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSourceOpenFile = __library
-            .get(b"ireeCompilerSourceOpenFile\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSourceWrapBuffer = __library
-            .get(b"ireeCompilerSourceWrapBuffer\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerSourceSplit = __library
-            .get(b"ireeCompilerSourceSplit\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerOutputDestroy = __library
-            .get(b"ireeCompilerOutputDestroy\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerOutputOpenFile = __library
-            .get(b"ireeCompilerOutputOpenFile\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerOutputOpenFD = __library
-            .get(b"ireeCompilerOutputOpenFD\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerOutputOpenMembuffer = __library
-            .get(b"ireeCompilerOutputOpenMembuffer\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerOutputMapMemory = __library
-            .get(b"ireeCompilerOutputMapMemory\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerOutputKeep = __library
-            .get(b"ireeCompilerOutputKeep\0")
-            .map(|sym| *sym)?;
-        let ireeCompilerOutputWrite = __library
-            .get(b"ireeCompilerOutputWrite\0")
-            .map(|sym| *sym)?;
+        let ireeCompilerErrorDestroy = __library.get(b"ireeCompilerErrorDestroy\0").map(|sym| *sym)?;
+        let ireeCompilerErrorGetMessage = __library.get(b"ireeCompilerErrorGetMessage\0").map(|sym| *sym)?;
+        let ireeCompilerGetAPIVersion = __library.get(b"ireeCompilerGetAPIVersion\0").map(|sym| *sym)?;
+        let ireeCompilerGlobalInitialize =
+            __library.get(b"ireeCompilerGlobalInitialize\0").map(|sym| *sym)?;
+        let ireeCompilerGetRevision = __library.get(b"ireeCompilerGetRevision\0").map(|sym| *sym)?;
+        let ireeCompilerGetProcessCLArgs =
+            __library.get(b"ireeCompilerGetProcessCLArgs\0").map(|sym| *sym)?;
+        let ireeCompilerSetupGlobalCL = __library.get(b"ireeCompilerSetupGlobalCL\0").map(|sym| *sym)?;
+        let ireeCompilerGlobalShutdown = __library.get(b"ireeCompilerGlobalShutdown\0").map(|sym| *sym)?;
+        let ireeCompilerEnumerateRegisteredHALTargetBackends =
+            __library.get(b"ireeCompilerEnumerateRegisteredHALTargetBackends\0").map(|sym| *sym)?;
+        let ireeCompilerEnumeratePlugins =
+            __library.get(b"ireeCompilerEnumeratePlugins\0").map(|sym| *sym)?;
+        let ireeCompilerSessionCreate = __library.get(b"ireeCompilerSessionCreate\0").map(|sym| *sym)?;
+        let ireeCompilerSessionDestroy = __library.get(b"ireeCompilerSessionDestroy\0").map(|sym| *sym)?;
+        let ireeCompilerSessionSetFlags = __library.get(b"ireeCompilerSessionSetFlags\0").map(|sym| *sym)?;
+        let ireeCompilerSessionGetFlags = __library.get(b"ireeCompilerSessionGetFlags\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationCreate =
+            __library.get(b"ireeCompilerInvocationCreate\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationEnableCallbackDiagnostics =
+            __library.get(b"ireeCompilerInvocationEnableCallbackDiagnostics\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationEnableConsoleDiagnostics =
+            __library.get(b"ireeCompilerInvocationEnableConsoleDiagnostics\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationDestroy =
+            __library.get(b"ireeCompilerInvocationDestroy\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationSetCrashHandler =
+            __library.get(b"ireeCompilerInvocationSetCrashHandler\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationParseSource =
+            __library.get(b"ireeCompilerInvocationParseSource\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationSetCompileFromPhase =
+            __library.get(b"ireeCompilerInvocationSetCompileFromPhase\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationSetCompileToPhase =
+            __library.get(b"ireeCompilerInvocationSetCompileToPhase\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationSetDumpCompilationPhasesTo =
+            __library.get(b"ireeCompilerInvocationSetDumpCompilationPhasesTo\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationSetVerifyIR =
+            __library.get(b"ireeCompilerInvocationSetVerifyIR\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationSetupRemarks =
+            __library.get(b"ireeCompilerInvocationSetupRemarks\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationPipeline =
+            __library.get(b"ireeCompilerInvocationPipeline\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationRunPassPipeline =
+            __library.get(b"ireeCompilerInvocationRunPassPipeline\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationOutputIR =
+            __library.get(b"ireeCompilerInvocationOutputIR\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationOutputIRBytecode =
+            __library.get(b"ireeCompilerInvocationOutputIRBytecode\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationOutputVMBytecode =
+            __library.get(b"ireeCompilerInvocationOutputVMBytecode\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationOutputVMCSource =
+            __library.get(b"ireeCompilerInvocationOutputVMCSource\0").map(|sym| *sym)?;
+        let ireeCompilerInvocationOutputHALExecutable =
+            __library.get(b"ireeCompilerInvocationOutputHALExecutable\0").map(|sym| *sym)?;
+        let ireeCompilerSourceDestroy = __library.get(b"ireeCompilerSourceDestroy\0").map(|sym| *sym)?;
+        let ireeCompilerSourceOpenFile = __library.get(b"ireeCompilerSourceOpenFile\0").map(|sym| *sym)?;
+        let ireeCompilerSourceWrapBuffer =
+            __library.get(b"ireeCompilerSourceWrapBuffer\0").map(|sym| *sym)?;
+        let ireeCompilerSourceSplit = __library.get(b"ireeCompilerSourceSplit\0").map(|sym| *sym)?;
+        let ireeCompilerOutputDestroy = __library.get(b"ireeCompilerOutputDestroy\0").map(|sym| *sym)?;
+        let ireeCompilerOutputOpenFile = __library.get(b"ireeCompilerOutputOpenFile\0").map(|sym| *sym)?;
+        let ireeCompilerOutputOpenFD = __library.get(b"ireeCompilerOutputOpenFD\0").map(|sym| *sym)?;
+        let ireeCompilerOutputOpenMembuffer =
+            __library.get(b"ireeCompilerOutputOpenMembuffer\0").map(|sym| *sym)?;
+        let ireeCompilerOutputMapMemory = __library.get(b"ireeCompilerOutputMapMemory\0").map(|sym| *sym)?;
+        let ireeCompilerOutputKeep = __library.get(b"ireeCompilerOutputKeep\0").map(|sym| *sym)?;
+        let ireeCompilerOutputWrite = __library.get(b"ireeCompilerOutputWrite\0").map(|sym| *sym)?;
         Ok(CompilerApi {
             __library,
             ireeCompilerErrorDestroy,
@@ -469,10 +372,7 @@ impl CompilerApi {
     pub unsafe fn ireeCompilerEnumerateRegisteredHALTargetBackends(
         &self,
         callback: ::core::option::Option<
-            unsafe extern "C" fn(
-                backend: *const ::core::ffi::c_char,
-                userData: *mut ::core::ffi::c_void,
-            ),
+            unsafe extern "C" fn(backend: *const ::core::ffi::c_char, userData: *mut ::core::ffi::c_void),
         >,
         userData: *mut ::core::ffi::c_void,
     ) {
@@ -481,10 +381,7 @@ impl CompilerApi {
     pub unsafe fn ireeCompilerEnumeratePlugins(
         &self,
         callback: ::core::option::Option<
-            unsafe extern "C" fn(
-                pluginName: *const ::core::ffi::c_char,
-                userData: *mut ::core::ffi::c_void,
-            ),
+            unsafe extern "C" fn(pluginName: *const ::core::ffi::c_char, userData: *mut ::core::ffi::c_void),
         >,
         userData: *mut ::core::ffi::c_void,
     ) {
@@ -493,10 +390,7 @@ impl CompilerApi {
     pub unsafe fn ireeCompilerSessionCreate(&self) -> *mut iree_compiler_session_t {
         (self.ireeCompilerSessionCreate)()
     }
-    pub unsafe fn ireeCompilerSessionDestroy(
-        &self,
-        session: *mut iree_compiler_session_t,
-    ) {
+    pub unsafe fn ireeCompilerSessionDestroy(&self, session: *mut iree_compiler_session_t) {
         (self.ireeCompilerSessionDestroy)(session)
     }
     pub unsafe fn ireeCompilerSessionSetFlags(
@@ -542,13 +436,7 @@ impl CompilerApi {
         >,
         userData: *mut ::core::ffi::c_void,
     ) {
-        (self
-            .ireeCompilerInvocationEnableCallbackDiagnostics)(
-            inv,
-            flags,
-            callback,
-            userData,
-        )
+        (self.ireeCompilerInvocationEnableCallbackDiagnostics)(inv, flags, callback, userData)
     }
     pub unsafe fn ireeCompilerInvocationEnableConsoleDiagnostics(
         &self,
@@ -556,10 +444,7 @@ impl CompilerApi {
     ) {
         (self.ireeCompilerInvocationEnableConsoleDiagnostics)(inv)
     }
-    pub unsafe fn ireeCompilerInvocationDestroy(
-        &self,
-        inv: *mut iree_compiler_invocation_t,
-    ) {
+    pub unsafe fn ireeCompilerInvocationDestroy(&self, inv: *mut iree_compiler_invocation_t) {
         (self.ireeCompilerInvocationDestroy)(inv)
     }
     pub unsafe fn ireeCompilerInvocationSetCrashHandler(
@@ -574,13 +459,7 @@ impl CompilerApi {
         >,
         userData: *mut ::core::ffi::c_void,
     ) {
-        (self
-            .ireeCompilerInvocationSetCrashHandler)(
-            inv,
-            genLocalReproducer,
-            onCrashCallback,
-            userData,
-        )
+        (self.ireeCompilerInvocationSetCrashHandler)(inv, genLocalReproducer, onCrashCallback, userData)
     }
     pub unsafe fn ireeCompilerInvocationParseSource(
         &self,
@@ -695,24 +574,13 @@ impl CompilerApi {
         isNullTerminated: bool,
         out_source: *mut *mut iree_compiler_source_t,
     ) -> *mut iree_compiler_error_t {
-        (self
-            .ireeCompilerSourceWrapBuffer)(
-            session,
-            bufferName,
-            buffer,
-            length,
-            isNullTerminated,
-            out_source,
-        )
+        (self.ireeCompilerSourceWrapBuffer)(session, bufferName, buffer, length, isNullTerminated, out_source)
     }
     pub unsafe fn ireeCompilerSourceSplit(
         &self,
         source: *mut iree_compiler_source_t,
         callback: ::core::option::Option<
-            unsafe extern "C" fn(
-                source: *mut iree_compiler_source_t,
-                userData: *mut ::core::ffi::c_void,
-            ),
+            unsafe extern "C" fn(source: *mut iree_compiler_source_t, userData: *mut ::core::ffi::c_void),
         >,
         userData: *mut ::core::ffi::c_void,
     ) -> *mut iree_compiler_error_t {

@@ -121,8 +121,9 @@ fn common(source: &Source, header: &Path) -> Result<Builder> {
         // Comments in C conventions are no rustdoc.
         .generate_comments(false)
         .merge_extern_blocks(true)
-        // Unlike rustfmt's, its version is pinned by Cargo.lock, so that every machine writes the same text.
-        .formatter(Formatter::Prettyplease)
+        // As `cargo fmt` would, which sees these files too.
+        .formatter(Formatter::Rustfmt)
+        .rustfmt_configuration_file(Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rustfmt.toml")))
         .rust_target(RustTarget::stable(85, 0).map_err(|_| anyhow!("bindgen does not know Rust 1.85"))?)
         .rust_edition(RustEdition::Edition2024)
         .use_core()
