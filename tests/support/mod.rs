@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 
 /// Largest relative difference allowed between ONNX Runtime on the gated model and on the model without the blocks.
 /// Both run the same kernels on the same numbers; folding of batch normalisation and fusion move single roundings.
-pub const ONNX_TOLERANCE: f64 = 1e-5;
+pub(crate) const ONNX_TOLERANCE: f64 = 1e-5;
 /// Largest relative difference allowed between an artifact and ONNX Runtime. Sums of up to 4,608 products are taken in
 /// another order and with fused multiply-adds, layer after layer: some hundred units in the last place of f32.
-pub const ARTIFACT_TOLERANCE: f64 = 1e-4;
+pub(crate) const ARTIFACT_TOLERANCE: f64 = 1e-4;
 
 /// The root of the repository.
-pub fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("crates/skipgate lies in the repository")
 }
 
 /// An empty folder for the test `name`.
-pub fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
@@ -29,12 +29,12 @@ pub fn scratch(name: &str) -> PathBuf {
 }
 
 /// The command line, as built for this test.
-pub fn skipgate() -> Command {
+pub(crate) fn skipgate() -> Command {
     Command::new(env!("CARGO_BIN_EXE_skipgate"))
 }
 
 /// The static armv7 program under emulation.
-pub fn board() -> Command {
+pub(crate) fn board() -> Command {
     let program =
         env::var_os("SKIPGATE_BOARD_PROGRAM").expect("`cargo xtask test` builds the program for the board");
     let mut command = Command::new("qemu-arm");
@@ -43,7 +43,7 @@ pub fn board() -> Command {
 }
 
 /// A script of `tests/python` in the environment that `cargo xtask setup` makes.
-pub fn python(script: &str) -> Command {
+pub(crate) fn python(script: &str) -> Command {
     let tools = env::var_os("SKIPGATE_TOOLS").expect("cargo sets SKIPGATE_TOOLS");
     let python =
         env::var_os("PYTHON").map_or_else(|| repository().join(tools).join("venv/bin/python"), PathBuf::from);
@@ -53,7 +53,7 @@ pub fn python(script: &str) -> Command {
 }
 
 /// Runs `command` and returns what it printed. A failure shows all there is to know.
-pub fn succeed(command: &mut Command) -> String {
+pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{}", describe(command, &output));
     String::from_utf8(output.stdout).unwrap()
@@ -65,18 +65,18 @@ fn describe(command: &Command, Output { status, stdout, stderr }: &Output) -> St
 }
 
 /// A run of ONNX Runtime.
-pub struct Job {
-    pub model: PathBuf,
+pub(crate) struct Job {
+    pub(crate) model: PathBuf,
     /// The value of `skip_mask` of a gated model.
-    pub mask: Option<String>,
+    pub(crate) mask: Option<String>,
     /// The blocks that the oracle itself cuts out of an ungated model.
-    pub remove: Option<String>,
+    pub(crate) remove: Option<String>,
     /// Whether first blocks of segments have gates too, as in MobileNetV2.
-    pub gate_first: bool,
+    pub(crate) gate_first: bool,
 }
 
 /// Logits of every job on the images in `input`, in order.
-pub fn oracle(dir: &Path, input: &Path, jobs: &[Job]) -> Vec<Logits> {
+pub(crate) fn oracle(dir: &Path, input: &Path, jobs: &[Job]) -> Vec<Logits> {
     let output = |index| dir.join(format!("oracle-{index}.npy"));
     let document: Vec<Value> = jobs
         .iter()
@@ -95,20 +95,21 @@ pub fn oracle(dir: &Path, input: &Path, jobs: &[Job]) -> Vec<Logits> {
 }
 
 /// Logits of a number of images.
-pub struct Logits {
+pub(crate) struct Logits {
     classes: usize,
     values: Vec<f32>,
 }
 
 impl Logits {
-    pub fn read(path: &Path) -> Self {
-        let file = npyz::NpyFile::new(&fs::read(path).unwrap()[..]).unwrap();
+    pub(crate) fn read(path: &Path) -> Self {
+        let bytes = fs::read(path).unwrap();
+        let file = npyz::NpyFile::new(&bytes[..]).unwrap();
         let classes = usize::try_from(file.shape()[1]).unwrap();
         Self { classes, values: file.into_vec().unwrap() }
     }
 
     /// The largest difference in units of the reference's largest logit, over all images.
-    pub fn relative_difference(&self, reference: &Self) -> f64 {
+    pub(crate) fn relative_difference(&self, reference: &Self) -> f64 {
         assert_eq!((self.classes, self.values.len()), (reference.classes, reference.values.len()));
         let images = self.values.chunks(self.classes).zip(reference.values.chunks(self.classes));
         images.map(|(found, expected)| difference(found, expected)).fold(0.0, f64::max)
@@ -124,7 +125,7 @@ fn difference(found: &[f32], expected: &[f32]) -> f64 {
 }
 
 /// The largest relative difference of corresponding logits.
-pub fn worst(found: &[Logits], expected: &[Logits]) -> f64 {
+pub(crate) fn worst(found: &[Logits], expected: &[Logits]) -> f64 {
     found
         .iter()
         .zip(expected)
@@ -133,7 +134,7 @@ pub fn worst(found: &[Logits], expected: &[Logits]) -> f64 {
 }
 
 /// All-run, all-skip, every single skip, and `random` random masks, always the same ones.
-pub fn masks(gates: usize, random: usize) -> Vec<String> {
+pub(crate) fn masks(gates: usize, random: usize) -> Vec<String> {
     let digits = |run: &mut dyn FnMut(usize) -> bool| -> String {
         (0..gates).map(|gate| if run(gate) { '1' } else { '0' }).collect()
     };
@@ -145,7 +146,7 @@ pub fn masks(gates: usize, random: usize) -> Vec<String> {
 }
 
 /// Writes `count` images of noise of shape `[channels, height, width]` to `path`.
-pub fn write_noise(path: &Path, shape: [u64; 4]) {
+pub(crate) fn write_noise(path: &Path, shape: [u64; 4]) {
     use npyz::WriterBuilder as _;
     let mut noise = Noise(7);
     let file = fs::File::create(path).unwrap();
@@ -168,12 +169,12 @@ impl Noise {
 }
 
 /// Compiles `model` for `target` into `dir`.
-pub fn compile(model: &Path, target: &str, dir: &Path) {
+pub(crate) fn compile(model: &Path, target: &str, dir: &Path) {
     succeed(skipgate().arg("compile").arg(model).args(["--target", target, "--output"]).arg(dir));
 }
 
 /// Logits that `program` (host or board) computes with `artifact` under `mask`.
-pub fn run(mut program: Command, artifact: &Path, input: &Path, mask: &str, output: &Path) -> Logits {
+pub(crate) fn run(mut program: Command, artifact: &Path, input: &Path, mask: &str, output: &Path) -> Logits {
     program.arg("run").arg(artifact).arg("--input").arg(input).arg("--output").arg(output);
     succeed(program.args(["--mask", mask]));
     Logits::read(output)

@@ -35,6 +35,7 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// `40.6 M`: three significant digits and the unit prefix.
+#[cfg(feature = "compiler")]
 pub(crate) fn si(number: u64) -> String {
     let mut scaled = number as f64;
     for prefix in ["", " k", " M", " G"] {
@@ -48,7 +49,7 @@ pub(crate) fn si(number: u64) -> String {
     unreachable!("the last prefix takes every number")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "compiler"))]
 mod tests {
     use super::si;
 

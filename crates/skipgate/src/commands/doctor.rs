@@ -1,14 +1,14 @@
 //! `skipgate doctor`: what is installed, what is missing and how to install it.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::cli::Format;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Diagnosis {
-    checks: Vec<Check>,
+struct Diagnosis<'a> {
+    checks: &'a [Check],
 }
 
 #[derive(Serialize)]
@@ -30,7 +30,7 @@ enum State {
     Missing,
 }
 
-impl Report for Diagnosis {
+impl Report for Diagnosis<'_> {
     fn text(&self) -> String {
         let line = |check: &Check| {
             let state = match check.state {
@@ -53,10 +53,9 @@ pub(crate) fn execute(format: Format) -> Result<()> {
     checks.extend(governor());
     let missing: Vec<_> =
         checks.iter().filter(|check| check.state == State::Missing).map(|check| check.name).collect();
-    let message = format!("missing: {}", missing.join(", "));
-    let failed = !missing.is_empty();
-    report::print(&Diagnosis { checks }, format)?;
-    if failed { bail!(message) } else { Ok(()) }
+    report::print(&Diagnosis { checks: &checks }, format)?;
+    ensure!(missing.is_empty(), "missing: {}", missing.join(", "));
+    Ok(())
 }
 
 /// The instruction set this program runs on.
