@@ -1,5 +1,16 @@
 //! Finds residual blocks in ONNX models and puts weightless gates in front of them.
 //!
+//! ```no_run
+//! use skipgate_onnx::{GateSelection, Model, find_blocks, gate};
+//!
+//! let model = Model::load("resnet20.onnx".as_ref())?;
+//! for block in find_blocks(&model)? {
+//!     println!("{}: {}", block.name, block.verdict);
+//! }
+//! gate(&model, &GateSelection::default())?.save("gated.onnx".as_ref())?;
+//! # Ok::<(), skipgate_onnx::Error>(())
+//! ```
+//!
 //! One phase per module, each a function from one [`Model`] to the next or to a finding:
 //!
 //! 1. [`Model::load`] reads and checks a file, [`Model::save`] writes one;
