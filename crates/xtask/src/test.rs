@@ -73,6 +73,9 @@ fn summary(times: &[(&str, Duration)], passed: bool) -> String {
         table.add_row([(*name).to_owned(), if ok { "ok" } else { "FAILED" }.to_owned(), seconds(*time)]);
     }
     table.add_row(["all".to_owned(), String::new(), seconds(times.iter().map(|(_, time)| *time).sum())]);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     if let Some(column) = table.column_mut(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }

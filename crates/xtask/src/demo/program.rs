@@ -66,22 +66,20 @@ impl Arguments {
     /// Runs them under emulation: the number of instructions of the whole program, and the logits.
     pub(super) fn count(&self, counter: &InstructionCounter, program: &Path) -> Result<(u64, Tensor)> {
         let list: Vec<_> = self.list.iter().map(OsString::as_os_str).collect();
-        let instructions = counter.count(program, &list)?;
+        let instructions = counter.count(program, &list, &self.logits.with_extension("instructions"))?;
         Ok((instructions, Tensor::read(&self.logits)?))
     }
 }
 
-/// Instructions of one inference, from those of the whole program with `images` images and with the same images twice:
-/// what happens once per program cancels out.
+/// Instructions of one inference, from those of the whole program with some images and with more: what happens once
+/// per program cancels out. Each pair is the number of images and the number of instructions.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-pub(super) fn instructions_per_image(once: u64, twice: u64, images: usize) -> Result<f64> {
-    let difference = twice.checked_sub(once).filter(|difference| *difference > 0);
-    let difference = difference.with_context(|| {
-        format!(
-            "{images} images took {once} instructions, twice as many only {twice}: the count is not usable"
-        )
+pub(super) fn instructions_per_image(few: (usize, u64), many: (usize, u64)) -> Result<f64> {
+    let instructions = many.1.checked_sub(few.1).filter(|difference| *difference > 0);
+    let instructions = instructions.with_context(|| {
+        format!("{} images took {} instructions, {} images {}: no usable count", few.0, few.1, many.0, many.1)
     })?;
-    Ok(difference as f64 / images as f64)
+    Ok(instructions as f64 / (many.0 - few.0) as f64)
 }
 
 #[cfg(test)]
@@ -90,14 +88,13 @@ mod tests {
 
     #[test]
     fn what_happens_once_per_program_cancels_out() {
-        let startup = 1_000_003;
-        let count = instructions_per_image(startup + 4 * 250, startup + 8 * 250, 4).unwrap();
-        assert_eq!(count.to_string(), "250");
+        let program = |images: usize| (images, 1_000_003 + 250 * images as u64);
+        assert_eq!(instructions_per_image(program(1), program(4)).unwrap().to_string(), "250");
     }
 
     #[test]
     fn a_count_that_does_not_grow_is_refused() {
-        instructions_per_image(100, 100, 4).unwrap_err();
-        instructions_per_image(100, 99, 4).unwrap_err();
+        instructions_per_image((1, 100), (4, 100)).unwrap_err();
+        instructions_per_image((1, 100), (4, 99)).unwrap_err();
     }
 }

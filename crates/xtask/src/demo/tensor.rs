@@ -46,13 +46,6 @@ impl Tensor {
         Self::new(shape, values)
     }
 
-    /// All images, then all images once more.
-    pub(super) fn repeated(mut self) -> Self {
-        self.shape[0] *= 2;
-        self.values.extend_from_within(..);
-        self
-    }
-
     /// Writes a `.npy` file of little-endian float32.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let shape: Vec<_> = self.shape.iter().map(|&extent| extent as u64).collect();
@@ -110,13 +103,6 @@ mod tests {
         let rows = tensor().rows(1..3).unwrap();
         assert_eq!((rows.shape(), rows.images().next().unwrap()), (&[2, 2][..], &[-2.0, f32::MAX][..]));
         tensor().rows(2..4).unwrap_err();
-    }
-
-    #[test]
-    fn repeating_doubles_the_first_dimension() {
-        let twice = tensor().repeated();
-        assert_eq!(twice.shape(), [6, 2]);
-        assert_eq!(twice.rows(3..6).unwrap(), tensor());
     }
 
     #[test]

@@ -20,18 +20,13 @@ const PLUGIN_APIS: [u32; 2] = [2, 1];
 pub(crate) struct InstructionCounter {
     qemu: PathBuf,
     plugin: PathBuf,
-    /// Where the plugin writes.
-    result: PathBuf,
 }
 
 impl InstructionCounter {
     /// Finds a QEMU that takes plugins and builds the plugin for it.
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
-        let counter = Self {
-            qemu: with_plugins(workspace)?,
-            plugin: workspace.tool("libcount_instructions.so"),
-            result: workspace.tool("instructions"),
-        };
+        let counter =
+            Self { qemu: with_plugins(workspace)?, plugin: workspace.tool("libcount_instructions.so") };
         let version = Command::new(&counter.qemu).arg("--version").read()?;
         let key = Key::new("plugin")
             .text(&counter.qemu.to_string_lossy())
@@ -41,18 +36,19 @@ impl InstructionCounter {
         Ok(counter)
     }
 
-    /// Runs a program for the board and returns how many instructions it executed, libraries included.
-    pub(crate) fn count(&self, program: &Path, arguments: &[&OsStr]) -> Result<u64> {
-        if self.result.exists() {
-            fs_err::remove_file(&self.result)?;
+    /// Runs a program for the board and returns how many instructions it executed, libraries included. The plugin
+    /// leaves the number in `note`, which no other run may use at the same time.
+    pub(crate) fn count(&self, program: &Path, arguments: &[&OsStr], note: &Path) -> Result<u64> {
+        if note.exists() {
+            fs_err::remove_file(note)?;
         }
         let mut plugin = OsStr::new("file=").to_owned();
         plugin.push(&self.plugin);
         plugin.push(",out=");
-        plugin.push(&self.result);
+        plugin.push(note);
         let mut qemu = Command::new(&self.qemu);
         qemu.args(["-cpu", "cortex-a15", "-plugin"]).arg(plugin).arg(program).args(arguments).read()?;
-        let text = fs_err::read_to_string(&self.result)?;
+        let text = fs_err::read_to_string(note)?;
         text.trim_end().parse().with_context(|| format!("the plugin wrote `{text}`"))
     }
 
@@ -78,7 +74,7 @@ impl InstructionCounter {
                 .arg("-o")
                 .arg(&self.plugin)
                 .run()?;
-            match self.count(&probe, &[]) {
+            match self.count(&probe, &[], &workspace.tool("probe.instructions")) {
                 Ok(instructions) if instructions > 0 => return Ok(()),
                 Ok(_) => failures.push(format!("API {api}: it counted no instructions")),
                 Err(error) => failures.push(format!("API {api}: {error:#}")),
