@@ -51,7 +51,16 @@ fn failure(command: &mut Command) -> String {
     for (path, name) in [(tmp, "[TMP]"), (repository(), "[REPO]")] {
         text = text.replace(&path.display().to_string(), name);
     }
-    text
+    without_temporary_name(&text)
+}
+
+/// Replaces the six random characters in the name of a temporary file.
+fn without_temporary_name(text: &str) -> String {
+    let prefix = "/.skipgate-";
+    match text.find(prefix).map(|start| start + prefix.len()) {
+        Some(start) => format!("{}[RANDOM]{}", &text[..start], &text[start + 6..]),
+        None => text.to_owned(),
+    }
 }
 
 fn run(artifact: &Path) -> Command {
@@ -255,6 +264,21 @@ fn a_full_disk_leaves_no_output() {
     command.arg("gate").arg(resnet20()).arg("-o").arg(dir.join("gated.onnx"));
     assert_snapshot!(failure(&mut command));
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+}
+
+#[test]
+fn an_operator_the_compiler_does_not_know() {
+    let path = scratch("unknown-operator").join("model.onnx");
+    let bytes = fs::read(resnet20()).unwrap();
+    // The field `op_type`, number 4, of a node.
+    let field = b"\x22\x11GlobalAveragePool";
+    let at = bytes.windows(field.len()).position(|window| window == field).unwrap();
+    fs::write(&path, [&bytes[..at], b"\x22\x11GlobalAverageFool", &bytes[at + field.len()..]].concat())
+        .unwrap();
+    let mut command = skipgate();
+    assert_snapshot!(failure(
+        command.arg("compile").arg(&path).arg("-o").arg(path.with_file_name("artifact"))
+    ));
 }
 
 #[test]

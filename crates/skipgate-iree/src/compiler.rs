@@ -13,7 +13,8 @@ use crate::bindings::{
     iree_compiler_output_t, iree_compiler_session_t, iree_compiler_source_t,
 };
 use crate::linker::Linker;
-use crate::{CompileError, LoadError, find_library, flags};
+use crate::mlir::Mlir;
+use crate::{CompileError, LoadError, branch_edges, find_library, flags};
 
 /// Major version of the C API in the upper 16 bits of `ireeCompilerGetAPIVersion`; a new one breaks the old.
 const API_MAJOR: i32 = 1;
@@ -25,6 +26,7 @@ const API_MAJOR: i32 = 1;
 /// **Threads:** each [`compile`](Self::compile) works in a session of its own; any number may run at once.
 pub struct Compiler {
     api: CompilerApi,
+    mlir: Mlir,
     path: PathBuf,
     version: IreeVersion,
 }
@@ -62,7 +64,9 @@ impl Compiler {
         let version = parse_version(&version)
             .filter(|found| found.version == IREE_VERSION && found.revision == IREE_REVISION)
             .ok_or_else(|| LoadError::Version { path: path.to_owned(), found: version, expected })?;
-        Ok(Self { api, path: path.to_owned(), version })
+        // SAFETY: the library is of the one version that is accepted.
+        let mlir = unsafe { Mlir::open(path.as_os_str()) }.map_err(refused)?;
+        Ok(Self { api, mlir, path: path.to_owned(), version })
     }
 
     /// The library file.
@@ -85,7 +89,9 @@ impl Compiler {
         let source = Source::new(&session, mlir)?;
         let invocation = Invocation::new(&session);
         invocation.parse(&source)?;
-        invocation.run()?;
+        invocation.run(c"start", c"vm")?;
+        invocation.edit(&self.mlir)?;
+        invocation.run(c"vm", c"end")?;
         invocation.vm_bytecode()
     }
 }
@@ -230,7 +236,8 @@ unsafe extern "C" fn collect(
     let errors = unsafe { &*user_data.cast::<Diagnostics>() };
     // SAFETY: by the header, `message` holds `size` bytes for the duration of the call.
     let bytes = unsafe { std::slice::from_raw_parts(message.cast::<u8>(), size) };
-    let message = String::from_utf8_lossy(bytes).trim_end().to_owned();
+    // The first line says where and what; behind it the compiler dumps the IR at hand, megabytes of it.
+    let message = String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
     errors.lock().unwrap_or_else(PoisonError::into_inner).push(message);
 }
 
@@ -260,12 +267,28 @@ impl<'s> Invocation<'s> {
         if parsed { Ok(()) } else { Err(self.failed("parsing")) }
     }
 
-    /// The whole pipeline, up to VM IR.
-    fn run(&self) -> Result<(), CompileError> {
-        let pipeline = IREE_COMPILER_PIPELINE_STD;
-        // SAFETY: the invocation is live and has parsed its source.
-        let done = unsafe { self.session.api.ireeCompilerInvocationPipeline(self.handle, pipeline) };
+    /// The pipeline between two of its phases, as `iree-compile --compile-from=... --compile-to=...` names them.
+    fn run(&self, from: &CStr, to: &CStr) -> Result<(), CompileError> {
+        let api = self.session.api;
+        // SAFETY: the invocation is live and holds IR of the phase `from`; the strings outlive the calls.
+        let done = unsafe {
+            api.ireeCompilerInvocationSetCompileFromPhase(self.handle, from.as_ptr());
+            api.ireeCompilerInvocationSetCompileToPhase(self.handle, to.as_ptr());
+            api.ireeCompilerInvocationPipeline(self.handle, IREE_COMPILER_PIPELINE_STD)
+        };
         if done { Ok(()) } else { Err(self.failed("compiling")) }
+    }
+
+    /// Mends the module, which is in the VM dialect.
+    fn edit(&self, mlir: &Mlir) -> Result<(), CompileError> {
+        // SAFETY: the invocation is live; the module leaves it for the edit, which therefore has it alone, and goes
+        // back whole.
+        let accepted = unsafe {
+            let module = (mlir.take_module)(self.handle);
+            branch_edges::split(mlir, module);
+            (mlir.give_module)(self.handle, module)
+        };
+        if accepted { Ok(()) } else { Err(self.failed("editing")) }
     }
 
     /// The compiled module as bytes of a vmfb.

@@ -21,12 +21,14 @@ mod artifact;
     reason = "written by bindgen"
 )]
 mod bindings;
+mod branch_edges;
 mod compiler;
 mod error;
 mod flags;
 mod import;
 mod library;
 mod linker;
+mod mlir;
 
 pub use artifact::{Compiled, compile, write_artifact};
 pub use compiler::Compiler;

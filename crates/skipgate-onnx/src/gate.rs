@@ -70,23 +70,22 @@ impl Gater<'_> {
         let mask_shape = [Some(blocks.len())];
         let mask_type = TensorType { element_type: BOOL, shape: mask_shape.to_vec() };
         self.graph.input.push(value_info(MASK_INPUT, Some(&mask_type)));
-        // All elements are read before the first gate: a read in between would have to wait for the work before it.
-        let (mut nodes, mut conditions) = (Vec::new(), Vec::new());
-        for (number, block) in blocks.iter().enumerate() {
-            let read = self.read_mask(number, &block.name);
-            conditions.push(read.output[0].clone());
-            nodes.push(read);
-        }
         let mut old: Vec<_> = std::mem::take(&mut self.graph.node).into_iter().map(Some).collect();
-        let mut gates: HashMap<usize, NodeProto> = HashMap::new();
-        for (block, condition) in blocks.iter().zip(conditions) {
+        let mut gates: HashMap<usize, [NodeProto; 2]> = HashMap::new();
+        for (number, block) in blocks.iter().enumerate() {
             let moved = block.region.nodes().filter_map(|index| old[index].take()).collect();
-            gates.insert(block.region.exit(), self.gate(block, condition, moved));
+            // Each element is read in front of its gate: IREE merges reads in one place into one dispatch with a
+            // result per gate, and a dispatch has room for 32 bindings.
+            let read = self.read_mask(number, &block.name);
+            let gate = self.gate(block, read.output[0].clone(), moved);
+            gates.insert(block.region.exit(), [read, gate]);
         }
         for (index, node) in old.into_iter().enumerate() {
-            nodes.extend(node.or_else(|| gates.remove(&index)));
+            match node {
+                Some(node) => self.graph.node.push(node),
+                None => self.graph.node.extend(gates.remove(&index).into_iter().flatten()),
+            }
         }
-        self.graph.node = nodes;
     }
 
     fn read_mask(&mut self, number: usize, block: &str) -> NodeProto {

@@ -166,7 +166,9 @@ impl Hint for Error {
             Self::NotAnArtifact { .. } => "name the folder that `skipgate compile` wrote",
             Self::Manifest { source, .. } => return source.hint(),
             Self::IreeVersion { .. } => "compile the model again with the `skipgate` of this version",
-            Self::Arch { .. } => "run it on its own machine, or compile the model with `--target host`",
+            Self::Arch { .. } => {
+                "run it on its own machine, or compile the model for this one (`skipgate targets` lists them)"
+            }
             Self::MissingFeatures { .. } => {
                 "compile the model with `--target host` on this machine, or for a lower level such as `x86-64-v3`"
             }

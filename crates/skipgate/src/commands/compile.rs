@@ -12,7 +12,6 @@ use skipgate_core::{Manifest, Target};
 use skipgate_iree::{Compiled, Compiler};
 use skipgate_onnx::Model;
 
-use super::model;
 use crate::cli::{Compile as Arguments, Format, Selection};
 use crate::report::{self, Report};
 
@@ -51,7 +50,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
 
 /// The model with gates, its own or the selected ones.
 fn gated(path: &Path, selection: &Selection) -> Result<Model> {
-    let model = model::load(path)?;
+    let model = Model::load(path)?;
     if model.gates()?.is_empty() {
         return skipgate_onnx::gate(&model, &selection.to_gate_selection())
             .with_context(|| format!("cannot gate {}", path.display()));

@@ -8,7 +8,6 @@ use serde::Serialize;
 use skipgate_core::Gate;
 use skipgate_onnx::{Error, GateSelection, Model, ResidualBlock, find_blocks};
 
-use super::model;
 use crate::cli::{Format, Inspect as Arguments};
 use crate::report::{self, Report};
 
@@ -65,7 +64,7 @@ impl Report for Inspection {
 }
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
-    let model = model::load(&arguments.model)?;
+    let model = Model::load(&arguments.model)?;
     let gates = model.gates()?;
     let gated = !gates.is_empty();
     let blocks = if gated {

@@ -8,9 +8,9 @@ mod doctor;
 mod gate;
 #[cfg(feature = "compiler")]
 mod inspect;
-#[cfg(feature = "compiler")]
-mod model;
 mod run;
+#[cfg(feature = "compiler")]
+mod selection;
 #[cfg(feature = "compiler")]
 mod targets;
 

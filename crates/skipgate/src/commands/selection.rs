@@ -1,15 +1,8 @@
-//! What `inspect`, `gate` and `compile` share: loading a model and choosing its gates.
+//! What `inspect`, `gate` and `compile` share: choosing gates.
 
-use std::path::Path;
-
-use anyhow::{Context as _, Result};
-use skipgate_onnx::{GateSelection, Model};
+use skipgate_onnx::GateSelection;
 
 use crate::cli::Selection;
-
-pub(crate) fn load(path: &Path) -> Result<Model> {
-    Model::load(path).with_context(|| format!("cannot use the model {}", path.display()))
-}
 
 impl Selection {
     pub(crate) fn to_gate_selection(&self) -> GateSelection {
