@@ -34,8 +34,10 @@ pub fn compile(
     model_sha256: String,
     target: &Target,
 ) -> Result<Compiled, CompileError> {
+    // First, since its errors name the node where the trouble starts.
+    let mlir = import_onnx(model)?;
     let abi = abi(model)?;
-    let vmfb = compiler.compile(import_onnx(model)?, target)?;
+    let vmfb = compiler.compile(mlir, target)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),

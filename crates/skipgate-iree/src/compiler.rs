@@ -358,6 +358,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_diagnostic_names_the_onnx_node() {
+        let mlir = r#"module @skipgate {
+            func.func @run(%v0: !torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>)
+                attributes {torch.onnx_meta.opset_version = 17 : si64} {
+              %v1 = torch.operator "onnx.Rolu"(%v0) : (!torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>)
+                loc("Rolu layer1/act")
+              return %v1 : !torch.vtensor<[4],f32>
+            }
+          }"#;
+        let target = Target::named("x86-64-v3").unwrap();
+        let error = Compiler::get().unwrap().compile(mlir.to_owned(), &target).unwrap_err().to_string();
+        assert!(error.contains(r#"loc("Rolu layer1/act"): failed to legalize"#), "{error}");
+    }
+
+    #[test]
     fn the_release_of_a_candidate_is_its_version() {
         let version = parse_version("3.13.0rc20261016 @ 89ece87b").unwrap();
         assert_eq!((version.version.as_str(), version.revision.as_str()), ("3.13.0", "89ece87b"));

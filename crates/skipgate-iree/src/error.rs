@@ -60,10 +60,20 @@ pub enum ImportError {
         /// The construct.
         what: String,
     },
-    /// The type or shape of a value that the compiler must know could not be inferred.
+    /// The type or shape of an input is not static.
     #[error("the shape of `{value}` is not known")]
     UnknownShape {
         /// Name of the value.
+        value: String,
+    },
+    /// The type or shape of what a node computes could not be inferred.
+    #[error("node `{node}` ({op_type}): the shape of its result `{value}` is not known")]
+    UnknownResult {
+        /// Name of the node, or of its first output.
+        node: String,
+        /// Its operator.
+        op_type: String,
+        /// Name of the result.
         value: String,
     },
     /// An element type that has no form in MLIR.
@@ -82,7 +92,7 @@ pub enum ImportError {
 impl Hint for ImportError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownShape { .. } => {
+            Self::UnknownShape { .. } | Self::UnknownResult { .. } => {
                 Some("export the model with static shapes, or run onnx.shape_inference on it".to_owned())
             }
             Self::Unsupported { .. } | Self::ElementType { .. } => None,

@@ -153,7 +153,7 @@ impl<'a> Importer<'a> {
         let attributes = attribute::dictionary(&mut self.blobs, node)?;
         // Trailing optional outputs may be unnamed: they do not exist.
         let outputs: Vec<_> = node.output.iter().filter(|name| !name.is_empty()).collect();
-        let result_types = self.types_of(outputs.iter().copied())?;
+        let result_types = self.types_of(outputs.iter().copied()).map_err(|error| of_node(error, node))?;
         let results: Vec<_> = outputs.into_iter().map(|name| self.define(name)).collect();
         let _ = write!(
             self.text,
@@ -194,6 +194,16 @@ impl<'a> Importer<'a> {
             self.text.push('}');
         }
         Ok(())
+    }
+}
+
+/// Names the node in an error about one of its results.
+fn of_node(error: ImportError, node: &NodeProto) -> ImportError {
+    match error {
+        ImportError::UnknownShape { value } => {
+            ImportError::UnknownResult { node: node_name(node), op_type: node.op_type.clone(), value }
+        }
+        other => other,
     }
 }
 
