@@ -12,6 +12,9 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use skipgate_core::Target;
+use skipgate_iree::Compiler;
+use skipgate_onnx::{GateSelection, Model, gate};
 use support::{
     ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, board, compile, masks, oracle, python, repository, run,
     scratch, skipgate, succeed, worst,
@@ -32,6 +35,25 @@ fn resnet110_agrees_with_onnx_runtime_under_every_mask() {
     let masks = masks(51, RANDOM_MASKS);
     // Under emulation an inference takes seconds: all-run, all-skip and the first single skips.
     network.check(&masks, 8);
+}
+
+#[test]
+fn gates_add_little_to_the_compiled_network() {
+    for name in ["resnet20", "resnet110"] {
+        let ungated = Model::load(&repository().join("models/digits").join(format!("{name}.onnx"))).unwrap();
+        let gated = gate(&ungated, &GateSelection::default()).unwrap();
+        let [ungated, gated] = [ungated, gated].map(|model| {
+            let compiled = skipgate_iree::compile(
+                Compiler::get().unwrap(),
+                &model,
+                String::new(),
+                &Target::named("odroid-xu4").unwrap(),
+            );
+            compiled.unwrap().vmfb.len()
+        });
+        println!("{name}: vmfb of {ungated} bytes without gates, {gated} with gates");
+        assert!(gated * 100 < ungated * 105);
+    }
 }
 
 /// One of the digits networks with its artifacts.

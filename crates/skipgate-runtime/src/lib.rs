@@ -51,3 +51,8 @@ pub use error::{Error, Found, Status};
 pub use session::Session;
 #[doc(no_inline)]
 pub use skipgate_core::{Gate, Hint, Manifest, SkipMask};
+
+/// Compiles the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
