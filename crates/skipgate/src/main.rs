@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod diagnostics;
 mod preprocess;
+mod progress;
 mod report;
 mod tensor_file;
 

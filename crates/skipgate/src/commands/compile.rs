@@ -1,11 +1,9 @@
 //! `skipgate compile`: from an ONNX model to an artifact.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
-use indicatif::ProgressBar;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{Manifest, Target};
@@ -13,6 +11,7 @@ use skipgate_iree::{Compiled, Compiler};
 use skipgate_onnx::Model;
 
 use crate::cli::{Compile as Arguments, Format, Selection};
+use crate::progress;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
@@ -39,7 +38,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let model = gated(&arguments.model, &arguments.selection)?;
     let compiler = Compiler::get()?;
     let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
-    let spinner = spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
+    let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
     let compiled = skipgate_iree::compile(compiler, &model, sha256, &target)
         .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;
@@ -57,11 +56,4 @@ fn gated(path: &Path, selection: &Selection) -> Result<Model> {
     }
     ensure!(!selection.is_given(), "{} has gates already; gate options do not apply", path.display());
     Ok(model)
-}
-
-/// Shown on terminals only. The compiler does not say how far it is, so there is no time left to show.
-fn spinner(message: String) -> ProgressBar {
-    let spinner = ProgressBar::new_spinner().with_message(message);
-    spinner.enable_steady_tick(Duration::from_millis(100));
-    spinner
 }

@@ -10,6 +10,7 @@ use skipgate_runtime::{Artifact, Device, Session};
 
 use crate::cli::{Format, Run as Arguments};
 use crate::preprocess;
+use crate::progress;
 use crate::report::{self, Report};
 use crate::tensor_file::{self, Tensor};
 
@@ -150,12 +151,15 @@ fn run_all(
     let size = manifest.image().elements().context("the manifest was checked")?;
     let (mut logits, mut times) = (Vec::new(), Vec::new());
     session.run(&images[..size], mask)?;
+    let bar = progress::bar(images.len() / size);
     for image in images.chunks_exact(size) {
         let start = Instant::now();
         let output = session.run(image, mask)?;
         times.push(start.elapsed());
         logits.extend_from_slice(output);
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     Ok((logits, times))
 }
 
