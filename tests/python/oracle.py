@@ -77,7 +77,6 @@ def _without(model: ModelProto, blocks: list[Block], keep: list[bool]) -> ModelP
     result.CopyFrom(model)
     _rewire(result, {block.output: block.shortcut for block, kept in zip(blocks, keep, strict=True) if not kept})
     _drop_dead_nodes(result)
-    onnx.checker.check_model(result, full_check=True)
     return result
 
 
@@ -214,8 +213,9 @@ def main() -> None:
         case "check":
             onnx.checker.check_model(arguments.model, full_check=True)
         case "remove":
-            model = onnx.load(arguments.model)
-            onnx.save(remove(model, arguments.mask, gate_first=arguments.gate_first), arguments.output)
+            result = remove(onnx.load(arguments.model), arguments.mask, gate_first=arguments.gate_first)
+            onnx.checker.check_model(result, full_check=True)
+            onnx.save(result, arguments.output)
         case "images":
             np.save(arguments.output, prepare(onnx.load(arguments.model), arguments.images))
 
