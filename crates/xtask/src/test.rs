@@ -158,7 +158,8 @@ impl Suite<'_> {
         // Valgrind 3.19 never wakes IREE's worker threads, so the one test that has some is left out.
         cargo.args(["test", "--package", "skipgate-runtime", "--test", "it"]);
         cargo.args(["--", "--test-threads=1", "--skip", "worker_threads_give"]);
-        let runner = "valgrind --quiet --error-exitcode=1 --leak-check=full --errors-for-leak-kinds=definite";
+        let runner = "valgrind --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=definite \
+                      --errors-for-leak-kinds=definite";
         cargo.env(format!("CARGO_TARGET_{}_RUNNER", self.host_triple()?), runner);
         self.configure(&mut cargo)?.run()
     }

@@ -56,7 +56,7 @@ fn another_instruction_set_is_refused() {
     });
     let expected = format!("for elsewhere ({}), this machine is {}", other.name(), std::env::consts::ARCH);
     assert!(error.to_string().ends_with(&expected), "{error}");
-    assert!(error.hint().unwrap().contains("--target host"));
+    assert!(error.hint().unwrap().contains("skipgate targets"));
 }
 
 #[test]
