@@ -99,24 +99,26 @@ fn gated_networks_agree_with_the_ones_without_the_blocks() {
     for (network, _, gates) in NETWORKS {
         let size = if network.starts_with("cifar") { 32 } else { 224 };
         for exporter in EXPORTERS {
-            let network = Network::new(network, exporter, size);
+            let network = Network::new("gated", network, exporter, size);
             // Each single skip of every network would take an hour: all-run, all-skip and a random one.
             let masks = [&masks(gates, 1)[..2], &masks(gates, 1)[2 + gates..]].concat();
             let difference = network.gated_in_onnx_runtime(&masks);
             assert!(difference <= ONNX_TOLERANCE, "{} from {exporter}: {difference:.1e}", network.name);
+            // All gated networks together would take gigabytes.
+            fs::remove_dir_all(network.dir).unwrap();
         }
     }
 }
 
 #[test]
 fn resnet50_agrees_with_onnx_runtime_under_every_mask() {
-    let network = Network::new("resnet50", "torchscript", 224);
+    let network = Network::new("artifact", "resnet50", "torchscript", 224);
     network.check(&masks(12, 10));
 }
 
 #[test]
 fn mobilenet_v2_agrees_with_onnx_runtime_under_every_mask() {
-    let network = Network::new("mobilenet_v2", "dynamo", 224);
+    let network = Network::new("artifact", "mobilenet_v2", "dynamo", 224);
     network.check(&masks(10, 10));
 }
 
@@ -130,9 +132,10 @@ struct Network {
 }
 
 impl Network {
-    fn new(name: &'static str, exporter: &str, size: u64) -> Self {
+    /// `test` keeps the folders of tests that run at the same time apart.
+    fn new(test: &str, name: &'static str, exporter: &str, size: u64) -> Self {
         let model = exported(name, exporter);
-        let dir = scratch(&format!("{name}-{exporter}"));
+        let dir = scratch(&format!("{test}-{name}-{exporter}"));
         let (gated, images) = (dir.join("gated.onnx"), dir.join("images.npy"));
         succeed(skipgate().arg("gate").arg(&model).arg("-o").arg(&gated));
         succeed(python("oracle.py").arg("check").arg(&gated));
