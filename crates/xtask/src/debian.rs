@@ -33,12 +33,13 @@ impl Archive {
             find_program("apt-get").is_some() && find_program("dpkg").is_some(),
             "this machine has no apt to read Debian's archive with"
         );
+        let mirror = mirror()?;
         if !Path::new(KEYRING).exists() {
             system::install(&["debian-archive-keyring"])?;
         }
         let architecture = Command::new("dpkg").arg("--print-architecture").read()?.trim().to_owned();
         let archive = Self { dir: workspace.tool("debian-archive"), architecture };
-        archive.configure(&mirror()?)?;
+        archive.configure(&mirror)?;
         say("Fetching Debian's package lists (a private copy; the system's are left alone)");
         archive.apt("apt-get").args(["update", "--quiet"]).run()?;
         Ok(archive)

@@ -132,7 +132,7 @@ impl Suite<'_> {
     }
 
     fn rust_tests(&self) -> Result<()> {
-        self.configure(self.workspace.cargo().args(["test", "--workspace"]))?.run()
+        self.configure(self.workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]))?.run()
     }
 
     fn board_tests(&self) -> Result<()> {

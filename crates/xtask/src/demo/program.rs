@@ -10,7 +10,7 @@ use skipgate_core::SkipMask;
 
 use super::tensor::Tensor;
 use crate::process::CommandExt;
-use crate::setup::qemu::InstructionCounter;
+use crate::setup::qemu::Emulator;
 
 /// What `skipgate run` reports and writes.
 pub(super) struct Run {
@@ -63,10 +63,10 @@ impl Arguments {
         Ok(Run { latency, logits: Tensor::read(&self.logits)? })
     }
 
-    /// Runs them under emulation: the number of instructions of the whole program, and the logits.
-    pub(super) fn count(&self, counter: &InstructionCounter, program: &Path) -> Result<(u64, Tensor)> {
+    /// Runs them under emulation: the number of instructions of the whole program, if counted, and the logits.
+    pub(super) fn emulate(&self, emulator: &Emulator, program: &Path) -> Result<(Option<u64>, Tensor)> {
         let list: Vec<_> = self.list.iter().map(OsString::as_os_str).collect();
-        let instructions = counter.count(program, &list, &self.logits.with_extension("instructions"))?;
+        let instructions = emulator.run(program, &list, &self.logits.with_extension("instructions"))?;
         Ok((instructions, Tensor::read(&self.logits)?))
     }
 }

@@ -8,22 +8,22 @@ pub(crate) mod system;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use qemu::InstructionCounter;
+use qemu::Emulator;
 use rust::ArmRust;
 
 /// What the set-up made ready.
 pub(crate) struct Tools {
     /// Builds programs for the board.
     pub(crate) arm_rust: ArmRust,
-    /// Runs programs for the board and counts their instructions.
-    pub(crate) counter: InstructionCounter,
+    /// Runs programs for the board.
+    pub(crate) emulator: Emulator,
 }
 
 /// Makes ready what `cargo xtask demo` needs.
 pub(crate) fn for_demo(workspace: &Workspace) -> Result<Tools> {
     system::require(system::BASE)?;
     python::prepare(workspace)?;
-    Ok(Tools { arm_rust: ArmRust::prepare(workspace)?, counter: InstructionCounter::prepare(workspace)? })
+    Ok(Tools { arm_rust: ArmRust::prepare(workspace)?, emulator: Emulator::prepare(workspace)? })
 }
 
 /// Makes ready what `cargo xtask test` needs.

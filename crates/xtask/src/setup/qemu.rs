@@ -16,44 +16,67 @@ const PLUGIN_SOURCE: &str = "tests/qemu/count_instructions.c";
 /// Versions of the plugin API to build the plugin for, one of which every QEMU since 4.2 accepts.
 const PLUGIN_APIS: [u32; 2] = [2, 1];
 
-/// QEMU with the plugin that counts instructions.
-pub(crate) struct InstructionCounter {
+/// QEMU for the board's programs, with the plugin that counts instructions where this machine can have one.
+pub(crate) struct Emulator {
     qemu: PathBuf,
-    plugin: PathBuf,
+    plugin: Option<PathBuf>,
 }
 
-impl InstructionCounter {
-    /// Finds a QEMU that takes plugins and builds the plugin for it.
+impl Emulator {
+    /// Finds a QEMU that takes plugins and builds the plugin for it. Where there is none, says why nothing is counted.
     pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
-        let counter =
-            Self { qemu: with_plugins(workspace)?, plugin: workspace.tool("libcount_instructions.so") };
-        let version = Command::new(&counter.qemu).arg("--version").read()?;
-        let key = Key::new("plugin")
-            .text(&counter.qemu.to_string_lossy())
-            .text(&version)
-            .file(&workspace.path(PLUGIN_SOURCE))?;
-        Stamp::new(workspace.tool("plugin.stamp")).unless_done(&key, || counter.build_plugin(workspace))?;
-        Ok(counter)
+        let system = find_program("qemu-arm").context("there is no qemu-arm in PATH")?;
+        if takes_plugins(&system) {
+            return Self::with_plugin(workspace, system);
+        }
+        match debian_qemu(workspace, &system) {
+            Ok(qemu) => Self::with_plugin(workspace, qemu),
+            Err(error) => {
+                say(&format!(
+                    "Instructions are not counted: `{}` is built without plugins, and no other is to be had: {error:#}",
+                    system.display()
+                ));
+                Ok(Self { qemu: system, plugin: None })
+            }
+        }
     }
 
-    /// Runs a program for the board and returns how many instructions it executed, libraries included. The plugin
-    /// leaves the number in `note`, which no other run may use at the same time.
-    pub(crate) fn count(&self, program: &Path, arguments: &[&OsStr], note: &Path) -> Result<u64> {
+    fn with_plugin(workspace: &Workspace, qemu: PathBuf) -> Result<Self> {
+        let version = Command::new(&qemu).arg("--version").read()?;
+        let key = Key::new("plugin")
+            .text(&qemu.to_string_lossy())
+            .text(&version)
+            .file(&workspace.path(PLUGIN_SOURCE))?;
+        let plugin = workspace.tool("libcount_instructions.so");
+        let emulator = Self { qemu, plugin: Some(plugin.clone()) };
+        let stamp = Stamp::new(workspace.tool("plugin.stamp"));
+        stamp.unless_done(&key, || emulator.build_plugin(workspace, &plugin))?;
+        Ok(emulator)
+    }
+
+    /// Runs a program for the board and returns how many instructions it executed, libraries included, if they can be
+    /// counted. The plugin leaves the number in `note`, which no other run may use at the same time.
+    pub(crate) fn run(&self, program: &Path, arguments: &[&OsStr], note: &Path) -> Result<Option<u64>> {
+        let mut qemu = Command::new(&self.qemu);
+        qemu.args(["-cpu", "cortex-a15"]);
+        let Some(plugin) = &self.plugin else {
+            qemu.arg(program).args(arguments).read()?;
+            return Ok(None);
+        };
         if note.exists() {
             fs_err::remove_file(note)?;
         }
-        let mut plugin = OsStr::new("file=").to_owned();
-        plugin.push(&self.plugin);
-        plugin.push(",out=");
-        plugin.push(note);
-        let mut qemu = Command::new(&self.qemu);
-        qemu.args(["-cpu", "cortex-a15", "-plugin"]).arg(plugin).arg(program).args(arguments).read()?;
+        let mut option = OsStr::new("file=").to_owned();
+        option.push(plugin);
+        option.push(",out=");
+        option.push(note);
+        qemu.arg("-plugin").arg(option).arg(program).args(arguments).read()?;
         let text = fs_err::read_to_string(note)?;
-        text.trim_end().parse().with_context(|| format!("the plugin wrote `{text}`"))
+        text.trim_end().parse().map(Some).with_context(|| format!("the plugin wrote `{text}`"))
     }
 
     /// Builds the plugin for the API version this QEMU wants, which its error message alone would tell.
-    fn build_plugin(&self, workspace: &Workspace) -> Result<()> {
+    fn build_plugin(&self, workspace: &Workspace, plugin: &Path) -> Result<()> {
         say("Building the QEMU plugin that counts instructions");
         let probe = workspace.tool("probe");
         let source = workspace.tool("probe.c");
@@ -69,13 +92,9 @@ impl InstructionCounter {
         for api in PLUGIN_APIS {
             let mut cc = workspace.command("cc");
             cc.args(["-O2", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]);
-            cc.arg(format!("-DQEMU_PLUGIN_API={api}"))
-                .arg(PLUGIN_SOURCE)
-                .arg("-o")
-                .arg(&self.plugin)
-                .run()?;
-            match self.count(&probe, &[], &workspace.tool("probe.instructions")) {
-                Ok(instructions) if instructions > 0 => return Ok(()),
+            cc.arg(format!("-DQEMU_PLUGIN_API={api}")).arg(PLUGIN_SOURCE).arg("-o").arg(plugin).run()?;
+            match self.run(&probe, &[], &workspace.tool("probe.instructions")) {
+                Ok(Some(1..)) => return Ok(()),
                 Ok(_) => failures.push(format!("API {api}: it counted no instructions")),
                 Err(error) => failures.push(format!("API {api}: {error:#}")),
             }
@@ -84,30 +103,19 @@ impl InstructionCounter {
     }
 }
 
-/// The system's `qemu-arm` if it was built with plugin support, else Debian's from a release that has it.
-fn with_plugins(workspace: &Workspace) -> Result<PathBuf> {
-    let system = find_program("qemu-arm").context("there is no qemu-arm in PATH")?;
-    if takes_plugins(&system) {
-        return Ok(system);
-    }
+/// Debian's QEMU from a release that builds it with plugins.
+fn debian_qemu(workspace: &Workspace, system: &Path) -> Result<PathBuf> {
     let root = workspace.tool("debian-qemu");
     let launcher = workspace.tool("debian-qemu-arm");
     let key = Key::new("debian-qemu").text(&root.to_string_lossy());
-    let stamp = Stamp::new(workspace.tool("debian-qemu.stamp"));
-    let unpacked = stamp.unless_done(&key, || {
-        let system = system.display();
+    Stamp::new(workspace.tool("debian-qemu.stamp")).unless_done(&key, || {
+        let archive = Archive::open(workspace)?;
         say(&format!(
-            "`{system}` is built without plugins; getting one that can count instructions from Debian"
-        ));
-        Archive::open(workspace)?.unpack(&["qemu-user"], &root)?;
-        Archive::write_launcher(&launcher, &root, "usr/bin/qemu-arm")
-    });
-    unpacked.with_context(|| {
-        format!(
-            "`{}` is built without plugin support (`-plugin`), which counting instructions takes; \
-             put a qemu-arm built with --enable-plugins first in PATH",
+            "`{}` is built without plugins; getting one that can count from Debian",
             system.display()
-        )
+        ));
+        archive.unpack(&["qemu-user"], &root)?;
+        Archive::write_launcher(&launcher, &root, "usr/bin/qemu-arm")
     })?;
     Ok(launcher)
 }
