@@ -1,5 +1,6 @@
 //! The arguments, and nothing else.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Compile(Compile),
     /// Run an artifact on an image or a tensor
     Run(Run),
+    /// Measure the latency of an artifact at every number of skipped blocks
+    Bench(Bench),
     /// List the machines that artifacts can be compiled for
     #[cfg(feature = "compiler")]
     Targets,
@@ -112,8 +115,17 @@ pub(crate) struct Compile {
     /// The artifact folder to write; an artifact that is there is replaced
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
+    /// Give each configuration of this front a function of its own, without gates
+    #[arg(long, value_name = "pareto.json")]
+    pub(crate) pareto: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) selection: Selection,
+    /// Add no gates: the network then has no mask and always runs as it is
+    #[arg(long, conflicts_with = "Selection")]
+    pub(crate) ungated: bool,
+    /// Remove these blocks for good, by name
+    #[arg(long, value_name = "BLOCK", value_delimiter = ',', requires = "ungated")]
+    pub(crate) remove: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -135,14 +147,56 @@ pub(crate) struct Run {
     #[arg(long, value_name = "Y.npy")]
     pub(crate) output: Option<PathBuf>,
     /// Blocks to run, one digit per gate: 1 runs the block, 0 skips it [default: run all]
-    #[arg(long, value_name = "1101..", conflicts_with = "skip")]
+    #[arg(long, value_name = "1101..", conflicts_with_all = ["skip", "config"])]
     pub(crate) mask: Option<SkipMask>,
     /// Blocks to skip, by gate number from 0
     #[arg(long, value_name = "GATE", value_delimiter = ',')]
     pub(crate) skip: Vec<usize>,
+    /// Use a configuration of the artifact's pareto.json, by its number from 0
+    #[arg(long, value_name = "K", conflicts_with = "skip")]
+    pub(crate) config: Option<usize>,
     /// How many of the most likely classes to print
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub(crate) top: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+For steady figures, keep the machine idle and the program on one core:
+  taskset --cpu-list 0 skipgate bench build/resnet20-host --model resnet20.onnx
+  skipgate bench build/resnet110-host --model resnet110.onnx --every 5 --threads 2 --plot latency.svg")]
+pub(crate) struct Bench {
+    /// The artifact folder
+    pub(crate) artifact: PathBuf,
+    /// Measure beside it the networks with the same blocks removed for good, compiled from this ONNX model, which is
+    /// the artifact's own before it got its gates
+    #[cfg(feature = "compiler")]
+    #[arg(long, value_name = "MODEL.onnx")]
+    pub(crate) model: Option<PathBuf>,
+    /// Where those networks are, as artifacts called by the number of blocks removed; with --model, missing ones are
+    /// compiled and left there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pruned: Option<PathBuf>,
+    /// Threads that share the work of one inference; with 1, the caller does it
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) threads: NonZeroUsize,
+    /// How often every configuration gets its turn
+    #[arg(long, value_name = "N", default_value = "30")]
+    pub(crate) rounds: NonZeroUsize,
+    /// Calls measured at each turn
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub(crate) calls: NonZeroUsize,
+    /// Only measure every N-th number of skipped blocks, besides none and all; blocks are skipped from the last
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) every: NonZeroUsize,
+    /// Draw the medians over the number of skipped blocks
+    #[cfg(feature = "compiler")]
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Start each round at a line on standard input and print its medians as a line of JSON, to take turns with other
+    /// programs
+    #[arg(long)]
+    pub(crate) paced: bool,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use anstream::eprintln;
-use skipgate_core::{Hint, ManifestError, UnknownTarget};
+use skipgate_core::{FrontError, Hint, ManifestError, UnknownTarget};
 use skipgate_runtime as runtime;
 
 /// Prints `error` with its causes and the first hint that one of them has.
@@ -30,6 +30,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     }
     let shared = of::<UnknownTarget>(error)
         .or_else(|| of::<ManifestError>(error))
+        .or_else(|| of::<FrontError>(error))
         .or_else(|| of::<runtime::Error>(error));
     #[cfg(feature = "compiler")]
     let shared = shared

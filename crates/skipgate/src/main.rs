@@ -1,9 +1,12 @@
 //! The skipgate command line: argument types in `cli`, one file per command in `commands`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 mod commands;
 mod diagnostics;
+mod front;
+mod latency;
 mod preprocess;
 mod progress;
 mod report;

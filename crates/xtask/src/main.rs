@@ -1,4 +1,4 @@
-//! Set-up, demo and tests of skipgate: `cargo xtask`.
+//! Set-up, demo, tests and benchmarks of skipgate: `cargo xtask`.
 //!
 //! Every command first runs the part of the [set-up](setup) it needs, so that a clean clone on a fresh machine needs
 //! nothing but `cargo xtask demo` or `cargo xtask test`. What is installed outside the system lies under
@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 #[cfg(feature = "bindings")]
 mod bindings;
 mod debian;
@@ -24,7 +25,7 @@ use clap::{Parser, Subcommand};
 use crate::demo::Format;
 use crate::workspace::Workspace;
 
-/// Set-up, demo and tests of skipgate
+/// Set-up, demo, tests and benchmarks of skipgate
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Cli {
@@ -42,6 +43,15 @@ enum Command {
     },
     /// Gate and compile the digits ResNet-20, then run it here and on an emulated Odroid XU4
     Demo {
+        /// Form of the table
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
+    /// Measure the gated networks beside statically pruned ones, ONNX Runtime and ncnn, and write BENCHMARKS.md
+    Bench {
+        /// Only a few rounds of ResNet-20, to see that it works; writes no BENCHMARKS.md
+        #[arg(long)]
+        quick: bool,
         /// Form of the table
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -72,6 +82,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
         Command::Demo { format } => demo::run(&workspace, format),
+        Command::Bench { quick, format } => bench::run(&workspace, quick, format),
         Command::Test => test::run(&workspace),
         Command::Bindings { check } => generate_bindings(&workspace, check),
     }

@@ -11,6 +11,7 @@ use skipgate_iree::{Compiled, Compiler};
 use skipgate_onnx::Model;
 
 use crate::cli::{Compile as Arguments, Format, Selection};
+use crate::front;
 use crate::progress;
 use crate::report::{self, Report};
 
@@ -35,11 +36,19 @@ impl Report for Written<'_> {
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let target = Target::named(&arguments.target)?;
-    let model = gated(&arguments.model, &arguments.selection)?;
+    let model = if arguments.ungated {
+        ungated(&arguments.model, &arguments.remove)?
+    } else {
+        gated(&arguments.model, &arguments.selection)?
+    };
+    let configurations = match &arguments.pareto {
+        Some(path) => front::read(path)?.configurations.into_iter().map(|found| found.mask).collect(),
+        None => vec![],
+    };
     let compiler = Compiler::get()?;
     let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
     let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
-    let compiled = skipgate_iree::compile(compiler, &model, sha256, &target)
+    let compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations)
         .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;
     spinner.finish_and_clear();
@@ -56,4 +65,11 @@ fn gated(path: &Path, selection: &Selection) -> Result<Model> {
     }
     ensure!(!selection.is_given(), "{} has gates already; gate options do not apply", path.display());
     Ok(model)
+}
+
+/// The model without gates and without the blocks in `remove`.
+fn ungated(path: &Path, remove: &[String]) -> Result<Model> {
+    let remove: Vec<_> = remove.iter().map(String::as_str).collect();
+    skipgate_onnx::remove_blocks(&Model::load(path)?, &remove)
+        .with_context(|| format!("cannot compile {} without gates", path.display()))
 }

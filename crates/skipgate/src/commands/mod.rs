@@ -1,5 +1,6 @@
 //! One file per command: read the arguments, call the libraries, report.
 
+mod bench;
 #[cfg(feature = "compiler")]
 mod compile;
 mod completions;
@@ -29,6 +30,7 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         #[cfg(feature = "compiler")]
         Command::Compile(arguments) => compile::execute(&arguments, format),
         Command::Run(arguments) => run::execute(&arguments, format),
+        Command::Bench(arguments) => bench::execute(&arguments, format),
         #[cfg(feature = "compiler")]
         Command::Targets => targets::execute(format),
         Command::Doctor => doctor::execute(format),

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use skipgate_core::{Manifest, SkipMask};
+use skipgate_core::{Manifest, PARETO_FILE, SkipMask};
 use skipgate_runtime::{Artifact, Device, Session};
 
 use crate::cli::{Format, Run as Arguments};
+use crate::front;
+use crate::latency::Latency;
 use crate::preprocess;
 use crate::progress;
 use crate::report::{self, Report};
@@ -26,16 +28,6 @@ struct Ran {
     /// Where the logits were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<PathBuf>,
-}
-
-/// Wall time of single calls, in microseconds.
-#[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the unit belongs into the JSON keys")]
-struct Latency {
-    min_us: f64,
-    median_us: f64,
-    p99_us: f64,
-    max_us: f64,
 }
 
 #[derive(Serialize)]
@@ -100,7 +92,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         mask: mask.to_string(),
         blocks_run: mask.running(),
         images: times.len(),
-        latency: latency(times),
+        latency: Latency::of(&times),
         top,
         output: arguments.output.clone(),
     };
@@ -109,13 +101,24 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
 
 /// The mask of the arguments; everything runs by default.
 fn mask(arguments: &Arguments, gates: usize) -> Result<SkipMask> {
-    let mask = match &arguments.mask {
-        Some(mask) => mask.clone(),
-        None => SkipMask::skipping(gates, &arguments.skip)?,
+    let mask = match (&arguments.mask, arguments.config) {
+        (Some(mask), _) => mask.clone(),
+        (None, Some(number)) => configuration(&arguments.artifact.join(PARETO_FILE), number)?,
+        (None, None) => SkipMask::skipping(gates, &arguments.skip)?,
     };
     mask.check_len(gates)
         .with_context(|| format!("{} cannot run with this mask", arguments.artifact.display()))?;
     Ok(mask)
+}
+
+/// The mask of a configuration on the artifact's front.
+fn configuration(path: &Path, number: usize) -> Result<SkipMask> {
+    let configurations = front::read(path)?.configurations;
+    let count = configurations.len();
+    let found = configurations.into_iter().nth(number);
+    let found =
+        found.with_context(|| format!("{} has {count} configurations, numbered from 0", path.display()))?;
+    Ok(found.mask)
 }
 
 /// The inputs, end to end.
@@ -163,15 +166,6 @@ fn run_all(
     Ok((logits, times))
 }
 
-fn latency(mut times: Vec<Duration>) -> Latency {
-    times.sort();
-    let last = times.len() - 1;
-    // The nearest-rank percentile: the smallest time that at least that share of the calls did not exceed.
-    let rank = |percent: usize| times[(times.len() * percent).div_ceil(100).clamp(1, times.len()) - 1];
-    let us = |time: Duration| time.as_secs_f64() * 1e6;
-    Latency { min_us: us(times[0]), median_us: us(rank(50)), p99_us: us(rank(99)), max_us: us(times[last]) }
-}
-
 /// The `count` most likely classes.
 fn top(logits: &[f32], names: &[String], count: usize) -> Vec<Class> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -191,13 +185,6 @@ fn top(logits: &[f32], names: &[String], count: usize) -> Vec<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn percentiles_are_nearest_rank() {
-        let latency = latency((1..=200).rev().map(Duration::from_micros).collect());
-        let found = [latency.min_us, latency.median_us, latency.p99_us, latency.max_us];
-        assert_eq!(found.map(|us| format!("{us:.0}")), ["1", "100", "198", "200"]);
-    }
 
     #[test]
     fn the_most_likely_classes_come_first_with_their_softmax() {

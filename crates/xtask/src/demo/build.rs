@@ -24,7 +24,7 @@ pub(crate) struct Programs {
 }
 
 /// Builds both.
-pub(super) fn programs(workspace: &Workspace, arm_rust: &ArmRust) -> Result<Programs> {
+pub(crate) fn programs(workspace: &Workspace, arm_rust: &ArmRust) -> Result<Programs> {
     say("Building skipgate for this machine");
     let mut cargo = workspace.cargo();
     let host = build(cargo.args(["build", "--release", "--package", "skipgate"]))?;

@@ -153,6 +153,7 @@ mod tests {
             target: Target::host().unwrap(),
             abi: Abi {
                 entry_point: String::new(),
+                specialised: vec![],
                 inputs: vec![tensor("image", shape)],
                 outputs: vec![tensor("logits", &[1, 10])],
             },

@@ -3,8 +3,8 @@
 mod agreement;
 pub(crate) mod build;
 mod digits;
-mod program;
-mod tensor;
+pub(crate) mod program;
+pub(crate) mod tensor;
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -94,7 +94,7 @@ pub(crate) fn run(workspace: &Workspace, format: Format) -> Result<()> {
     print(&stage.report(manifest.gates.len())?, format)
 }
 
-fn read_manifest(artifact: &Path) -> Result<Manifest> {
+pub(crate) fn read_manifest(artifact: &Path) -> Result<Manifest> {
     let path = artifact.join(MANIFEST_FILE);
     Manifest::from_json(&fs_err::read_to_string(&path)?)
         .with_context(|| format!("cannot use {}", path.display()))
@@ -168,7 +168,7 @@ impl Stage<'_> {
 }
 
 /// The mask that skips the last `skipped` gates.
-fn skipping_last(gates: usize, skipped: usize) -> SkipMask {
+pub(crate) fn skipping_last(gates: usize, skipped: usize) -> SkipMask {
     SkipMask::from((0..gates).map(|gate| gate + skipped < gates).collect::<Vec<_>>())
 }
 

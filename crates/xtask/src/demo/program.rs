@@ -74,7 +74,7 @@ impl Arguments {
 /// Instructions of one inference, from those of the whole program with some images and with more: what happens once
 /// per program cancels out. Each pair is the number of images and the number of instructions.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-pub(super) fn instructions_per_image(few: (usize, u64), many: (usize, u64)) -> Result<f64> {
+pub(crate) fn instructions_per_image(few: (usize, u64), many: (usize, u64)) -> Result<f64> {
     let instructions = many.1.checked_sub(few.1).filter(|difference| *difference > 0);
     let instructions = instructions.with_context(|| {
         format!("{} images took {} instructions, {} images {}: no usable count", few.0, few.1, many.0, many.1)

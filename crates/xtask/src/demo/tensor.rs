@@ -9,14 +9,14 @@ use npyz::{NpyFile, Order, WriterBuilder};
 
 /// A row-major tensor with one image per entry of the first dimension, of which there is at least one.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tensor {
+pub(crate) struct Tensor {
     shape: Vec<usize>,
     values: Vec<f32>,
 }
 
 impl Tensor {
     /// The tensor of `shape`, outermost dimension first, with these values.
-    pub(super) fn new(shape: Vec<usize>, values: Vec<f32>) -> Result<Self> {
+    pub(crate) fn new(shape: Vec<usize>, values: Vec<f32>) -> Result<Self> {
         let elements: usize = shape.iter().product();
         ensure!(
             elements > 0 && elements == values.len(),
@@ -47,7 +47,7 @@ impl Tensor {
     }
 
     /// Writes a `.npy` file of little-endian float32.
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let shape: Vec<_> = self.shape.iter().map(|&extent| extent as u64).collect();
         let mut file = BufWriter::new(fs_err::File::create(path)?);
         let mut writer =

@@ -1,5 +1,6 @@
 //! Installs what building, compiling and emulating the board need. Every step first checks whether it was done.
 
+pub(crate) mod ncnn;
 pub(crate) mod python;
 pub(crate) mod qemu;
 pub(crate) mod rust;
@@ -26,13 +27,18 @@ pub(crate) fn for_demo(workspace: &Workspace) -> Result<Tools> {
     Ok(Tools { arm_rust: ArmRust::prepare(workspace)?, emulator: Emulator::prepare(workspace)? })
 }
 
+/// Makes ready what `cargo xtask bench` needs.
+pub(crate) fn for_bench(workspace: &Workspace) -> Result<Tools> {
+    let tools = for_demo(workspace)?;
+    python::prepare_tests(workspace)?;
+    Ok(tools)
+}
+
 /// Makes ready what `cargo xtask test` needs.
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<Tools> {
     system::require(system::TESTS)?;
     system::require(system::BINDINGS)?;
-    let tools = for_demo(workspace)?;
-    python::prepare_tests(workspace)?;
-    Ok(tools)
+    for_bench(workspace)
 }
 
 /// Makes ready what `cargo xtask bindings` needs.

@@ -58,7 +58,8 @@ impl Emulator {
     /// counted. The plugin leaves the number in `note`, which no other run may use at the same time.
     pub(crate) fn run(&self, program: &Path, arguments: &[&OsStr], note: &Path) -> Result<Option<u64>> {
         let mut qemu = Command::new(&self.qemu);
-        qemu.args(["-cpu", "cortex-a15"]);
+        // Python's hashes, and with them its instructions, differ from run to run otherwise.
+        qemu.args(["-cpu", "cortex-a15"]).env("PYTHONHASHSEED", "0");
         let Some(plugin) = &self.plugin else {
             qemu.arg(program).args(arguments).read()?;
             return Ok(None);

@@ -1,0 +1,11 @@
+//! Parts of `skipgate bench`: what is measured, how, and what is made of it.
+
+#[cfg(feature = "compiler")]
+pub(crate) mod compile;
+pub(crate) mod depths;
+pub(crate) mod measure;
+#[cfg(feature = "compiler")]
+pub(crate) mod plot;
+pub(crate) mod pruned;
+pub(crate) mod report;
+pub(crate) mod times;

@@ -1,0 +1,118 @@
+//! `skipgate bench`: latency of an artifact at every number of skipped blocks, beside statically pruned networks.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, Write as _};
+
+use anyhow::Result;
+use skipgate_runtime::{Artifact, Device};
+
+use crate::bench::depths::depths;
+use crate::bench::measure::Bench;
+use crate::bench::pruned;
+use crate::bench::report::Measured;
+use crate::cli::{Bench as Arguments, Format};
+use crate::{progress, report};
+
+pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let depths = depths(artifact.gates().len(), arguments.every.get());
+    let pruned = pruned(arguments, &artifact, &depths)?;
+    let mut bench = Bench::new(&artifact, pruned, &depths, device(arguments)?, arguments.calls.get())?;
+    let rounds = if arguments.paced { paced(&mut bench)? } else { all(&mut bench, arguments.rounds.get())? };
+    if rounds == 0 {
+        return Ok(());
+    }
+    let measured = Measured {
+        artifact: arguments.artifact.clone(),
+        target: artifact.manifest().target.name.clone(),
+        threads: arguments.threads.get(),
+        rounds,
+        calls: arguments.calls.get(),
+        configurations: bench.configurations.iter().map(Into::into).collect(),
+        switches: bench.switches.iter().map(Into::into).collect(),
+    };
+    #[cfg(feature = "compiler")]
+    if let Some(path) = &arguments.plot {
+        fs_err::write(path, plot(&measured)?)?;
+    }
+    report::print(&measured, format)
+}
+
+fn device(arguments: &Arguments) -> Result<Device> {
+    match arguments.threads.get() {
+        1 => Ok(Device::local_sync()),
+        threads => Ok(Device::local_task(threads)?),
+    }
+}
+
+/// The pruned networks that the arguments ask for, compiled if need be.
+#[cfg(feature = "compiler")]
+fn pruned(arguments: &Arguments, artifact: &Artifact, depths: &[usize]) -> Result<BTreeMap<usize, Artifact>> {
+    let Some(model) = &arguments.model else { return compiled(arguments, depths) };
+    // Artifacts keep their files mapped, so the folder may go.
+    let temporary = tempfile::tempdir()?;
+    let dir = arguments.pruned.as_deref().unwrap_or(temporary.path());
+    crate::bench::compile::missing(model, artifact, depths, dir)?;
+    pruned::open(dir, depths)
+}
+
+/// The pruned networks that the arguments ask for.
+#[cfg(not(feature = "compiler"))]
+fn pruned(arguments: &Arguments, _: &Artifact, depths: &[usize]) -> Result<BTreeMap<usize, Artifact>> {
+    compiled(arguments, depths)
+}
+
+/// The pruned networks in the folder that the arguments name; none if they name none.
+fn compiled(arguments: &Arguments, depths: &[usize]) -> Result<BTreeMap<usize, Artifact>> {
+    arguments.pruned.as_deref().map_or_else(|| Ok(BTreeMap::new()), |dir| pruned::open(dir, depths))
+}
+
+fn all(bench: &mut Bench, rounds: usize) -> Result<usize> {
+    let bar = progress::bar(rounds);
+    for _ in 0..rounds {
+        bench.round()?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(rounds)
+}
+
+/// One round for each line on standard input. Returns how many that were.
+fn paced(bench: &mut Bench) -> Result<usize> {
+    let mut rounds = 0;
+    for line in io::stdin().lock().lines() {
+        line?;
+        bench.round()?;
+        rounds += 1;
+        let mut output = io::stdout().lock();
+        serde_json::to_writer(&mut output, &bench.last_medians())?;
+        writeln!(output)?;
+        output.flush()?;
+    }
+    Ok(rounds)
+}
+
+/// The medians of the artifact and of the pruned networks.
+#[cfg(feature = "compiler")]
+fn plot(measured: &Measured) -> Result<String> {
+    use crate::bench::plot::{Series, latency_over_skipped};
+    use crate::bench::report::Configuration;
+    use crate::latency::Latency;
+
+    let series = |name: &str, latency: fn(&Configuration) -> Option<Latency>| Series {
+        name: name.to_owned(),
+        points: measured
+            .configurations
+            .iter()
+            .filter_map(|point| Some((point.skipped as f64, latency(point)?.median_us)))
+            .collect(),
+    };
+    let all = [
+        series("gated", |configuration| Some(configuration.gated)),
+        series("statically pruned", |configuration| configuration.pruned),
+    ];
+    let drawn: Vec<_> = all.into_iter().filter(|series| !series.points.is_empty()).collect();
+    let title =
+        format!("{} ({}, {} threads)", measured.artifact.display(), measured.target, measured.threads);
+    latency_over_skipped(&title, &drawn)
+}

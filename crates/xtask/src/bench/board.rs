@@ -1,0 +1,178 @@
+//! Instructions per inference on the board's processor, counted under emulation.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Result, anyhow};
+
+use super::comparison::{Comparison, Depth, Figure, Other, Unit};
+use super::network::Artifacts;
+use crate::demo::program::instructions_per_image;
+use crate::demo::tensor::Tensor;
+use crate::process::say;
+use crate::setup::ncnn::BoardNcnn;
+use crate::setup::qemu::Emulator;
+use crate::workspace::Workspace;
+
+/// Inferences of the shorter and of the longer run; the difference is free of what happens once per program.
+const INFERENCES: [usize; 2] = [1, 3];
+
+/// The programs and files of one network.
+pub(super) struct Stage<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) emulator: &'a Emulator,
+    pub(super) program: &'a Path,
+    pub(super) artifacts: &'a Artifacts,
+    /// What `peers.py prepare` wrote.
+    pub(super) peers: &'a Path,
+    /// None where it is not to be had.
+    pub(super) ncnn: Option<&'a BoardNcnn>,
+    /// For what the programs write.
+    pub(super) dir: PathBuf,
+}
+
+/// One network at one depth.
+type Job = (usize, Option<Other>);
+
+impl Stage<'_> {
+    /// Counts everything; `None` where this machine cannot count.
+    pub(super) fn count(&self) -> Result<Option<Comparison>> {
+        say(&format!("Counting the instructions of {} under qemu-arm", self.artifacts.gated.display()));
+        fs_err::create_dir_all(&self.dir)?;
+        for images in INFERENCES {
+            self.write_images(images)?;
+        }
+        let counts = in_parallel(self.jobs(), |job| self.count_one(job))?;
+        Ok(comparison(&self.artifacts.depths, &counts))
+    }
+
+    fn write_images(&self, images: usize) -> Result<()> {
+        let mut shape = self.artifacts.manifest.image().shape.clone();
+        shape[0] = images;
+        let values = (0..shape.iter().product()).map(|index: usize| (index * 37 % 255) as f32 / 127.0 - 1.0);
+        Tensor::new(shape.clone(), values.collect())?.write(&self.images(images))
+    }
+
+    fn images(&self, images: usize) -> PathBuf {
+        self.dir.join(format!("{images}.npy"))
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let own =
+            self.artifacts.depths.iter().flat_map(|&depth| [(depth, None), (depth, Some(Other::Pruned))]);
+        let peer = self.ncnn.map(|_| [0, self.artifacts.gates()].map(|depth| (depth, Some(Other::Ncnn))));
+        own.chain(peer.into_iter().flatten()).collect()
+    }
+
+    /// Instructions of one inference.
+    fn count_one(&self, job: Job) -> Result<Option<f64>> {
+        let mut counts = Vec::new();
+        for images in INFERENCES {
+            let (program, arguments) = self.command(job, images);
+            let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
+            let note = self.output(job, images).with_extension("instructions");
+            let Some(count) = self.emulator.run(&program, &arguments, &note)? else { return Ok(None) };
+            counts.push((images, count));
+        }
+        instructions_per_image(counts[0], counts[1]).map(Some)
+    }
+
+    fn output(&self, (depth, other): Job, images: usize) -> PathBuf {
+        self.dir.join(format!("{other:?}-{depth}-{images}.npy"))
+    }
+
+    fn command(&self, job: Job, images: usize) -> (PathBuf, Vec<OsString>) {
+        let (depth, other) = job;
+        if let (Some(Other::Ncnn), Some(ncnn)) = (other, self.ncnn) {
+            let stem = self.peers.join(if depth == 0 { "plain" } else { "pruned" });
+            let script = self.workspace.path("tests/python/ncnn_inferences.py");
+            let images = images.to_string();
+            return ncnn.command(&script, &[stem.as_os_str(), OsStr::new(&images)]);
+        }
+        let artifact = match other {
+            None => self.artifacts.gated.clone(),
+            Some(_) => self.artifacts.pruned.join(depth.to_string()),
+        };
+        let mut arguments: Vec<OsString> = vec!["run".into(), artifact.into()];
+        arguments.extend(["--input".into(), self.images(images).into()]);
+        arguments.extend(["--output".into(), self.output(job, images).into()]);
+        if other.is_none() {
+            let mask = crate::demo::skipping_last(self.artifacts.gates(), depth);
+            arguments.extend(["--mask".into(), mask.to_string().into()]);
+        }
+        (self.program.to_owned(), arguments)
+    }
+}
+
+/// The counts side by side; `None` if any of the artifacts' own was not counted.
+fn comparison(depths: &[usize], counts: &[(Job, Option<f64>)]) -> Option<Comparison> {
+    let counts: BTreeMap<Job, f64> = counts.iter().filter_map(|&(job, count)| Some((job, count?))).collect();
+    let depth = |&skipped: &usize| {
+        let gated = *counts.get(&(skipped, None))?;
+        let figure = |other| {
+            let value = *counts.get(&(skipped, Some(other)))?;
+            Some((other, Figure { value, ratio: gated / value }))
+        };
+        let others = [Other::Pruned, Other::Ncnn].into_iter().filter_map(figure).collect();
+        Some(Depth { skipped, gated, others })
+    };
+    let depths = depths.iter().map(depth).collect::<Option<_>>()?;
+    Some(Comparison { unit: Unit::Instructions, depths })
+}
+
+/// Does `work` on all `jobs`, as many at a time as there are cores: emulation is slow, and nobody times it.
+fn in_parallel<J: Copy + Send, R: Send>(
+    jobs: Vec<J>,
+    work: impl Fn(J) -> Result<R> + Sync,
+) -> Result<Vec<(J, R)>> {
+    let workers = thread::available_parallelism()?.get();
+    let waiting = Mutex::new(jobs.into_iter());
+    let next = || waiting.lock().ok()?.next();
+    let work =
+        &|| -> Result<Vec<(J, R)>> { std::iter::from_fn(next).map(|job| Ok((job, work(job)?))).collect() };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let mut done = Vec::new();
+        for thread in threads {
+            done.extend(thread.join().map_err(|_| anyhow!("a thread panicked"))??);
+        }
+        Ok(done)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn every_job_is_done_once() {
+        let mut done = in_parallel((0..100).collect(), |job: usize| Ok(job * 2)).unwrap();
+        done.sort_unstable();
+        assert_eq!(done, (0..100).map(|job| (job, job * 2)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_job_that_fails_fails_them_all() {
+        let work = |job: usize| if job == 3 { bail!("no") } else { Ok(()) };
+        assert_eq!(in_parallel((0..5).collect(), work).unwrap_err().to_string(), "no");
+    }
+
+    #[test]
+    fn counts_stand_side_by_side() {
+        let counts =
+            [((0, None), Some(110.0)), ((0, Some(Other::Pruned)), Some(100.0)), ((1, None), Some(7.0))];
+        let comparison = comparison(&[0, 1], &counts).unwrap();
+        assert!((comparison.worst_overhead().unwrap() - 1.1).abs() < 1e-9);
+        assert!(comparison.depths[1].others.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_left_out() {
+        assert!(comparison(&[0], &[((0, None), None)]).is_none());
+    }
+}

@@ -1,0 +1,130 @@
+//! The networks that are measured, and their artifacts.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use skipgate_core::Manifest;
+
+use crate::demo;
+use crate::process::{CommandExt, say};
+use crate::stamp::{Key, Stamp};
+use crate::workspace::Workspace;
+
+/// A network of `models/digits`.
+pub(super) struct Network {
+    /// The name of its ONNX file.
+    pub(super) name: &'static str,
+    /// How far apart the numbers of skipped blocks are that are measured on this machine.
+    pub(super) host_step: usize,
+    /// The same under emulation.
+    pub(super) board_step: usize,
+}
+
+pub(super) const RESNET20: Network = Network { name: "resnet20", host_step: 1, board_step: 2 };
+pub(super) const RESNET110: Network = Network { name: "resnet110", host_step: 5, board_step: 17 };
+
+/// Artifacts of one network for one target.
+pub(super) struct Artifacts {
+    pub(super) gated: PathBuf,
+    /// Holds the statically pruned networks by number of removed blocks; `0` is the ungated network.
+    pub(super) pruned: PathBuf,
+    /// The numbers of skipped blocks.
+    pub(super) depths: Vec<usize>,
+    pub(super) manifest: Manifest,
+}
+
+impl Artifacts {
+    pub(super) fn gates(&self) -> usize {
+        self.manifest.gates.len()
+    }
+}
+
+impl Network {
+    pub(super) fn model(&self) -> String {
+        format!("models/digits/{}.onnx", self.name)
+    }
+
+    /// The folder of what belongs to this network alone.
+    pub(super) fn dir(&self, workspace: &Workspace) -> PathBuf {
+        workspace.path("target/bench").join(self.name)
+    }
+
+    /// Writes the gated model.
+    pub(super) fn gate(&self, workspace: &Workspace, program: &Path) -> Result<PathBuf> {
+        let gated = self.dir(workspace).join("gated.onnx");
+        fs_err::create_dir_all(self.dir(workspace))?;
+        workspace.command(program).args(["gate", &self.model(), "--output"]).arg(&gated).read()?;
+        Ok(gated)
+    }
+
+    /// Compiles the gated network for `target`, and one without the last blocks for every `step`-th number of them.
+    pub(super) fn compile(
+        &self,
+        workspace: &Workspace,
+        program: &Path,
+        target: &str,
+        step: usize,
+    ) -> Result<Artifacts> {
+        let dir = self.dir(workspace).join(target);
+        let gated = dir.join("gated");
+        self.compile_one(workspace, program, target, &gated, &[])?;
+        let manifest = demo::read_manifest(&gated)?;
+        let pruned = dir.join("pruned");
+        fs_err::create_dir_all(&pruned)?;
+        let depths = depths(manifest.gates.len(), step);
+        for &depth in &depths {
+            let remove = removed(&manifest, depth);
+            let arguments = ["--ungated".to_owned(), format!("--remove={remove}")];
+            let arguments = if depth == 0 { &arguments[..1] } else { &arguments[..] };
+            self.compile_one(workspace, program, target, &pruned.join(depth.to_string()), arguments)?;
+        }
+        Ok(Artifacts { gated, pruned, depths, manifest })
+    }
+
+    /// Compiles one artifact, unless that was done before with the same program, network, compiler and arguments.
+    fn compile_one(
+        &self,
+        workspace: &Workspace,
+        program: &Path,
+        target: &str,
+        artifact: &Path,
+        arguments: &[String],
+    ) -> Result<()> {
+        let key = Key::new("bench")
+            .file(program)?
+            .file(&workspace.path(self.model()))?
+            .file(&workspace.tool("venv.stamp"))?
+            .text(target)
+            .text(&arguments.join(" "));
+        Stamp::new(artifact.with_extension("stamp")).unless_done(&key, || {
+            say(&format!("Compiling {}", artifact.display()));
+            let mut skipgate = workspace.command(program);
+            skipgate.args(["compile", &self.model(), "--target", target]).args(arguments);
+            skipgate.arg("--output").arg(artifact).read().map(drop)
+        })
+    }
+}
+
+/// Every `step`-th number of blocks from none to all, and all.
+fn depths(gates: usize, step: usize) -> Vec<usize> {
+    (0..=gates).step_by(step).chain([gates]).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Names of the blocks of the last `count` gates.
+fn removed(manifest: &Manifest, count: usize) -> String {
+    let names = manifest.gates.iter().rev().take(count).map(|gate| gate.block.as_str());
+    names.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::depths;
+
+    #[test]
+    fn none_and_all_are_always_among_the_depths() {
+        assert_eq!(depths(6, 2), [0, 2, 4, 6]);
+        assert_eq!(depths(6, 4), [0, 4, 6]);
+        assert_eq!(depths(0, 4), [0]);
+    }
+}

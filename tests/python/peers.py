@@ -1,0 +1,191 @@
+"""What people would use instead, measured: ONNX Runtime and ncnn.
+
+    peers.py prepare MODEL.onnx GATED.onnx DIR
+    peers.py measure DIR --threads N --calls N
+
+`prepare` writes to DIR what the engines load: the model as it is, the model without its gated blocks, the gated model,
+and the first two in ncnn's format, checked against ONNX Runtime. `measure` runs every engine on one image: a round for
+each line on standard input, answered by a line of JSON with the round's median of every engine in microseconds.
+
+Everything computes in float32. ncnn otherwise runs with its defaults, which on every CPU are its fast settings
+(Winograd, packed layouts).
+"""
+
+import argparse
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import ncnn
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+import oracle
+
+TOLERANCE = 1e-4
+"""Largest difference between the logits of ncnn and ONNX Runtime, in units of the largest logit."""
+
+NAMES = ("plain", "pruned")
+"""The network as it is, and without its gated blocks."""
+
+
+def prepare(model: Path, gated: Path, folder: Path) -> None:
+    """Write the files that the engines load into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plain = onnx.load(model)
+    blocks = oracle.gated_blocks(plain, gate_first=False)
+    onnx.save(plain, folder / "plain.onnx")
+    onnx.save(oracle.remove(plain, "0" * len(blocks), gate_first=False), folder / "pruned.onnx")
+    shutil.copyfile(gated, folder / "gated.onnx")
+    for name in NAMES:
+        _to_ncnn(folder / name)
+        _check_ncnn(folder / name)
+
+
+def measure(folder: Path, threads: int, calls: int) -> None:
+    """Answer each line on standard input with a round."""
+    engines = _engines(folder, threads)
+    for number, _ in enumerate(sys.stdin):
+        # Whoever comes second inherits caches from the first, so they take turns in being it.
+        names = sorted(engines, reverse=number % 2 == 1)
+        print(json.dumps({name: _median_us(engines[name], calls) for name in names}), flush=True)
+
+
+def _engines(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
+    """Return a function for each engine that runs one image."""
+    image = _image()
+    gated = _session(folder / "gated.onnx", threads)
+    gates = next(value.shape[0] for value in gated.get_inputs() if value.name == "skip_mask")
+    engines = {}
+    for name in NAMES:
+        engines[f"onnxruntime {name}"] = _bound(_session(folder / f"{name}.onnx", threads), image, None)
+        engines[f"ncnn {name}"] = partial(_run_ncnn, _net(folder / name, threads), ncnn.Mat(image[0]).clone())
+    for name, runs in (("all-run", True), ("all-skip", False)):
+        session = _session(folder / "gated.onnx", threads)
+        engines[f"onnxruntime gated {name}"] = _bound(session, image, np.full(gates, runs))
+    return engines
+
+
+def _image() -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype(np.float32)
+
+
+def _median_us(call: Callable[[], object], calls: int) -> float:
+    # The threads of the engine before stop spinning; the caches and threads of this one wake up.
+    time.sleep(0.02)
+    for _ in range(3):
+        call()
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter_ns()
+        call()
+        times.append(time.perf_counter_ns() - start)
+    return median(times) / 1000
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _bound(
+    session: onnxruntime.InferenceSession, image: NDArray[np.float32], mask: NDArray[np.bool_] | None
+) -> Callable[[], object]:
+    """Bind inputs and outputs once, as an application in a hurry does: less of Python is measured."""
+    binding = session.io_binding()
+    for value in session.get_inputs():
+        binding.bind_cpu_input(value.name, mask if value.name == "skip_mask" else image)
+    for value in session.get_outputs():
+        binding.bind_output(value.name)
+    return partial(session.run_with_iobinding, binding)
+
+
+def _net(stem: Path, threads: int) -> ncnn.Net:
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+        setattr(net.opt, option, False)
+    if net.load_param(f"{stem}.ncnn.param") or net.load_model(f"{stem}.ncnn.bin"):
+        raise RuntimeError(f"ncnn cannot load {stem}.ncnn.param")
+    return net
+
+
+def _run_ncnn(net: ncnn.Net, image: ncnn.Mat) -> ncnn.Mat:
+    extractor = net.create_extractor()
+    extractor.input("in0", image)
+    status, logits = extractor.extract("out0")
+    if status:
+        raise RuntimeError(f"ncnn ended with {status}")
+    return logits
+
+
+def _to_ncnn(stem: Path) -> None:
+    """Convert `stem`.onnx with pnnx."""
+    package = importlib.util.find_spec("pnnx")
+    if package is None or package.origin is None:
+        raise RuntimeError("pnnx is not installed")
+    # Importing the package would import PyTorch; its program does not need that.
+    program = Path(package.origin).with_name("pnnx")
+    command = [program, f"{stem}.onnx", "fp16=0", "inputshape=[1,3,32,32]"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=stem.parent)
+    param = Path(f"{stem}.ncnn.param")
+    param.write_text(subsample(param.read_text()))
+
+
+def subsample(param: str) -> str:
+    """Replace x[:, :, ::2, ::2], for which pnnx knows no layer of ncnn, by the maximum over single pixels."""
+    return re.sub(
+        r"^Tensor\.slice +(\S+) +1 1 (\S+) (\S+).*$", r"Pooling \1 1 1 \2 \3 0=0 1=1 2=2 5=1", param, flags=re.MULTILINE
+    )
+
+
+def _check_ncnn(stem: Path) -> None:
+    """Compare ncnn with ONNX Runtime on the same network."""
+    image = _image()
+    session = _session(Path(f"{stem}.onnx"), 1)
+    expected = session.run(None, {session.get_inputs()[0].name: image})[0][0]
+    found = np.array(_run_ncnn(_net(stem, 1), ncnn.Mat(image[0]).clone()))
+    difference = np.abs(found - expected).max() / np.abs(expected).max()
+    if not difference <= TOLERANCE:
+        raise RuntimeError(f"ncnn differs from ONNX Runtime on {stem}.onnx by {difference:.1e}")
+
+
+def main() -> None:
+    """Run the command of `sys.argv`."""
+    arguments = _parser().parse_args()
+    match arguments.command:
+        case "prepare":
+            prepare(arguments.model, arguments.gated, arguments.folder)
+        case "measure":
+            measure(arguments.folder, arguments.threads, arguments.calls)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    command = commands.add_parser("prepare", help="write what the engines load")
+    command.add_argument("model", type=Path)
+    command.add_argument("gated", type=Path)
+    command.add_argument("folder", type=Path)
+
+    command = commands.add_parser("measure", help="measure a round for each line on standard input")
+    command.add_argument("folder", type=Path)
+    command.add_argument("--threads", type=int, required=True)
+    command.add_argument("--calls", type=int, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

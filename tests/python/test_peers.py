@@ -1,0 +1,43 @@
+"""The engines to compare with."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+
+import oracle
+import peers
+
+DIGITS = Path(__file__).parents[2] / "models" / "digits"
+
+
+def test_subsampling_becomes_pooling() -> None:
+    param = "ReLU r 1 1 1 2\nTensor.slice             Tensor.slice_2           1 1 20 24\nPadding p 1 1 24 25\n"
+    expected = "ReLU r 1 1 1 2\nPooling Tensor.slice_2 1 1 20 24 0=0 1=1 2=2 5=1\nPadding p 1 1 24 25\n"
+    assert peers.subsample(param) == expected
+
+
+def test_every_engine_answers_every_line(tmp_path: Path) -> None:
+    gated = tmp_path / "gated.onnx"
+    _with_unused_mask(DIGITS / "resnet20.onnx", gated)
+    peers.prepare(DIGITS / "resnet20.onnx", gated, tmp_path / "peers")
+    command = [sys.executable, peers.__file__, "measure", tmp_path / "peers", "--threads", "1", "--calls", "2"]
+    answers = subprocess.run(command, input="\n\n", text=True, capture_output=True, check=True).stdout.splitlines()
+    names = {
+        *("ncnn plain", "ncnn pruned", "onnxruntime plain", "onnxruntime pruned"),
+        *("onnxruntime gated all-run", "onnxruntime gated all-skip"),
+    }
+    assert len(answers) == 2
+    for answer in map(json.loads, answers):
+        assert answer.keys() == names
+        assert all(median > 0 for median in answer.values())
+
+
+def _with_unused_mask(source: Path, destination: Path) -> None:
+    """Give a model the inputs of a gated one; gates themselves are the rewriter's business."""
+    model = onnx.load(source)
+    gates = len(oracle.gated_blocks(model, gate_first=False))
+    model.graph.input.append(onnx.helper.make_tensor_value_info("skip_mask", onnx.TensorProto.BOOL, [gates]))
+    onnx.save(model, destination)
