@@ -10,21 +10,24 @@
 //! * **gate**: an ONNX `If` in front of a skippable block. Gates are numbered from 0 in execution order.
 //! * **skip mask** ([`SkipMask`]): one boolean per gate; `true` runs the block, `false` skips it.
 //! * **segment**: a maximal run of consecutive residual blocks with one output shape.
+//! * **configuration** ([`Configuration`]): a skip mask that is worth having.
 //! * **target** ([`Target`]): the machine an artifact is compiled for.
 //! * **artifact** ([`Manifest`]): a folder with the compiled network and `manifest.json`.
 #![forbid(unsafe_code)]
 
+mod front;
 mod gate;
 mod hint;
 mod manifest;
 mod mask;
 mod target;
 
+pub use front::{Configuration, Front, FrontError, PARETO_FILE};
 pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{
-    Abi, ColorMode, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE,
-    Manifest, ManifestError, Preprocessing, Resize, TensorSpec, VMFB_FILE,
+    Abi, ColorMode, ElementType, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion,
+    MANIFEST_FILE, Manifest, ManifestError, Preprocessing, Resize, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask};
 pub use target::{Arch, Target, UnknownTarget};

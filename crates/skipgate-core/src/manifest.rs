@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Gate, Hint, Target};
+use crate::{Gate, Hint, SkipMask, Target};
 
 /// Version of the manifest format that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// File name of the manifest in an artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// File name of the compiled network in an artifact folder.
@@ -59,16 +59,28 @@ pub struct IreeVersion {
     pub revision: String,
 }
 
-/// Entry point, inputs and outputs of the compiled network.
+/// Entry points, inputs and outputs of the compiled network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Abi {
-    /// Fully qualified name of the function, `module.function`.
+    /// Fully qualified name of the function that takes any mask, `module.function`.
     pub entry_point: String,
+    /// Functions for one mask each, which are faster: they have no gates. They take the same inputs.
+    pub specialised: Vec<EntryPoint>,
     /// The image, then, if there is a gate, the skip mask.
     pub inputs: Vec<TensorSpec>,
     /// The logits.
     pub outputs: Vec<TensorSpec>,
+}
+
+/// A function for one configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryPoint {
+    /// The only mask that it computes.
+    pub mask: SkipMask,
+    /// Its fully qualified name, `module.function`.
+    pub function: String,
 }
 
 /// Name, shape and element type of a tensor.
@@ -249,6 +261,9 @@ impl Manifest {
         if let Some(mask) = self.abi.inputs.get(1).filter(|tensor| !is_mask(tensor)) {
             return bad(format!("`{}` must be bool[{}], is {:?}", mask.name, self.gates.len(), mask.shape));
         }
+        if let Some(other) = self.abi.specialised.iter().find(|entry| entry.mask.len() != self.gates.len()) {
+            return bad(format!("`{}` is for the mask {} of another length", other.function, other.mask));
+        }
         if !self.files.contains_key(VMFB_FILE) {
             return bad(format!("there is no hash of `{VMFB_FILE}`"));
         }
@@ -291,6 +306,10 @@ mod tests {
             target: Target::named("odroid-xu4").unwrap(),
             abi: Abi {
                 entry_point: "skipgate.run".to_owned(),
+                specialised: vec![EntryPoint {
+                    mask: SkipMask::all_skip(2),
+                    function: "skipgate.run_0".to_owned(),
+                }],
                 inputs: vec![
                     tensor("image", &[1, 3, 32, 32], ElementType::F32),
                     tensor("skip_mask", &[2], ElementType::Bool),
@@ -324,8 +343,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_before_its_fields_are_read() {
-        let error = Manifest::from_json(r#"{"format_version": 2, "novelty": true}"#).unwrap_err();
-        assert_eq!(error.to_string(), "it has format version 2, this program reads version 1");
+        let error = Manifest::from_json(r#"{"format_version": 3, "novelty": true}"#).unwrap_err();
+        assert_eq!(error.to_string(), "it has format version 3, this program reads version 2");
         assert!(error.hint().unwrap().starts_with("update skipgate"));
     }
 
@@ -333,6 +352,12 @@ mod tests {
     fn a_mask_of_another_length_than_the_gate_table_is_refused() {
         let error = reread(|m| m.abi.inputs[1].shape = vec![3]).unwrap_err();
         assert!(error.contains("`skip_mask` must be bool[2], is [3]"), "{error}");
+    }
+
+    #[test]
+    fn an_entry_point_for_a_mask_of_another_length_is_refused() {
+        let error = reread(|m| m.abi.specialised[0].mask = SkipMask::all_run(3)).unwrap_err();
+        assert!(error.contains("`skipgate.run_0` is for the mask 111 of another length"), "{error}");
     }
 
     #[test]

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// One boolean per gate, in gate order: `true` runs the block, `false` skips it (the paper's S, section II-A.2).
 ///
 /// The text form has one digit per gate, `1` = run and `0` = skip: `"110111"` skips gate 2 of six.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SkipMask(Vec<bool>);
 
 /// Why a skip mask could not be made or does not fit.
@@ -91,6 +94,20 @@ impl SkipMask {
         } else {
             Err(MaskError::Length { expected: gates, found: self.len() })
         }
+    }
+}
+
+impl TryFrom<String> for SkipMask {
+    type Error = MaskError;
+
+    fn try_from(text: String) -> Result<Self, MaskError> {
+        text.parse()
+    }
+}
+
+impl From<SkipMask> for String {
+    fn from(mask: SkipMask) -> Self {
+        mask.to_string()
     }
 }
 

@@ -7,11 +7,13 @@ use fs_err as fs;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, ElementType, FORMAT_VERSION, MANIFEST_FILE, Manifest, Target, TensorSpec, VMFB_FILE,
+    Abi, ElementType, EntryPoint, FORMAT_VERSION, MANIFEST_FILE, Manifest, SkipMask, Target, TensorSpec,
+    VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, infer_shapes};
 
+use crate::compiler::Program;
 use crate::import::{FUNCTION, MODULE};
 use crate::{ArtifactError, CompileError, Compiler, import_onnx};
 
@@ -26,6 +28,9 @@ pub struct Compiled {
 
 /// Compiles `model`, gated or not, for `target`.
 ///
+/// Besides the function that takes any mask, a gated model gets one without gates for each mask of `specialised`, and
+/// for all-run and all-skip; together they need some kilobytes each, since they share weights and kernels.
+///
 /// The model must have one f32 image input and one f32 output, both with static shapes; a symbolic batch size is
 /// compiled as 1. `model_sha256` is the hexadecimal hash of the file it came from and goes into the manifest.
 pub fn compile(
@@ -33,18 +38,22 @@ pub fn compile(
     model: &Model,
     model_sha256: String,
     target: &Target,
+    specialised: &[SkipMask],
 ) -> Result<Compiled, CompileError> {
     // First, since its errors name the node where the trouble starts.
     let mlir = import_onnx(model)?;
-    let abi = abi(model)?;
-    let vmfb = compiler.compile(mlir, target)?;
+    let mut abi = abi(model)?;
+    let gates = model.gates().map_err(crate::ImportError::from)?;
+    abi.specialised = entry_points(gates.len(), specialised)?;
+    let program = Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
+    let vmfb = compiler.compile(program, target)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
         iree: compiler.version().clone(),
         target: target.clone(),
         abi,
-        gates: model.gates().map_err(crate::ImportError::from)?,
+        gates,
         preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
         class_names: model.class_names().map_err(crate::ImportError::from)?,
         model_sha256,
@@ -57,7 +66,21 @@ pub fn compile(
     }
 }
 
-/// The entry point and the tensors of `model`.
+/// The entry points for `masks`, all-run and all-skip, each once.
+fn entry_points(gates: usize, masks: &[SkipMask]) -> Result<Vec<EntryPoint>, CompileError> {
+    let usual = [SkipMask::all_run(gates), SkipMask::all_skip(gates)];
+    let mut entry_points: Vec<EntryPoint> = Vec::new();
+    for mask in usual.iter().chain(masks).filter(|mask| !mask.is_empty()) {
+        mask.check_len(gates)?;
+        if entry_points.iter().all(|entry_point| entry_point.mask != *mask) {
+            let function = format!("{MODULE}.{FUNCTION}_{}", entry_points.len());
+            entry_points.push(EntryPoint { mask: mask.clone(), function });
+        }
+    }
+    Ok(entry_points)
+}
+
+/// The function for any mask and the tensors of `model`.
 fn abi(model: &Model) -> Result<Abi, CompileError> {
     let types = infer_shapes(model).map_err(crate::ImportError::from)?;
     let graph = &model.proto().graph;
@@ -84,7 +107,8 @@ fn abi(model: &Model) -> Result<Abi, CompileError> {
         let found = format!("it has {images} inputs and {} outputs", outputs.len());
         return Err(CompileError::Interface { found });
     }
-    Ok(Abi { entry_point: format!("{MODULE}.{FUNCTION}"), inputs, outputs })
+    let entry_point = format!("{MODULE}.{FUNCTION}");
+    Ok(Abi { entry_point, specialised: Vec::new(), inputs, outputs })
 }
 
 /// Writes the artifact folder `dir`, all of it or nothing. An artifact that is already there is replaced in one step;

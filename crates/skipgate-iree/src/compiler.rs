@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use skipgate_core::{IREE_REVISION, IREE_VERSION, IreeVersion, Target};
+use skipgate_core::{EntryPoint, IREE_REVISION, IREE_VERSION, IreeVersion, Target};
 
 use crate::bindings::{
     CompilerApi, IREE_COMPILER_DIAGNOSTIC_SEVERITY_ERROR, IREE_COMPILER_PIPELINE_STD,
     iree_compiler_diagnostic_severity_t, iree_compiler_error_t, iree_compiler_invocation_t,
     iree_compiler_output_t, iree_compiler_session_t, iree_compiler_source_t,
 };
+use crate::gating;
+use crate::import::FUNCTION;
+use crate::ir::Ir;
 use crate::linker::Linker;
 use crate::mlir::Mlir;
 use crate::{CompileError, LoadError, branch_edges, find_library, flags};
@@ -23,7 +26,7 @@ const API_MAJOR: i32 = 1;
 ///
 /// There is one in a process: its last shutdown would be final, so it is initialised once and never shut down.
 ///
-/// **Threads:** each [`compile`](Self::compile) works in a session of its own; any number may run at once.
+/// **Threads:** each compilation works in a session of its own; any number may run at once.
 pub struct Compiler {
     api: CompilerApi,
     mlir: Mlir,
@@ -55,6 +58,7 @@ impl Compiler {
         let version = if major == API_MAJOR {
             // SAFETY: called once in the process (under the lock of `get`) before any other use, and never shut down.
             unsafe { api.ireeCompilerGlobalInitialize() };
+            set_global_flags(&api);
             // SAFETY: the compiler is initialised; the string lives as long as it is.
             unsafe { text(api.ireeCompilerGetRevision()) }
         } else {
@@ -80,20 +84,37 @@ impl Compiler {
     }
 
     /// Compiles MLIR text to a vmfb for `target`.
-    pub fn compile(&self, mlir: String, target: &Target) -> Result<Vec<u8>, CompileError> {
+    pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Vec<u8>, CompileError> {
         let linker = Linker::new(&self.path, target)?;
         let session = Session::new(&self.api);
         for flag in flags::for_target(target, linker.path()) {
             session.set_flag(flag)?;
         }
-        let source = Source::new(&session, mlir)?;
+        let source = Source::new(&session, program.mlir)?;
         let invocation = Invocation::new(&session);
         invocation.parse(&source)?;
-        invocation.run(c"start", c"vm")?;
-        invocation.edit(&self.mlir)?;
+        invocation.run(c"start", c"dispatch-creation")?;
+        let placed = invocation.edit(&self.mlir, gating::place)??;
+        invocation.run(c"dispatch-creation", c"hal")?;
+        let Program { gates, entry_points, .. } = program;
+        invocation
+            .edit(&self.mlir, |ir| gating::predicate(ir, FUNCTION, gates, &entry_points, &placed))??;
+        invocation.run(c"hal", c"vm")?;
+        invocation.edit(&self.mlir, branch_edges::split)?;
         invocation.run(c"vm", c"end")?;
         invocation.vm_bytecode()
     }
+}
+
+/// What to compile.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// The network, as `import_onnx` writes it.
+    pub(crate) mlir: String,
+    /// Number of its gates.
+    pub(crate) gates: usize,
+    /// Configurations that get a function of their own.
+    pub(crate) entry_points: Vec<EntryPoint>,
 }
 
 /// `3.13.0rc20261016 @ 89ece87...`: the release of a candidate is the version in front of `rc`.
@@ -101,6 +122,17 @@ fn parse_version(text: &str) -> Option<IreeVersion> {
     let (version, revision) = text.split_once(" @ ")?;
     let release = version.split("rc").next()?;
     Some(IreeVersion { version: release.to_owned(), revision: revision.to_owned() })
+}
+
+/// Sets the flags that no session has.
+fn set_global_flags(api: &CompilerApi) {
+    let arguments: Vec<_> = flags::GLOBAL.iter().map(|flag| flag.as_ptr()).collect();
+    let count = i32::try_from(arguments.len()).expect("there are few");
+    // SAFETY: the compiler is initialised, and no session exists yet; the strings are static, and the array is read
+    // during the call only.
+    unsafe {
+        api.ireeCompilerSetupGlobalCL(count, arguments.as_ptr().cast_mut(), c"skipgate".as_ptr(), false);
+    };
 }
 
 /// Copies a C string.
@@ -279,16 +311,16 @@ impl<'s> Invocation<'s> {
         if done { Ok(()) } else { Err(self.failed("compiling")) }
     }
 
-    /// Mends the module, which is in the VM dialect.
-    fn edit(&self, mlir: &Mlir) -> Result<(), CompileError> {
+    /// Edits the module between two phases.
+    fn edit<T>(&self, mlir: &Mlir, edit: impl FnOnce(&Ir) -> T) -> Result<T, CompileError> {
         // SAFETY: the invocation is live; the module leaves it for the edit, which therefore has it alone, and goes
         // back whole.
-        let accepted = unsafe {
+        let (result, accepted) = unsafe {
             let module = (mlir.take_module)(self.handle);
-            branch_edges::split(mlir, module);
-            (mlir.give_module)(self.handle, module)
+            let result = edit(&Ir::new(mlir, module));
+            (result, (mlir.give_module)(self.handle, module))
         };
-        if accepted { Ok(()) } else { Err(self.failed("editing")) }
+        if accepted { Ok(result) } else { Err(self.failed("editing")) }
     }
 
     /// The compiled module as bytes of a vmfb.
@@ -368,7 +400,8 @@ mod tests {
             }
           }"#;
         let target = Target::named("x86-64-v3").unwrap();
-        let error = Compiler::get().unwrap().compile(mlir.to_owned(), &target).unwrap_err().to_string();
+        let program = Program { mlir: mlir.to_owned(), gates: 0, entry_points: vec![] };
+        let error = Compiler::get().unwrap().compile(program, &target).unwrap_err().to_string();
         assert!(error.contains(r#"loc("Rolu layer1/act"): failed to legalize"#), "{error}");
     }
 

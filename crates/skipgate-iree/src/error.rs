@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use skipgate_core::{Hint, IREE_VERSION};
+use skipgate_core::{Hint, IREE_VERSION, MaskError};
 
-use crate::LIBRARY_VARIABLE;
+use crate::{GateError, LIBRARY_VARIABLE};
 
 /// The compiler library could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +130,12 @@ pub enum CompileError {
         /// Its errors, in order.
         diagnostics: Vec<String>,
     },
+    /// The compiler made something of a gated block that cannot be skipped.
+    #[error("the compiled form of {0}")]
+    Gate(#[from] GateError),
+    /// A configuration has another number of elements than the model has gates.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
     /// A temporary file could not be written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -139,6 +145,9 @@ impl Hint for CompileError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Import(error) => error.hint(),
+            Self::Gate(GateError { gate, .. }) => Some(format!(
+                "report this with the model; without a gate on block {gate} (--no-gate) it compiles"
+            )),
             _ => None,
         }
     }

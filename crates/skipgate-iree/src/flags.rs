@@ -1,8 +1,16 @@
 //! The compiler flags of a target, in one place.
 
+use std::ffi::CStr;
 use std::path::Path;
 
 use skipgate_core::{Arch, Target};
+
+/// Flags of the whole process, behind a program name, as in `argv`.
+pub(crate) const GLOBAL: &[&CStr] = &[
+    c"skipgate",
+    // Commands are recorded by every call: what is recorded depends on the mask.
+    c"--iree-hal-indirect-command-buffers=false",
+];
 
 /// Flags that every target shares.
 const COMMON: &[&str] = &[
@@ -10,6 +18,9 @@ const COMMON: &[&str] = &[
     "--iree-hal-target-device=local",
     "--iree-hal-local-target-device-backends=llvm-cpu",
     "--iree-opt-level=O3",
+    // Convolutions are fast with their channels last.
+    "--iree-preprocessing-pass-pipeline=builtin.module(util.func(iree-preprocessing-convert-conv-to-channels-last))",
+    "--iree-scheduling-optimize-bindings=false",
     // One synchronous function is all the runtime calls.
     "--iree-torch-emit-async-entry-points=false",
     // Source locations name ONNX nodes in diagnostics; in the artifact they would only take room.

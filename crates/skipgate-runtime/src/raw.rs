@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use iree_runtime_sys as iree;
 use memmap2::Mmap;
-use skipgate_core::Manifest;
+use skipgate_core::{Manifest, SkipMask};
 
 use crate::device::Kind;
 use crate::error::{Error, Status};
@@ -458,10 +458,13 @@ impl Plain for bool {}
 ///
 /// **Threads:** everything in it is thread-compatible: one thread at a time.
 ///
-/// **Owns:** all of it. Fields drop in the order they are written in: the call holds the last reference to the session.
+/// **Owns:** all of it. Fields drop in the order they are written in: the calls hold the last references to the session.
 #[derive(Debug)]
 pub(crate) struct Program {
-    call: Call,
+    /// The function that takes any mask.
+    any: Call,
+    /// The functions for one mask each.
+    specialised: Vec<(SkipMask, Call)>,
     image: Tensor,
     /// `None` in a network without gates.
     mask: Option<Tensor>,
@@ -479,34 +482,40 @@ impl Program {
     pub(crate) fn load(vmfb: Arc<Mmap>, manifest: &Manifest, kind: Kind) -> Result<Self, Error> {
         let process = Process::get()?;
         let device = device(process, kind)?;
-        // SAFETY: the session is only referred to by the call, which drops before `_vmfb`.
+        // SAFETY: the session is only referred to by the calls, which drop before `_vmfb`.
         let session = unsafe { session(process, &device, &vmfb)? };
-        let mut call = Call::new(&session, &manifest.abi.entry_point)?;
         let image = Tensor::new(&device, &manifest.image().shape, iree::IREE_HAL_ELEMENT_TYPE_FLOAT_32)?;
-        call.push(&image)?;
         let mask = match &manifest.gates[..] {
             [] => None,
             gates => Some(Tensor::new(&device, &[gates.len()], iree::IREE_HAL_ELEMENT_TYPE_BOOL_8)?),
         };
-        if let Some(mask) = &mask {
-            call.push(mask)?;
-        }
-        Ok(Self { call, image, mask, _device: device, _vmfb: vmfb })
+        let call = |function: &str| -> Result<_, Error> {
+            let mut call = Call::new(&session, function)?;
+            call.push(&image)?;
+            mask.iter().try_for_each(|mask| call.push(mask))?;
+            Ok(call)
+        };
+        let any = call(&manifest.abi.entry_point)?;
+        let specialised = manifest.abi.specialised.iter();
+        let specialised = specialised.map(|entry| Ok((entry.mask.clone(), call(&entry.function)?)));
+        let specialised = specialised.collect::<Result<_, Error>>()?;
+        Ok(Self { any, specialised, image, mask, _device: device, _vmfb: vmfb })
     }
 
     /// Runs the network; lengths are checked by the caller. The result must be `f32` of `shape`.
     pub(crate) fn run(
         &mut self,
         image: &[f32],
-        mask: &[bool],
+        mask: &SkipMask,
         shape: &[usize],
         logits: &mut [f32],
     ) -> Result<(), Error> {
         self.image.write(image)?;
         if let Some(tensor) = &mut self.mask {
-            tensor.write(mask)?;
+            tensor.write(mask.as_slice())?;
         }
-        let result = self.call.invoke()?;
+        let own = self.specialised.iter_mut().find(|(other, _)| other == mask);
+        let result = own.map_or(&mut self.any, |(_, call)| call).invoke()?;
         result.expect(shape)?;
         result.read(logits)
     }

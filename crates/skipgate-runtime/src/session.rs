@@ -58,7 +58,7 @@ impl Session {
         }
         mask.check_len(self.artifact.gates().len())?;
         let output = &self.artifact.manifest().logits().shape;
-        self.program.run(image, mask.as_slice(), output, &mut self.logits)?;
+        self.program.run(image, mask, output, &mut self.logits)?;
         Ok(&self.logits)
     }
 

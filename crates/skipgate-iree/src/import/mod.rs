@@ -2,13 +2,17 @@
 //!
 //! The output has the form that torch-mlir's ONNX lowering reads: one `torch.operator "onnx.<Op>"` for each node, with
 //! attributes named `torch.onnx.<attribute>`, values of type `!torch.vtensor<[shape],element>`, and initialisers as
-//! `onnx.Constant` operations over `dense_resource` blobs. An `If` has two regions, the **else** region first.
+//! `onnx.Constant` operations over `dense_resource` blobs. An `If` has two regions, the **else** region first. Two things
+//! are written in other words, for speed: gates of residual blocks ([`gate`]), and values that are read with padding
+//! ([`frame`]).
 //!
 //! Writing it here instead of calling the Python importer keeps Python out of compilation, attaches the ONNX node's
 //! name to each operation as its location, and gives later passes a place to emit MLIR of their own.
 
 mod attribute;
 mod constant;
+mod frame;
+mod gate;
 mod types;
 
 use std::collections::HashMap;
@@ -20,6 +24,8 @@ use skipgate_onnx::{Model, TensorType, infer_shapes};
 
 use crate::ImportError;
 use constant::Blobs;
+use frame::{Frame, Framed};
+use gate::Gate;
 
 /// Name of the MLIR module and of its one function.
 pub(crate) const MODULE: &str = "skipgate";
@@ -44,11 +50,28 @@ struct Importer<'a> {
     blobs: Blobs,
     /// SSA name of every ONNX value in scope. ONNX names are unique over a graph and its subgraphs.
     values: HashMap<String, String>,
+    /// The frame of each value that is to stand in one.
+    frames: HashMap<String, Frame>,
+    /// The values that stand in one.
+    framed: HashMap<String, Framed>,
+    /// The element of the mask that each value is.
+    mask: HashMap<String, usize>,
+    /// Number of SSA names given out.
+    names: usize,
 }
 
 impl<'a> Importer<'a> {
     fn new(types: &'a HashMap<String, TensorType>) -> Self {
-        Self { types, text: String::new(), blobs: Blobs::default(), values: HashMap::new() }
+        Self {
+            types,
+            text: String::new(),
+            blobs: Blobs::default(),
+            values: HashMap::new(),
+            frames: HashMap::new(),
+            framed: HashMap::new(),
+            mask: HashMap::new(),
+            names: 0,
+        }
     }
 
     fn finish(mut self) -> String {
@@ -61,9 +84,14 @@ impl<'a> Importer<'a> {
         self.text.push('\n');
     }
 
+    fn fresh(&mut self) -> String {
+        self.names += 1;
+        format!("%v{}", self.names)
+    }
+
     /// A fresh SSA name for the ONNX value `name`.
     fn define(&mut self, name: &str) -> String {
-        let ssa = format!("%v{}", self.values.len());
+        let ssa = self.fresh();
         self.values.insert(name.to_owned(), ssa.clone());
         ssa
     }
@@ -79,8 +107,11 @@ impl<'a> Importer<'a> {
         if name.is_empty() {
             return Ok("!torch.none".to_owned());
         }
-        let unknown = || ImportError::UnknownShape { value: name.to_owned() };
-        types::vtensor(name, self.types.get(name).ok_or_else(unknown)?)
+        types::vtensor(name, self.tensor_type(name)?)
+    }
+
+    fn tensor_type(&self, name: &str) -> Result<&'a TensorType, ImportError> {
+        self.types.get(name).ok_or_else(|| ImportError::UnknownShape { value: name.to_owned() })
     }
 
     fn types_of<'n>(&self, names: impl Iterator<Item = &'n String>) -> Result<String, ImportError> {
@@ -114,6 +145,8 @@ impl<'a> Importer<'a> {
             model.ir_version,
         ));
         self.line("%none = torch.constant.none");
+        self.mask = gate::mask_elements(graph);
+        self.frames = frame::wanted(graph, self.types);
         self.graph_body(graph)?;
         let values: Vec<_> = outputs.iter().map(|name| self.value(name)).collect();
         self.line(&format!("return {} : {results}", values.join(", ")));
@@ -144,12 +177,30 @@ impl<'a> Importer<'a> {
             self.line(&constant_operation(&ssa, &literal, &ty, output));
             return Ok(());
         }
-        self.operation(node)
+        if let Some(gate) = Gate::recognise(node, &self.mask) {
+            if self.gate(&gate).map_err(|error| of_node(error, node))? {
+                return Ok(());
+            }
+        }
+        match self.of_whole_frame(node)? {
+            Some((node, input)) => self.operation(&node, Some(&input))?,
+            None => self.operation(node, None)?,
+        }
+        for output in &node.output {
+            if let Some(frame) = self.frames.get(output).cloned() {
+                self.put_in_frame(output, frame)?;
+            }
+        }
+        Ok(())
     }
 
-    fn operation(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+    /// `node` itself; `first` is the type of its first operand if that is no ONNX value.
+    fn operation(&mut self, node: &NodeProto, first: Option<&TensorType>) -> Result<(), ImportError> {
         let operands: Vec<_> = node.input.iter().map(|name| self.value(name)).collect();
-        let operand_types = self.types_of(node.input.iter())?;
+        let rest = &node.input[usize::from(first.is_some())..];
+        let first = first.map(|ty| types::vtensor(&node.input[0], ty)).transpose()?;
+        let rest = rest.iter().map(|name| self.type_of(name));
+        let operand_types = first.map(Ok).into_iter().chain(rest).collect::<Result<Vec<_>, _>>()?.join(", ");
         let attributes = attribute::dictionary(&mut self.blobs, node)?;
         // Trailing optional outputs may be unnamed: they do not exist.
         let outputs: Vec<_> = node.output.iter().filter(|name| !name.is_empty()).collect();
@@ -182,6 +233,8 @@ impl<'a> Importer<'a> {
                 None => Ok(()),
             };
         }
+        // Frames that begin in a branch would have to end in it.
+        let frames = std::mem::take(&mut self.frames);
         for (index, name) in ["else_branch", "then_branch"].into_iter().enumerate() {
             let missing = || unsupported(node, format!("an If without `{name}`"));
             let graph = branch(name).and_then(|attribute| attribute.g.as_ref()).ok_or_else(missing)?;
@@ -193,6 +246,7 @@ impl<'a> Importer<'a> {
             self.line(&format!("torch.operator_terminator {} : {types}", values.join(", ")));
             self.text.push('}');
         }
+        self.frames = frames;
         Ok(())
     }
 }

@@ -97,6 +97,7 @@ fn manifest(gates: usize) -> Manifest {
         target: Target { features: Vec::new(), ..Target::host().unwrap() },
         abi: Abi {
             entry_point: "skipgate.run".to_owned(),
+            specialised: vec![],
             inputs,
             outputs: vec![tensor("logits", &[1, 8], ElementType::F32)],
         },

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use skipgate_core::MaskError;
+use skipgate_core::{EntryPoint, MaskError};
 use skipgate_runtime::{Artifact, Device, Error, Hint, Session, SkipMask};
 
 use crate::fixture::{Fixture, IMAGE, expected};
@@ -51,6 +51,21 @@ fn a_mask_or_an_image_of_another_length_is_refused_and_the_session_stays_usable(
     let error = session.run(&IMAGE[1..], &mask).unwrap_err();
     assert_eq!(error.to_string(), "the image has 7 values, the model takes 8, shape [1, 2, 4]");
     assert_eq!(session.run(&IMAGE, &mask).unwrap(), expected(&IMAGE, &mask));
+}
+
+#[test]
+fn a_mask_with_an_entry_point_of_its_own_runs_that_one() {
+    let own = EntryPoint { mask: "10".parse().unwrap(), function: "skipgate.own".to_owned() };
+    let fixture = Fixture::gated().edit(|manifest| manifest.abi.specialised = vec![own]);
+    let mut session = session(&fixture);
+    for mask in MASKS.map(|text| text.parse().unwrap()) {
+        let expected = if mask == SkipMask::skipping(2, &[1]).unwrap() {
+            IMAGE.to_vec()
+        } else {
+            expected(&IMAGE, &mask)
+        };
+        assert_eq!(session.run(&IMAGE, &mask).unwrap(), expected, "{mask}");
+    }
 }
 
 #[test]

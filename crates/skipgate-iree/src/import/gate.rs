@@ -1,0 +1,135 @@
+//! Gates of residual blocks as straight-line code.
+//!
+//! `y = mask[i] ? block(x) : x` becomes the block itself between two optimisation barriers, which carry the gate's
+//! number in their locations ([`Boundary`]). Both x and y stand in frames of one shape. `crate::gating` gives them one
+//! memory, so that a block that does not run leaves x where y is expected, and makes what lies between the barriers
+//! depend on the mask.
+
+use std::collections::{HashMap, HashSet};
+
+use skipgate_onnx::proto::{GraphProto, NodeProto};
+use skipgate_onnx::{MASK_INPUT, tensor_bytes};
+
+use super::frame::{Frame, Framed};
+use super::{Importer, types};
+use crate::ImportError;
+use crate::gating::Boundary;
+
+/// The element of the mask that each value is, for the values that are one.
+pub(super) fn mask_elements(graph: &GraphProto) -> HashMap<String, usize> {
+    let index = |name: &str| {
+        let tensor = graph.initializer.iter().find(|tensor| tensor.name == name)?;
+        let bytes = tensor_bytes(tensor).ok()?;
+        usize::try_from(i64::from_le_bytes(bytes.as_ref().try_into().ok()?)).ok()
+    };
+    let element = |node: &NodeProto| match (&node.input[..], &node.output[..]) {
+        ([mask, place], [output]) if node.op_type == "Gather" && mask == MASK_INPUT => {
+            Some((output.clone(), index(place)?))
+        }
+        _ => None,
+    };
+    graph.node.iter().filter_map(element).collect()
+}
+
+/// A gate that hands on its input when it is closed.
+pub(super) struct Gate<'n> {
+    number: usize,
+    /// Name of x.
+    input: &'n str,
+    /// Name of y.
+    output: &'n str,
+    /// The block: what computes y.
+    block: &'n GraphProto,
+}
+
+impl<'n> Gate<'n> {
+    /// Recognises a gate on an element of the mask; any other `If` stays one.
+    pub(super) fn recognise(node: &'n NodeProto, mask: &HashMap<String, usize>) -> Option<Self> {
+        let number = *mask.get(node.input.first()?)?;
+        let branch = |name: &str| node.attribute.iter().find(|a| a.name == name)?.g.as_ref();
+        let (block, skip) = (branch("then_branch")?, branch("else_branch")?);
+        let ([identity], [output]) = (&skip.node[..], &node.output[..]) else { return None };
+        let [input] = &identity.input[..] else { return None };
+        let gate = Self { number, input, output, block };
+        (identity.op_type == "Identity" && block.output.len() == 1 && gate.can_overwrite_input())
+            .then_some(gate)
+    }
+
+    /// Whether y can be written over x element by element: nothing on the way from y back to the last layers with
+    /// weights mixes elements of x.
+    fn can_overwrite_input(&self) -> bool {
+        let (mut work, mut seen) = (vec![self.block.output[0].name.as_str()], HashSet::new());
+        while let Some(value) = work.pop() {
+            let producer =
+                self.block.node.iter().find(|node| node.output.iter().any(|output| output == value));
+            let Some(node) = producer.filter(|_| seen.insert(value)) else { continue };
+            if is_elementwise(node) {
+                work.extend(node.input.iter().map(String::as_str));
+            } else if node.input.iter().any(|input| input == self.input) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Operators whose results at one place depend on their operands at that place alone.
+fn is_elementwise(node: &NodeProto) -> bool {
+    let known = matches!(
+        node.op_type.as_str(),
+        "Add"
+            | "Clip"
+            | "Div"
+            | "Elu"
+            | "Erf"
+            | "HardSigmoid"
+            | "HardSwish"
+            | "Identity"
+            | "LeakyRelu"
+            | "Mul"
+            | "PRelu"
+            | "Relu"
+            | "Sigmoid"
+            | "Softplus"
+            | "Sub"
+            | "Tanh"
+    );
+    known && types::is_onnx_domain(&node.domain)
+}
+
+impl Importer<'_> {
+    /// Writes `gate`; false if its value has no frame.
+    pub(super) fn gate(&mut self, gate: &Gate) -> Result<bool, ImportError> {
+        let Some(frame) = self.frame_of(gate)? else { return Ok(false) };
+        if self.framed.get(gate.input).is_none_or(|framed| framed.frame != frame) {
+            self.put_in_frame(gate.input, frame.clone())?;
+        }
+        let x = self.boundary(gate.input, Boundary::entry(gate.number))?;
+        let outside = (self.values.get(gate.input).cloned(), self.framed.get(gate.input).cloned());
+        self.read_from_frame(gate.input, x)?;
+        let result = &gate.block.output[0].name;
+        self.frames.insert(result.clone(), frame);
+        self.graph_body(gate.block)?;
+        let y = self.boundary(result, Boundary::exit(gate.number))?;
+        if let (Some(value), Some(framed)) = outside {
+            self.values.insert(gate.input.to_owned(), value);
+            self.framed.insert(gate.input.to_owned(), framed);
+        }
+        self.read_from_frame(gate.output, y)?;
+        Ok(true)
+    }
+
+    /// The frame for both x and y: what convolutions ask for, or else one that just has room.
+    fn frame_of(&self, gate: &Gate) -> Result<Option<Frame>, ImportError> {
+        let (x, y) = (self.tensor_type(gate.input)?, self.tensor_type(gate.output)?);
+        let wanted = self.frames.get(gate.input).or_else(|| self.frames.get(gate.output)).cloned();
+        Ok(wanted.or_else(|| Frame::with_room(x)).filter(|_| x == y))
+    }
+
+    /// The frame of the value `name`, behind the barrier of `boundary`.
+    fn boundary(&mut self, name: &str, boundary: Boundary) -> Result<Framed, ImportError> {
+        let unknown = || ImportError::UnknownShape { value: name.to_owned() };
+        let framed = self.framed.get(name).cloned().ok_or_else(unknown)?;
+        Ok(self.barrier(framed, &boundary.to_string()))
+    }
+}
