@@ -235,3 +235,41 @@ fn permuted(ty: &TensorType, order: [usize; 4]) -> TensorType {
     }
     permuted
 }
+
+#[cfg(test)]
+mod tests {
+    use skipgate_onnx::proto::AttributeProto;
+
+    use super::*;
+
+    fn convolution(pads: &[i64]) -> NodeProto {
+        let pads = AttributeProto { name: "pads".to_owned(), ints: pads.to_vec(), ..Default::default() };
+        NodeProto { op_type: "Conv".to_owned(), attribute: vec![pads], ..Default::default() }
+    }
+
+    fn image() -> TensorType {
+        TensorType { element_type: FLOAT, shape: [1, 16, 30, 32].map(Some).to_vec() }
+    }
+
+    #[test]
+    fn a_frame_holds_the_padding_that_its_reader_asks_for() {
+        let frame = Frame::of_reader(&convolution(&[1, 2, 3, 4]), &image()).unwrap();
+        assert_eq!(frame.inner_type(), "tensor<1x30x32x16xf32>");
+        assert_eq!(frame.outer_type(), "tensor<1x34x38x16xf32>");
+        assert_eq!(frame.place(), "[0, 1, 2, 0][1, 30, 32, 16][1, 1, 1, 1]");
+    }
+
+    #[test]
+    fn a_convolution_without_padding_needs_no_frame() {
+        assert_eq!(Frame::of_reader(&convolution(&[0; 4]), &image()), None);
+        assert_eq!(Frame::of_reader(&NodeProto::default(), &image()), None);
+    }
+
+    #[test]
+    fn only_floats_of_known_shape_have_frames() {
+        let unknown = TensorType { shape: vec![None, Some(16), Some(30), Some(32)], ..image() };
+        assert_eq!(Frame::with_room(&unknown), None);
+        assert_eq!(Frame::with_room(&TensorType { element_type: FLOAT + 1, ..image() }), None);
+        assert_eq!(Frame::with_room(&image()).unwrap().outer_type(), "tensor<1x31x32x16xf32>");
+    }
+}

@@ -133,3 +133,73 @@ impl Importer<'_> {
         Ok(self.barrier(framed, &boundary.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use skipgate_onnx::proto::{AttributeProto, ValueInfoProto};
+
+    use super::*;
+
+    fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+        let input = inputs.iter().map(|&name| name.to_owned()).collect();
+        NodeProto {
+            op_type: op_type.to_owned(),
+            input,
+            output: vec![output.to_owned()],
+            ..Default::default()
+        }
+    }
+
+    /// An `If` on element 3 of the mask with `block`, which ends in `y`, and `skip`, which ends in `s`.
+    fn gate(block: Vec<NodeProto>, skip: NodeProto) -> NodeProto {
+        let branch = |name: &str, node, output: &str| AttributeProto {
+            name: name.to_owned(),
+            g: Some(GraphProto {
+                node,
+                output: vec![ValueInfoProto { name: output.to_owned(), ..Default::default() }],
+                ..Default::default()
+            })
+            .into(),
+            ..Default::default()
+        };
+        let mut gate = node("If", &["mask.3"], "out");
+        gate.attribute = vec![branch("then_branch", block, "y"), branch("else_branch", vec![skip], "s")];
+        gate
+    }
+
+    fn is_recognised(gate: &NodeProto) -> bool {
+        Gate::recognise(gate, &HashMap::from([("mask.3".to_owned(), 3)])).is_some()
+    }
+
+    fn residual() -> Vec<NodeProto> {
+        vec![
+            node("Conv", &["x", "w"], "f"),
+            node("Conv", &["f", "w"], "g"),
+            node("Add", &["g", "x"], "sum"),
+            node("Relu", &["sum"], "y"),
+        ]
+    }
+
+    #[test]
+    fn a_gated_residual_block_is_recognised() {
+        assert!(is_recognised(&gate(residual(), node("Identity", &["x"], "s"))));
+    }
+
+    #[test]
+    fn an_if_on_anything_else_than_the_mask_stays_one() {
+        let mut gate = gate(residual(), node("Identity", &["x"], "s"));
+        gate.input = vec!["condition".to_owned()];
+        assert!(!is_recognised(&gate));
+    }
+
+    #[test]
+    fn an_if_that_computes_something_when_it_is_closed_stays_one() {
+        assert!(!is_recognised(&gate(residual(), node("Neg", &["x"], "s"))));
+    }
+
+    #[test]
+    fn a_block_whose_last_layer_reads_its_input_cannot_write_over_it() {
+        let block = vec![node("Conv", &["x", "w"], "f"), node("Add", &["x", "f"], "y")];
+        assert!(!is_recognised(&gate(block, node("Identity", &["x"], "s"))));
+    }
+}
