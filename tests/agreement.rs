@@ -55,6 +55,22 @@ fn resnet110_agrees_with_onnx_runtime_under_every_mask() {
 }
 
 #[test]
+fn a_configuration_is_its_mask() {
+    let dir = scratch("agreement-configuration");
+    let (front, artifact) = (dir.join("front.json"), dir.join("host"));
+    write_front(&front, &["101101", "010010"].map(str::to_owned));
+    let model = repository().join("models/digits/resnet20.onnx");
+    succeed(skipgate().arg("compile").arg(model).arg("-o").arg(&artifact).arg("--pareto").arg(front));
+    let image = repository().join("models/digits/samples/3.png");
+    for (number, mask) in [("0", "mask 101101"), ("1", "mask 010010")] {
+        let mut run = skipgate();
+        run.arg("run").arg(&artifact).args(["--config", number, "--image"]).arg(&image);
+        let printed = succeed(&mut run);
+        assert!(printed.contains(mask), "{printed}");
+    }
+}
+
+#[test]
 fn gates_add_little_to_the_compiled_network() {
     let model = Model::load(&repository().join("models/digits/resnet20.onnx")).unwrap();
     let gated = gate(&model, &GateSelection::default()).unwrap();

@@ -92,6 +92,37 @@ fn onnx_without_residual_blocks() {
     assert!(!path.with_file_name("artifact").exists());
 }
 
+/// Writes a front and gives it to `compile`.
+fn compile_with_front(name: &str, front: &str) -> String {
+    let dir = scratch(name);
+    let path = dir.join("pareto.json");
+    fs::write(&path, front).unwrap();
+    failure(
+        skipgate()
+            .arg("compile")
+            .arg(resnet20())
+            .arg("-o")
+            .arg(dir.join("artifact"))
+            .arg("--pareto")
+            .arg(path),
+    )
+}
+
+#[test]
+fn a_front_for_another_network() {
+    assert_snapshot!(compile_with_front("front-length", r#"{"configurations": [{"mask": "101"}]}"#));
+}
+
+#[test]
+fn a_front_that_is_none() {
+    assert_snapshot!(compile_with_front("front-none", r#"{"configurations": ["101101"]}"#));
+}
+
+#[test]
+fn a_configuration_of_an_artifact_without_a_front() {
+    assert_snapshot!(failure(run(&artifacts().join("host")).args(["--config", "0"])));
+}
+
 /// An ONNX model of one Relu, in the bytes of the format.
 fn relu_only() -> Vec<u8> {
     fn field(number: u8, bytes: &[u8]) -> Vec<u8> {

@@ -29,5 +29,5 @@ pub use manifest::{
     Abi, ColorMode, ElementType, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion,
     MANIFEST_FILE, Manifest, ManifestError, Preprocessing, Resize, TensorSpec, VMFB_FILE,
 };
-pub use mask::{MaskError, SkipMask};
+pub use mask::{MaskError, SkipMask, depths};
 pub use target::{Arch, Target, UnknownTarget};

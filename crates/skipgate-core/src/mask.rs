@@ -62,6 +62,11 @@ impl SkipMask {
         Ok(mask)
     }
 
+    /// The mask that skips the last `skipped` of `gates` blocks; all of them if there are no more.
+    pub fn skipping_last(gates: usize, skipped: usize) -> Self {
+        Self((0..gates).map(|gate| gate + skipped < gates).collect())
+    }
+
     /// Number of gates.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -95,6 +100,20 @@ impl SkipMask {
             Err(MaskError::Length { expected: gates, found: self.len() })
         }
     }
+}
+
+/// Every `step`-th number of blocks that can be skipped of `gates`, from none, and all: what a sweep over the depth of a
+/// network measures.
+///
+/// # Panics
+///
+/// If `step` is 0.
+pub fn depths(gates: usize, step: usize) -> Vec<usize> {
+    let mut depths: Vec<_> = (0..=gates).step_by(step).collect();
+    if depths.last() != Some(&gates) {
+        depths.push(gates);
+    }
+    depths
 }
 
 impl TryFrom<String> for SkipMask {
@@ -142,6 +161,21 @@ impl fmt::Display for SkipMask {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn none_and_all_are_always_among_the_depths() {
+        assert_eq!(depths(6, 1), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(depths(6, 3), [0, 3, 6]);
+        assert_eq!(depths(6, 4), [0, 4, 6]);
+        assert_eq!(depths(6, 100), [0, 6]);
+        assert_eq!(depths(0, 1), [0]);
+    }
+
+    #[test]
+    fn blocks_are_skipped_from_the_last() {
+        let masks: Vec<_> = (0..=3).map(|skipped| SkipMask::skipping_last(3, skipped).to_string()).collect();
+        assert_eq!(masks, ["111", "110", "100", "000"]);
+    }
 
     #[test]
     fn text_form_round_trips() {

@@ -146,7 +146,7 @@ impl Hint for CompileError {
         match self {
             Self::Import(error) => error.hint(),
             Self::Gate(GateError { gate, .. }) => Some(format!(
-                "report this with the model; without a gate on block {gate} (--no-gate) it compiles"
+                "report this with the model; without gate {gate} it compiles: name its block with --no-gate"
             )),
             _ => None,
         }

@@ -20,6 +20,7 @@ const COMMON: &[&str] = &[
     "--iree-opt-level=O3",
     // Convolutions are fast with their channels last.
     "--iree-preprocessing-pass-pipeline=builtin.module(util.func(iree-preprocessing-convert-conv-to-channels-last))",
+    // Every tensor keeps a binding of its own, so that `gating` can give two of them one memory.
     "--iree-scheduling-optimize-bindings=false",
     // One synchronous function is all the runtime calls.
     "--iree-torch-emit-async-entry-points=false",

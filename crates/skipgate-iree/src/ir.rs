@@ -58,6 +58,10 @@ impl<'c> Ir<'c> {
         (!handle.0.is_null()).then_some(Op { ir: self, handle })
     }
 
+    fn block(&self, handle: mlir::Block) -> Option<Block<'_>> {
+        (!handle.0.is_null()).then_some(Block { ir: self, handle })
+    }
+
     fn value(&self, handle: mlir::Value) -> Value<'_> {
         Value { ir: self, handle }
     }
@@ -120,7 +124,7 @@ impl<'i> Op<'i> {
         self.ir.identifier(unsafe { (self.ir.mlir.operation_name)(self.handle) })
     }
 
-    /// The operation before it in its block.
+    /// The operation behind it in its block.
     fn next(self) -> Option<Self> {
         // SAFETY: the operation is live.
         self.ir.op(unsafe { (self.ir.mlir.operation_next)(self.handle) })
@@ -358,12 +362,6 @@ impl<'i> Op<'i> {
     }
 }
 
-impl Ir<'_> {
-    fn block(&self, handle: mlir::Block) -> Option<Block<'_>> {
-        (!handle.0.is_null()).then_some(Block { ir: self, handle })
-    }
-}
-
 /// A block.
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'i> {
@@ -372,7 +370,7 @@ pub(crate) struct Block<'i> {
 }
 
 impl<'i> Block<'i> {
-    /// Its operations. The next one is looked up before one is handed out, so that it may be removed or moved.
+    /// Its operations, listed before the first is handed out, so that they may be removed or moved.
     pub(crate) fn operations(self) -> impl Iterator<Item = Op<'i>> {
         // SAFETY: the block is live.
         let first = self.ir.op(unsafe { (self.ir.mlir.block_first_operation)(self.handle) });

@@ -8,7 +8,7 @@ use crate::proto::{NodeProto, TensorProto};
 use crate::tensor;
 
 /// Whether `node` applies a function of one variable to every element.
-pub(crate) fn is_activation(node: &NodeProto) -> bool {
+pub fn is_activation(node: &NodeProto) -> bool {
     let known = matches!(
         node.op_type.as_str(),
         "Celu"

@@ -44,6 +44,7 @@ mod select;
 mod shapes;
 mod tensor;
 
+pub use activation::is_activation;
 pub use blocks::{ResidualBlock, Shortcut, Verdict, find_blocks};
 pub use error::{Error, NodeProblem, TensorProblem};
 pub use fold::fold_batch_norm;

@@ -23,7 +23,7 @@ use crate::tensor;
 use site::{Inferred, Site, Stop};
 
 /// Element type and shape of a tensor value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorType {
     /// ONNX `TensorProto.DataType` number; [`element_type`](crate::element_type) names the usual ones.
     pub element_type: i32,

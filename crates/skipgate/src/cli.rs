@@ -115,7 +115,7 @@ pub(crate) struct Compile {
     /// The artifact folder to write; an artifact that is there is replaced
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: PathBuf,
-    /// Give each configuration of this front a function of its own, without gates
+    /// Give each configuration of this front a function of its own, without gates, and keep the front in the artifact
     #[arg(long, value_name = "pareto.json")]
     pub(crate) pareto: Option<PathBuf>,
     #[command(flatten)]

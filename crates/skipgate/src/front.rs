@@ -4,10 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
-use skipgate_core::Front;
+use skipgate_core::{Front, SkipMask};
 
-/// The front in the file `path`.
-pub(crate) fn read(path: &Path) -> Result<Front> {
-    let text = fs::read_to_string(path)?;
-    Front::from_json(&text).with_context(|| format!("cannot use {}", path.display()))
+/// The masks of the front in the file `path`, for a network with `gates` gates.
+pub(crate) fn masks(path: &Path, gates: usize) -> Result<Vec<SkipMask>> {
+    let unusable = || format!("cannot use {}", path.display());
+    let front = Front::from_json(&fs::read_to_string(path)?).with_context(unusable)?;
+    let masks: Vec<_> = front.configurations.into_iter().map(|configuration| configuration.mask).collect();
+    masks.iter().try_for_each(|mask| mask.check_len(gates)).with_context(unusable)?;
+    Ok(masks)
 }

@@ -89,7 +89,7 @@ fn share_memory(op: Op) {
     op.set_operands(&operands);
 }
 
-/// Removes the commands of blocks that do not run, and barriers between nothing.
+/// Removes the commands of blocks that do not run, and the barriers between them.
 fn leave_out(function: Op, runs: &[bool]) {
     let stays = |gate: Option<usize>| gate.is_none_or(|gate| runs.get(gate) != Some(&false));
     for block in function.blocks() {

@@ -197,7 +197,7 @@ impl Importer<'_> {
         let (torch, builtin) = (types::vtensor(input, &outer)?, frame.outer_type());
         self.line(&format!("{value} = torch_c.from_builtin_tensor {memory} : {builtin} -> {torch}"));
         let value = self.transpose(&value, &outer, CHANNELS_FIRST)?;
-        // A name that no ONNX value has: it would be another one's SSA name.
+        // The frame is no value of the model, so it gets a name of its own: one that ends in its SSA name.
         let mut unpadded = node.clone();
         unpadded.input[0] = format!("{input} in its frame{value}");
         for pads in unpadded.attribute.iter_mut().filter(|attribute| attribute.name == "pads") {

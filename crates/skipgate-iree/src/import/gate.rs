@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use skipgate_onnx::proto::{GraphProto, NodeProto};
-use skipgate_onnx::{MASK_INPUT, tensor_bytes};
+use skipgate_onnx::{MASK_INPUT, is_activation, tensor_bytes};
 
 use super::frame::{Frame, Framed};
 use super::{Importer, types};
@@ -55,47 +55,58 @@ impl<'n> Gate<'n> {
             .then_some(gate)
     }
 
-    /// Whether y can be written over x element by element: nothing on the way from y back to the last layers with
-    /// weights mixes elements of x.
+    /// Whether y can be written over x: the kernel that computes y reads x at the element that it writes and nowhere
+    /// else. That kernel may take in anything up to the last layer, so every other way from y back to x must pass two.
     fn can_overwrite_input(&self) -> bool {
-        let (mut work, mut seen) = (vec![self.block.output[0].name.as_str()], HashSet::new());
-        while let Some(value) = work.pop() {
+        let mut work = vec![(self.block.output[0].name.as_str(), Way::Elementwise)];
+        let mut seen = HashSet::new();
+        while let Some((value, way)) = work.pop() {
+            if value == self.input {
+                if way == Way::Elementwise {
+                    continue;
+                }
+                return false;
+            }
             let producer =
                 self.block.node.iter().find(|node| node.output.iter().any(|output| output == value));
-            let Some(node) = producer.filter(|_| seen.insert(value)) else { continue };
-            if is_elementwise(node) {
-                work.extend(node.input.iter().map(String::as_str));
-            } else if node.input.iter().any(|input| input == self.input) {
-                return false;
+            let Some(node) = producer.filter(|_| seen.insert((value, way))) else { continue };
+            if let Some(way) = way.through(node) {
+                work.extend(node.input.iter().map(|input| (input.as_str(), way)));
             }
         }
         true
     }
 }
 
-/// Operators whose results at one place depend on their operands at that place alone.
-fn is_elementwise(node: &NodeProto) -> bool {
-    let known = matches!(
-        node.op_type.as_str(),
-        "Add"
-            | "Clip"
-            | "Div"
-            | "Elu"
-            | "Erf"
-            | "HardSigmoid"
-            | "HardSwish"
-            | "Identity"
-            | "LeakyRelu"
-            | "Mul"
-            | "PRelu"
-            | "Relu"
-            | "Sigmoid"
-            | "Softplus"
-            | "Sub"
-            | "Tanh"
-    );
-    known && types::is_onnx_domain(&node.domain)
+/// What lies between a value and the result of its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    /// Operators whose results at one place depend on their operands at that place alone.
+    Elementwise,
+    /// Others too, but no layer.
+    Mixed,
+    /// One layer.
+    Layer,
 }
+
+impl Way {
+    /// The way on through `node`; `None` behind a second layer, which is another kernel's.
+    fn through(self, node: &NodeProto) -> Option<Self> {
+        let is = |operators: &[&str]| {
+            operators.contains(&node.op_type.as_str()) && types::is_onnx_domain(&node.domain)
+        };
+        match self {
+            Self::Layer if is(&LAYERS) => None,
+            Self::Layer => Some(Self::Layer),
+            _ if is(&LAYERS) => Some(Self::Layer),
+            Self::Elementwise if is(&["Add", "Div", "Mul", "Sub"]) || is_activation(node) => Some(self),
+            _ => Some(Self::Mixed),
+        }
+    }
+}
+
+/// Operators that the compiler never puts into one kernel with another of them.
+const LAYERS: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
 impl Importer<'_> {
     /// Writes `gate`; false if its value has no frame.
@@ -200,6 +211,25 @@ mod tests {
     #[test]
     fn a_block_whose_last_layer_reads_its_input_cannot_write_over_it() {
         let block = vec![node("Conv", &["x", "w"], "f"), node("Add", &["x", "f"], "y")];
+        assert!(!is_recognised(&gate(block, node("Identity", &["x"], "s"))));
+    }
+
+    #[test]
+    fn other_operators_around_the_only_layer_do_not_help() {
+        for [before, after] in [["Relu", "Identity"], ["Identity", "Gelu"], ["Softmax", "Unheard"]] {
+            let block = vec![
+                node(before, &["x"], "a"),
+                node("MatMul", &["a", "w"], "b"),
+                node(after, &["b"], "c"),
+                node("Add", &["x", "c"], "y"),
+            ];
+            assert!(!is_recognised(&gate(block, node("Identity", &["x"], "s"))), "{before}, {after}");
+        }
+    }
+
+    #[test]
+    fn a_sum_over_the_input_cannot_be_written_over_it() {
+        let block = vec![node("GlobalAveragePool", &["x"], "a"), node("Mul", &["x", "a"], "y")];
         assert!(!is_recognised(&gate(block, node("Identity", &["x"], "s"))));
     }
 }

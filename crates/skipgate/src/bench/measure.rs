@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result, ensure};
 use skipgate_core::SkipMask;
 use skipgate_runtime::{Artifact, Device, Session};
 
-use super::depths::mask;
 use super::times::Times;
 
 /// Largest difference between the logits of the gated and of the pruned network, in units of the largest logit. The
@@ -68,7 +67,7 @@ impl Bench {
             switches: switches(artifact.gates().len()),
         };
         for &skipped in depths {
-            let mask = mask(artifact.gates().len(), skipped);
+            let mask = SkipMask::skipping_last(artifact.gates().len(), skipped);
             let pruned =
                 pruned.remove(&skipped).map(|network| bench.pruned(&network, device, &mask)).transpose()?;
             bench.configurations.push(Configuration { skipped, mask, gated: Times::default(), pruned });
@@ -138,7 +137,11 @@ impl Bench {
 /// All-run and all-skip, which differ most.
 fn switches(gates: usize) -> Vec<Switch> {
     let switch = |mask| Switch { mask, changed: Times::default(), repeated: Times::default() };
-    if gates == 0 { Vec::new() } else { [0, gates].map(|skipped| switch(mask(gates, skipped))).into() }
+    if gates == 0 {
+        Vec::new()
+    } else {
+        [SkipMask::all_run(gates), SkipMask::all_skip(gates)].map(switch).into()
+    }
 }
 
 /// Times of `count` calls, after one that is not measured and brings the network into the caches.

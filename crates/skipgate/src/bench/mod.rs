@@ -2,7 +2,6 @@
 
 #[cfg(feature = "compiler")]
 pub(crate) mod compile;
-pub(crate) mod depths;
 pub(crate) mod measure;
 #[cfg(feature = "compiler")]
 pub(crate) mod plot;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
 
 use anyhow::Result;
+use skipgate_core::depths;
 use skipgate_runtime::{Artifact, Device};
 
-use crate::bench::depths::depths;
 use crate::bench::measure::Bench;
 use crate::bench::pruned;
 use crate::bench::report::Measured;

@@ -42,17 +42,18 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         gated(&arguments.model, &arguments.selection)?
     };
     let configurations = match &arguments.pareto {
-        Some(path) => front::read(path)?.configurations.into_iter().map(|found| found.mask).collect(),
+        Some(path) => front::masks(path, model.gates()?.len())?,
         None => vec![],
     };
     let compiler = Compiler::get()?;
     let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
     let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
-    let compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations)
+    let mut compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations)
         .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
+    compiled.front = arguments.pareto.as_ref().map(fs::read_to_string).transpose()?;
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;
     spinner.finish_and_clear();
-    let Compiled { manifest, vmfb } = &compiled;
+    let Compiled { manifest, vmfb, .. } = &compiled;
     report::print(&Written { artifact: arguments.output.clone(), vmfb_bytes: vmfb.len(), manifest }, format)
 }
 

@@ -103,7 +103,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
 fn mask(arguments: &Arguments, gates: usize) -> Result<SkipMask> {
     let mask = match (&arguments.mask, arguments.config) {
         (Some(mask), _) => mask.clone(),
-        (None, Some(number)) => configuration(&arguments.artifact.join(PARETO_FILE), number)?,
+        (None, Some(number)) => configuration(&arguments.artifact.join(PARETO_FILE), gates, number)?,
         (None, None) => SkipMask::skipping(gates, &arguments.skip)?,
     };
     mask.check_len(gates)
@@ -112,13 +112,20 @@ fn mask(arguments: &Arguments, gates: usize) -> Result<SkipMask> {
 }
 
 /// The mask of a configuration on the artifact's front.
-fn configuration(path: &Path, number: usize) -> Result<SkipMask> {
-    let configurations = front::read(path)?.configurations;
-    let count = configurations.len();
-    let found = configurations.into_iter().nth(number);
-    let found =
-        found.with_context(|| format!("{} has {count} configurations, numbered from 0", path.display()))?;
-    Ok(found.mask)
+fn configuration(path: &Path, gates: usize, number: usize) -> Result<SkipMask> {
+    ensure!(
+        path.exists(),
+        "there is no {}; `skipgate compile --pareto FILE` makes an artifact that has one",
+        path.display()
+    );
+    let masks = front::masks(path, gates)?;
+    masks.get(number).cloned().with_context(|| {
+        format!(
+            "there is no configuration {number} in {}, which has {}, numbered from 0",
+            path.display(),
+            masks.len()
+        )
+    })
 }
 
 /// The inputs, end to end.

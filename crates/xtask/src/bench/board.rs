@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Result, anyhow};
+use skipgate_core::SkipMask;
 
 use super::comparison::{Comparison, Depth, Figure, Other, Unit};
 use super::network::Artifacts;
@@ -100,7 +101,7 @@ impl Stage<'_> {
         arguments.extend(["--input".into(), self.images(images).into()]);
         arguments.extend(["--output".into(), self.output(job, images).into()]);
         if other.is_none() {
-            let mask = crate::demo::skipping_last(self.artifacts.gates(), depth);
+            let mask = SkipMask::skipping_last(self.artifacts.gates(), depth);
             arguments.extend(["--mask".into(), mask.to_string().into()]);
         }
         (self.program.to_owned(), arguments)

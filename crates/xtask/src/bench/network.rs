@@ -1,10 +1,9 @@
 //! The networks that are measured, and their artifacts.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use skipgate_core::Manifest;
+use skipgate_core::{Manifest, depths};
 
 use crate::demo;
 use crate::process::{CommandExt, say};
@@ -106,25 +105,8 @@ impl Network {
     }
 }
 
-/// Every `step`-th number of blocks from none to all, and all.
-fn depths(gates: usize, step: usize) -> Vec<usize> {
-    (0..=gates).step_by(step).chain([gates]).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 /// Names of the blocks of the last `count` gates.
 fn removed(manifest: &Manifest, count: usize) -> String {
     let names = manifest.gates.iter().rev().take(count).map(|gate| gate.block.as_str());
     names.collect::<Vec<_>>().join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::depths;
-
-    #[test]
-    fn none_and_all_are_always_among_the_depths() {
-        assert_eq!(depths(6, 2), [0, 2, 4, 6]);
-        assert_eq!(depths(6, 4), [0, 4, 6]);
-        assert_eq!(depths(0, 4), [0]);
-    }
 }

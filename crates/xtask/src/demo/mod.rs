@@ -115,7 +115,7 @@ impl Stage<'_> {
 
     /// Runs every configuration: all blocks, then one fewer each time, from the last.
     fn report(&self, gates: usize) -> Result<Report> {
-        let masks: Vec<_> = (0..=gates).map(|skipped| skipping_last(gates, skipped)).collect();
+        let masks: Vec<_> = (0..=gates).map(|skipped| SkipMask::skipping_last(gates, skipped)).collect();
         say(&format!("Running {} images on this machine at {} masks", self.digits.len(), masks.len()));
         let host: Vec<_> = masks.iter().map(|mask| self.run_on_host(mask)).collect::<Result<_>>()?;
         say(&format!("Running {ARM_IMAGES} images under qemu-arm at {} masks", masks.len()));
@@ -167,11 +167,6 @@ impl Stage<'_> {
     }
 }
 
-/// The mask that skips the last `skipped` gates.
-pub(crate) fn skipping_last(gates: usize, skipped: usize) -> SkipMask {
-    SkipMask::from((0..gates).map(|gate| gate + skipped < gates).collect::<Vec<_>>())
-}
-
 fn print(report: &Report, format: Format) -> Result<()> {
     match format {
         Format::Json => println!("{}", serde_json::to_string_pretty(report)?),
@@ -221,12 +216,6 @@ fn text(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn blocks_are_skipped_from_the_last() {
-        let masks: Vec<_> = (0..=3).map(|skipped| skipping_last(3, skipped).to_string()).collect();
-        assert_eq!(masks, ["111", "110", "100", "000"]);
-    }
 
     #[test]
     fn the_table_has_a_line_per_configuration() {
