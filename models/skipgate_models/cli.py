@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from skipgate_models import config, data, digits, evaluate, run
+from skipgate_models import config, data, digits, run
+from skipgate_models.data import Dataset
 from skipgate_models.export import DEFAULT_OPSET, EXPORTERS, ExportError, describe, export
+from skipgate_models.gated import GatedNetwork
+from skipgate_models.skipnet import SkipNet
 from skipgate_models.train import train
-
-CHECKED_IMAGES = 64
 
 
 def main() -> None:
@@ -31,13 +32,13 @@ def _digits(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    train(config.load(arguments.config), arguments.run)
+    settings = config.load(arguments.config)
+    train(settings, data.load(settings, arguments.data), arguments.run, arguments.device)
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    dataset = data.load(run.load_config(arguments.run).dataset)
-    network = run.load_network(arguments.run, len(dataset.class_names))
-    images = dataset.preprocessing(dataset.test.images[:CHECKED_IMAGES])
+    dataset, network = _trained(arguments)
+    images = dataset.preprocessing(dataset.test.first(arguments.images).images)
     difference = export(
         network,
         images,
@@ -49,10 +50,16 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"{arguments.output}: within {difference:.1e} of PyTorch on {len(images)} test images")
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
-    dataset = data.load(run.load_config(arguments.run).dataset)
-    network = run.load_network(arguments.run, len(dataset.class_names))
-    print(evaluate.report(network, dataset, masks=arguments.masks, seed=arguments.seed))
+def _trained(arguments: argparse.Namespace) -> tuple[Dataset, GatedNetwork | SkipNet]:
+    """Return the data set and the network of a run folder."""
+    dataset = data.load(run.load_config(arguments.run), arguments.data)
+    return dataset, run.load_network(arguments.run, len(dataset.class_names))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,25 +67,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, help="threads of PyTorch (default: one per core)")
     commands = parser.add_subparsers(required=True)
 
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data", type=Path, help="folder of the data set (not for the digits)")
+    shared.add_argument("--device", type=_device, default="auto", help="cpu, cuda, ... (default: a GPU if there is one)")
+
     command = commands.add_parser("digits", help="make the digits files from scikit-learn")
     command.add_argument("--folder", type=Path, default=digits.FOLDER)
     command.set_defaults(command=_digits)
 
-    command = commands.add_parser("train", help="train a network, or go on with an interrupted training")
+    command = commands.add_parser(
+        "train", parents=[shared], help="train a network, or go on with an interrupted training"
+    )
     command.add_argument("config", type=Path, help="TOML file")
     command.add_argument("run", type=Path, help="run folder: checkpoint and log")
     command.set_defaults(command=_train)
 
-    command = commands.add_parser("export", help="write the network of a run folder as ONNX")
+    command = commands.add_parser("export", parents=[shared], help="write the network of a run folder as ONNX")
     command.add_argument("run", type=Path)
     command.add_argument("output", type=Path)
     command.add_argument("--exporter", choices=EXPORTERS, default="torchscript")
     command.add_argument("--opset", type=int, default=DEFAULT_OPSET)
+    command.add_argument("--images", type=int, default=64, help="test images to compare with PyTorch on")
     command.set_defaults(command=_export)
-
-    command = commands.add_parser("evaluate", help="print accuracy over the number of skipped blocks")
-    command.add_argument("run", type=Path)
-    command.add_argument("--masks", type=int, default=20, help="random masks per number of skipped blocks")
-    command.add_argument("--seed", type=int, default=0)
-    command.set_defaults(command=_evaluate)
     return parser

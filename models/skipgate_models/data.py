@@ -1,21 +1,41 @@
-"""Data sets as tensors, and what happens to an image before it enters a network."""
+"""Data sets, and what happens to an image before it enters a network."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import torch
-from torch import Generator, Tensor
-from torch.nn import functional
+from torch import Tensor
 
-from skipgate_models import digits
+from skipgate_models import cifar, digits, folder
+from skipgate_models.config import Config
+
+
+class Images(Protocol):
+    """Images `uint8 [N, 3, H, W]`, in memory (a tensor) or read when they are asked for."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Give the images at the positions in `index`."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images `uint8 [N, 3, H, W]` and labels `int64 [N]`."""
+    """Images and labels (`int64 [N]`)."""
 
-    images: Tensor
+    images: Images
     labels: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.labels)
+
+    def first(self, count: int) -> "Part":
+        """Return the first `count` images, in memory."""
+        index = torch.arange(min(count, len(self)))
+        return Part(self.images[index], self.labels[index])
 
 
 @dataclass(frozen=True)
@@ -31,9 +51,9 @@ class Preprocessing:
     std: tuple[float, ...]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """From `uint8 [N, 3, H, W]` to the network's input."""
-        mean = torch.tensor(self.mean).view(-1, 1, 1)
-        std = torch.tensor(self.std).view(-1, 1, 1)
+        """From `uint8 [N, 3, H, W]` to the network's input, on the same device."""
+        mean = torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=images.device).view(-1, 1, 1)
         return (images.float() / 255 - mean) / std
 
 
@@ -47,29 +67,31 @@ class Dataset:
     preprocessing: Preprocessing
 
 
-def load(name: str) -> Dataset:
-    """Load the data set `name`."""
-    return {"digits": _digits}[name]()
+# Mean and deviation of the training part over the 0..1 scale, rounded. ImageNet's are those that the weights of
+# torchvision and timm were trained with.
+_DIGITS = Preprocessing("rgb", "bilinear", mean=(0.306,) * 3, std=(0.324,) * 3)
+_CIFAR10 = Preprocessing("rgb", "bilinear", mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
+_CIFAR100 = Preprocessing("rgb", "bilinear", mean=(0.507, 0.487, 0.441), std=(0.267, 0.256, 0.276))
+_IMAGENET = Preprocessing("rgb", "bilinear", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
-def batches(part: Part, size: int, generator: Generator, *, shift: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of shuffled, augmented batches; the last ones may be smaller by one image."""
-    order = torch.randperm(len(part.labels), generator=generator)
-    for index in order.tensor_split(-(-len(order) // size)):
-        yield random_shift(part.images[index], shift, generator), part.labels[index]
-
-
-def random_shift(images: Tensor, limit: int, generator: Generator) -> Tensor:
-    """Shift every image by up to `limit` pixels in both directions; what moves in is 0."""
-    if limit == 0:
-        return images
-    count, _, height, width = images.shape
-    padded = functional.pad(images, (limit,) * 4)
-    top, left = torch.randint(2 * limit + 1, (2, count, 1), generator=generator)
-    rows = (top + torch.arange(height))[:, :, None]
-    columns = (left + torch.arange(width))[:, None, :]
-    pixels = padded.permute(0, 2, 3, 1)[torch.arange(count)[:, None, None], rows, columns]
-    return pixels.permute(0, 3, 1, 2)
+def load(config: Config, root: Path | None) -> Dataset:
+    """Load the data set of `config`; `root` is the folder that holds it (the digits are part of the package)."""
+    if config.dataset == "digits":
+        return _digits()
+    if root is None:
+        raise ValueError(f"the data set {config.dataset} is not part of skipgate; name its folder with `--data`")
+    if config.dataset == "folder":
+        parts = [folder.read(path, config.image_size) for path in folder.parts(root)]
+        (train, class_names), (test, test_names) = parts
+        if class_names != test_names:
+            raise ValueError(f"{root}: the parts have different classes: {class_names} and {test_names}")
+        return Dataset(Part(*train), Part(*test), class_names, _IMAGENET)
+    reader, preprocessing = {"cifar10": (cifar.CIFAR10, _CIFAR10), "cifar100": (cifar.CIFAR100, _CIFAR100)}[
+        config.dataset
+    ]
+    train, test = (Part(*reader.read(root, part)) for part in ("train", "test"))
+    return Dataset(train, test, reader.class_names(root), preprocessing)
 
 
 def _digits() -> Dataset:
@@ -80,6 +102,4 @@ def _digits() -> Dataset:
         grey = torch.from_numpy(images.copy())[:, None]
         return Part(grey.expand(-1, 3, -1, -1), torch.from_numpy(labels.copy()).long())
 
-    # Mean and deviation of the training part, rounded.
-    preprocessing = Preprocessing("rgb", "bilinear", mean=(0.306,) * 3, std=(0.324,) * 3)
-    return Dataset(part("train"), part("test"), tuple("0123456789"), preprocessing)
+    return Dataset(part("train"), part("test"), tuple("0123456789"), _DIGITS)

@@ -1,6 +1,7 @@
 """Export to ONNX: one static shape, input `image`, output `logits`, checked before the file appears."""
 
 import json
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from skipgate_models.data import Dataset
 from skipgate_models.files import replacing
+from skipgate_models.skipnet import SkipNet
 
 Exporter = Literal["torchscript", "dynamo"]
 EXPORTERS: tuple[Exporter, ...] = get_args(Exporter)
@@ -42,8 +44,14 @@ def export(
     checker accepts it and ONNX Runtime's logits are the network's. Both exporters have been wrong before.
     """
     network.eval()
+    if isinstance(network, SkipNet) and exporter != "torchscript":
+        raise ExportError(f"{path}: only the torchscript exporter writes decisions as `If`, found {exporter}")
     with replacing(path) as temporary:
-        _EXPORTERS[exporter](network, images[:1], temporary, opset)
+        if isinstance(network, SkipNet):
+            _torchscript(network.conditional(), images[:1], temporary, opset)
+            _fold_constants(temporary)
+        else:
+            _EXPORTERS[exporter](network, images[:1], temporary, opset)
         model = onnx.load(temporary)
         onnx.helper.set_model_props(model, dict(metadata or {}))
         onnx.checker.check_model(model, full_check=True)
@@ -106,6 +114,22 @@ def _dynamo(network: nn.Module, image: Tensor, path: Path, opset: int) -> None:
         opset_version=opset,
         verbose=False,
     )
+
+
+def _fold_constants(path: Path) -> None:
+    """Leave nothing to compute that does not depend on the image: of a script the exporter folds nothing."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    with tempfile.TemporaryDirectory() as folder:
+        folded = Path(folder) / "folded.onnx"
+        options.optimized_model_filepath = str(folded)
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        model = onnx.load(folded)
+        # It declares the domains of all operators that it has of its own, and uses none of them at this level.
+        standard = [opset for opset in model.opset_import if opset.domain == ""]
+        del model.opset_import[:]
+        model.opset_import.extend(standard)
+        onnx.save(model, path)
 
 
 _EXPORTERS = {"torchscript": _torchscript, "dynamo": _dynamo}

@@ -5,14 +5,18 @@ segment have the identity as shortcut and are skippable: 6 for ResNet-20, 51 for
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipgate_models.gated import GatedNetwork
+
 Shortcut = Literal["a", "b"]
 CHANNELS = (16, 32, 64)
+# What BatchNormalization counts, and ONNX files do not hold.
+BATCH_COUNT = "num_batches_tracked"
 
 
 class SubsampleAndPad(nn.Module):
@@ -22,11 +26,11 @@ class SubsampleAndPad(nn.Module):
         """From `inputs` to `outputs` channels."""
         super().__init__()
         before = (outputs - inputs) // 2
-        self.channels = (before, outputs - inputs - before)
+        self.padding = [0, 0, 0, 0, before, outputs - inputs - before]
 
     def forward(self, x: Tensor) -> Tensor:
         """From `[N, inputs, H, W]` to `[N, outputs, H/2, W/2]`."""
-        return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, *self.channels))
+        return functional.pad(x[:, :, ::2, ::2], self.padding)
 
 
 class Block(nn.Module):
@@ -38,6 +42,7 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, shortcut: Shortcut, preactivation: bool) -> None:
         """Block that halves the resolution if the number of channels changes."""
         super().__init__()
+        self.channels = outputs
         stride = 1 if inputs == outputs else 2
         self.residual = (_preactivation if preactivation else _postactivation)(inputs, outputs, stride)
         self.shortcut = _shortcut(inputs, outputs, shortcut)
@@ -48,9 +53,16 @@ class Block(nn.Module):
         residual = self.residual(x)
         return self.activation(self.shortcut(x) + (residual if scale == 1.0 else scale * residual))
 
+    def scale_residual(self, factor: float) -> None:
+        """Multiply the residual by `factor` in its last layer, whose result nothing but the addition reads."""
+        last = self.residual[-1]
+        for parameter in (last.weight, last.bias):
+            if parameter is not None:
+                parameter.data.mul_(factor)
 
-class ResNet(nn.Module):
-    """CIFAR ResNet that takes, beside the image, what to do with each skippable block."""
+
+class ResNet(GatedNetwork):
+    """CIFAR ResNet of `depth` layers."""
 
     def __init__(self, depth: int, classes: int, *, shortcut: Shortcut = "a", preactivation: bool = False) -> None:
         """Make a network of `depth` layers (20, 32, 44, 56, 110, ...) with `classes` outputs."""
@@ -76,43 +88,57 @@ class ResNet(nn.Module):
         )
         self.apply(_initialise)
 
-    def start_as_identity(self) -> None:
-        """Zero the last scale of every residual: a very deep network then learns like a shallow one at first."""
-        for segment in self.segments:
-            for block in segment:
-                nn.init.zeros_(block.residual[-1].weight)
+    def blocks(self) -> Iterator[Block]:
+        """Iterate over all blocks in execution order."""
+        return (block for segment in self.segments for block in segment)
 
-    def skippable(self) -> list[bool]:
-        """Whether a gate stands in front of the block, for every block in execution order."""
-        return [index > 0 for segment in self.segments for index in range(len(segment))]
-
-    def gates(self) -> int:
-        """Length of a mask."""
-        return sum(self.skippable())
+    def segments_of_blocks(self) -> list[list[bool]]:
+        """All blocks but the first of each segment have a gate."""
+        return [[index > 0 for index in range(len(segment))] for segment in self.segments]
 
     def forward(self, image: Tensor, scales: Sequence[float] | None = None) -> Tensor:
-        """Logits of images `[N, 3, H, W]`.
-
-        `scales` holds one factor per gate for the block's residual. A block with factor 0 is not computed: its
-        output is its input. A mask is a list of zeros and ones; without `scales` all blocks run.
-        """
-        factors = _per_block(self.skippable(), scales)
+        """See `GatedNetwork`."""
         x = self.stem(image)
-        blocks = (block for segment in self.segments for block in segment)
-        for block, factor in zip(blocks, factors, strict=True):
+        for block, factor in zip(self.blocks(), self.scale_per_block(scales), strict=True):
             if factor != 0:
                 x = block(x, factor)
         return self.head(x)
 
+    def scale_residuals(self, factors: Sequence[float]) -> None:
+        """Multiply the residual of every gated block by its factor, in the weights."""
+        for block, factor in zip(self.blocks(), self.scale_per_block(factors), strict=True):
+            block.scale_residual(factor)
 
-def _per_block(skippable: list[bool], scales: Sequence[float] | None) -> list[float]:
-    """One factor per block from one per gate."""
-    if scales is None:
-        return [1.0] * len(skippable)
-    if len(scales) != sum(skippable):
-        raise ValueError(f"the mask has {len(scales)} entries, the model has {sum(skippable)} gates")
-    factors = iter(scales)
-    return [float(next(factors)) if gated else 1.0 for gated in skippable]
+    def start_as_identity(self) -> None:
+        """Zero every residual: a very deep network then learns like a shallow one at first."""
+        for block in self.blocks():
+            block.scale_residual(0)
+
+    def load_weights(self, weights: dict[str, Tensor], source: str) -> None:
+        """See `GatedNetwork`; the weights may be those of a shallower network.
+
+        Blocks that it does not have start as the identity, so this network computes the same at first (Net2DeeperNet,
+        Chen et al. 2016).
+        """
+        held = {_block_of(key) for key in weights}
+        new = [name for name, _ in self.named_modules() if name.count(".") == 2 and name not in held]
+        expected = {key for key in self._parameter_names() if _block_of(key) not in new}
+        if expected != {key for key in weights if not key.endswith(BATCH_COUNT)}:
+            raise ValueError(
+                f"{source}: expected a CIFAR ResNet of at most this depth with the same shortcuts and with its "
+                f"BatchNormalization, found other weights: {sorted(expected ^ weights.keys())[:2]} ..."
+            )
+        self.load_state_dict(weights, strict=False)
+        for name in new:
+            self.get_submodule(name).scale_residual(0)
+
+    def _parameter_names(self) -> list[str]:
+        return [key for key in self.state_dict() if not key.endswith(BATCH_COUNT)]
+
+
+def _block_of(key: str) -> str:
+    """`segments.S.B` of a parameter in a block; something else for the others."""
+    return ".".join(key.split(".")[:3])
 
 
 def _segment(before: int, after: int, blocks: int, shortcut: Shortcut, preactivation: bool) -> nn.Sequential:

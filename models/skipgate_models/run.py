@@ -13,11 +13,14 @@ import torch
 from torch import Generator
 from torch.optim import SGD
 
+from skipgate_models import networks
 from skipgate_models.config import Config, from_table
 from skipgate_models.files import replacing
-from skipgate_models.resnet import ResNet
+from skipgate_models.gated import GatedNetwork
+from skipgate_models.networks import CHECKPOINT
+from skipgate_models.skipnet import SkipNet
+from skipgate_models.stochastic_depth import keep_probabilities
 
-CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
 
 Row = dict[str, int | str | None]
@@ -27,7 +30,7 @@ Row = dict[str, int | str | None]
 class State:
     """Everything that changes while a network is trained."""
 
-    network: ResNet
+    network: GatedNetwork | SkipNet
     optimizer: SGD
     generator: Generator
     log: list[Row]
@@ -38,18 +41,10 @@ class State:
         return len(self.log)
 
 
-def build(config: Config, classes: int) -> ResNet:
-    """Make the network of `config` with new weights from the global random state."""
-    network = config.network
-    return ResNet(network.depth, classes, shortcut=network.shortcut, preactivation=network.preactivation)
-
-
-def start(config: Config, classes: int) -> State:
+def start(config: Config, classes: int, device: torch.device) -> State:
     """State before the first epoch."""
     torch.manual_seed(config.seed)
-    network = build(config, classes).to(memory_format=torch.channels_last)
-    if config.network.start_as_identity:
-        network.start_as_identity()
+    network = networks.start(config, classes).to(device, memory_format=torch.channels_last)
     schedule = config.schedule
     optimizer = SGD(
         network.parameters(),
@@ -76,9 +71,9 @@ def save(folder: Path, config: Config, state: State) -> None:
         torch.save(checkpoint, temporary)
 
 
-def resume(folder: Path, config: Config, classes: int) -> State:
+def resume(folder: Path, config: Config, classes: int, device: torch.device) -> State:
     """State after the last finished epoch in `folder`; a new state if there is none."""
-    state = start(config, classes)
+    state = start(config, classes, device)
     if not (folder / CHECKPOINT).exists():
         return state
     checkpoint = _load(folder)
@@ -91,10 +86,14 @@ def resume(folder: Path, config: Config, classes: int) -> State:
     return state
 
 
-def load_network(folder: Path, classes: int) -> ResNet:
-    """Read the trained network in eval mode."""
-    network = build(load_config(folder), classes)
+def load_network(folder: Path, classes: int) -> GatedNetwork | SkipNet:
+    """Read the trained network in eval mode, with residuals scaled as they are at test time."""
+    config = load_config(folder)
+    network = networks.build(config, classes)
     network.load_state_dict(_load(folder)["network"])
+    depth = config.stochastic_depth
+    if depth.scaling == "test" and isinstance(network, GatedNetwork):
+        network.scale_residuals(keep_probabilities(network.skippable(), depth))
     return network.eval()
 
 
@@ -103,11 +102,20 @@ def load_config(folder: Path) -> Config:
     return from_table(_load(folder)["config"], str(folder))
 
 
+def read_log(folder: Path) -> list[dict[str, str]]:
+    """Read the rows of the log; `ValueError` if there is none."""
+    path = folder / LOG
+    if not path.exists():
+        raise ValueError(f"{path}: there is no log; make one with `train CONFIG {folder}`")
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def _load(folder: Path) -> dict[str, Any]:
     path = folder / CHECKPOINT
     if not path.exists():
         raise ValueError(f"{path}: there is no checkpoint; make one with `train CONFIG {folder}`")
-    return torch.load(path, weights_only=True)
+    return torch.load(path, weights_only=True, map_location="cpu")
 
 
 def _write_csv(path: Path, rows: list[Row]) -> None:

@@ -1,0 +1,114 @@
+"""SkipNet with feed-forward gates (Wang et al. 2018): the baseline that decides by itself, image by image.
+
+A small network in front of each skippable block reads the block's input and says whether the block runs; above
+`THRESHOLD` it does (paper, sections I and III-A). Training is supervised: the decision is hard on the way forward and
+that of the soft probability on the way back.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from skipgate_models.config import GateKind
+from skipgate_models.resnet import Block, ResNet
+
+THRESHOLD = 0.5
+# Of the last layer's bias towards running: gates start by letting almost every block run.
+INITIAL_BIAS = 2.0
+
+
+class FeedForwardGate(nn.Module):
+    """Probability that the block runs, `[N]`, from its input `[N, C, H, W]`.
+
+    FFGate1 reduces the resolution by a maximum pool and has two convolutions, FFGate2 has one with stride 2 and no
+    pool; both end in an average and a 1x1 convolution with one output per decision.
+    """
+
+    def __init__(self, kind: GateKind, channels: int) -> None:
+        """Gate in front of a block with that many channels."""
+        super().__init__()
+        layers = {
+            "ffgate1": [nn.MaxPool2d(2), *_convolution(channels, 1), *_convolution(channels, 2)],
+            "ffgate2": _convolution(channels, 2),
+        }[kind]
+        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1))
+        nn.init.zeros_(self.layers[-1].weight)
+        self.layers[-1].bias.data = torch.tensor([0.0, INITIAL_BIAS])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return self.layers(x).flatten(1).softmax(1)[:, 1]
+
+
+class SkipNet(nn.Module):
+    """CIFAR ResNet with a gate in front of each skippable block."""
+
+    def __init__(self, network: ResNet, kind: GateKind) -> None:
+        """Put gates of that kind into `network`."""
+        super().__init__()
+        self.network = network
+        self.kind = kind
+        gated = [block for block, skippable in self._blocks() if skippable]
+        self.skip_gates = nn.ModuleList(FeedForwardGate(kind, block.channels) for block in gated)
+
+    def gates(self) -> int:
+        """Return the number of gates."""
+        return len(self.skip_gates)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of images `[N, 3, H, W]`."""
+        return self.decide(image)[0]
+
+    def decide(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and per image and gate whether the block ran (0 or 1, `[N, gates]`) with the gate's gradient."""
+        x = self.network.stem(image)
+        gates = iter(self.skip_gates)
+        decisions = []
+        for block, skippable in self._blocks():
+            if not skippable:
+                x = block(x)
+                continue
+            probability = next(gates)(x)
+            decision = (probability > THRESHOLD).to(x.dtype) + probability - probability.detach()
+            decisions.append(decision)
+            share = decision[:, None, None, None]
+            x = share * block(x) + (1 - share) * x
+        return self.network.head(x), torch.stack(decisions, 1)
+
+    def conditional(self) -> torch.jit.ScriptModule:
+        """Make the network that runs one image and leaves skipped blocks out, for export: `If` in ONNX.
+
+        It is a script: a trace would only hold the way that one image took.
+        """
+        gates = iter(self.skip_gates)
+        blocks = [_ConditionalBlock(next(gates), block) if skippable else block for block, skippable in self._blocks()]
+        whole = nn.Sequential(self.network.stem, *blocks, self.network.head)
+        return torch.jit.freeze(torch.jit.script(whole.eval()))
+
+    def _blocks(self) -> list[tuple[Block, bool]]:
+        return list(zip(self.network.blocks(), self.network.skippable(), strict=True))
+
+
+class _ConditionalBlock(nn.Module):
+    """A gate and its block for one image, in what TorchScript understands."""
+
+    def __init__(self, gate: FeedForwardGate, block: Block) -> None:
+        super().__init__()
+        self.gate = gate
+        self.residual = block.residual
+        self.activation = block.activation
+        self.threshold = THRESHOLD
+
+    def forward(self, x: Tensor) -> Tensor:
+        if bool(self.gate(x) > self.threshold):
+            y = self.activation(x + self.residual(x))
+        else:
+            y = x
+        return y
+
+
+def _convolution(channels: int, stride: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+    ]
