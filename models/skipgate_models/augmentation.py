@@ -10,9 +10,7 @@ from skipgate_models.config import Augmentation
 from skipgate_models.data import Part
 
 
-def batches(
-    part: Part, size: int, augmentation: Augmentation, generator: Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(part: Part, size: int, augmentation: Augmentation, generator: Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of shuffled, augmented batches; the last ones may be smaller by one image."""
     order = torch.randperm(len(part), generator=generator)
     for index in order.tensor_split(batch_count(part, size)):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from skipgate_models import config, data, digits, run
+from skipgate_models import config, data, depths, digits, evaluate, masks, run
 from skipgate_models.data import Dataset
 from skipgate_models.export import DEFAULT_OPSET, EXPORTERS, ExportError, describe, export
 from skipgate_models.gated import GatedNetwork
+from skipgate_models.plot import plot_depths, plot_log
 from skipgate_models.skipnet import SkipNet
 from skipgate_models.train import train
 
@@ -38,7 +39,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     dataset, network = _trained(arguments)
-    images = dataset.preprocessing(dataset.test.first(arguments.images).images)
+    images = dataset.preprocessing(dataset.test.slice(0, arguments.images).images)
     difference = export(
         network,
         images,
@@ -48,6 +49,39 @@ def _export(arguments: argparse.Namespace) -> None:
         metadata=describe(dataset),
     )
     print(f"{arguments.output}: within {difference:.1e} of PyTorch on {len(images)} test images")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    dataset, network = _trained(arguments)
+    network = network.to(arguments.device)
+    if isinstance(network, SkipNet):
+        print(_skipnet_table(*evaluate.skipnet(network, dataset.test, dataset.preprocessing)))
+        return
+    plan = depths.Plan(
+        depths=arguments.depths or tuple(masks.depths(network.gates())),
+        masks=arguments.masks,
+        images=arguments.images,
+        seed=arguments.seed,
+        statistics=arguments.statistics,
+    )
+    print(depths.table(depths.measure(network, dataset, plan, arguments.output or arguments.run / "masks.csv")))
+
+
+def _skipnet_table(accuracy: float, skipped: list[float]) -> str:
+    """Markdown: accuracy, blocks skipped on average, and the share of images that skip each block."""
+    shares = " ".join(f"{share:.0f}" for share in skipped)
+    return (
+        "| accuracy (%) | blocks skipped on average | images that skip each gate's block (%) |\n|---|---|---|\n"
+        f"| {accuracy:.2f} | {sum(skipped) / 100:.2f} of {len(skipped)} | {shares} |"
+    )
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    {"log": plot_log, "masks": plot_depths}[arguments.kind](arguments.inputs, arguments.output)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(int(count) for count in text.split(","))
 
 
 def _trained(arguments: argparse.Namespace) -> tuple[Dataset, GatedNetwork | SkipNet]:
@@ -69,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
 
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--data", type=Path, help="folder of the data set (not for the digits)")
-    shared.add_argument("--device", type=_device, default="auto", help="cpu, cuda, ... (default: a GPU if there is one)")
+    shared.add_argument(
+        "--device", type=_device, default="auto", help="cpu, cuda, ... (default: a GPU if there is one)"
+    )
 
     command = commands.add_parser("digits", help="make the digits files from scikit-learn")
     command.add_argument("--folder", type=Path, default=digits.FOLDER)
@@ -89,4 +125,31 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--opset", type=int, default=DEFAULT_OPSET)
     command.add_argument("--images", type=int, default=64, help="test images to compare with PyTorch on")
     command.set_defaults(command=_export)
+
+    command = commands.add_parser(
+        "evaluate",
+        parents=[shared],
+        help="measure accuracy over the number of skipped blocks, or SkipNet's",
+        description=depths.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("run", type=Path)
+    command.add_argument("--output", type=Path, help="results file, which is completed (default: RUN/masks.csv)")
+    command.add_argument("--masks", type=int, default=20, help="random masks per number of skipped blocks")
+    command.add_argument("--depths", type=_counts, help="numbers of skipped blocks, such as 0,20,36")
+    command.add_argument("--images", type=int, default=1000, help="test images that random masks are measured on")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--statistics",
+        choices=depths.STATISTICS,
+        default="trained",
+        help="BatchNormalization's: as trained, computed again over all depths, or for each mask by itself",
+    )
+    command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser("plot", help="plot the logs of run folders or the results files of `evaluate`")
+    command.add_argument("kind", choices=("log", "masks"))
+    command.add_argument("output", type=Path, help="the .svg or .png to write")
+    command.add_argument("inputs", type=Path, nargs="+", help="run folders (log) or results files (masks)")
+    command.set_defaults(command=_plot)
     return parser

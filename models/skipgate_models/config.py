@@ -24,7 +24,8 @@ class Network:
     `name` is `cifar/resnetN`, `torchvision/NAME` or `timm/NAME`. Shortcut, pre-activation and `start_as_identity`
     (every residual is zero before training) are for CIFAR ResNets. `initial` holds weights to start from: an ONNX file
     written by `export`, a run folder or a saved state dict, relative to the configuration file. A shallower CIFAR
-    ResNet is deepened by blocks that start as the identity. `pretrained` takes the library's own weights, which it downloads.
+    ResNet is deepened by blocks that start as the identity. `pretrained` takes the
+    library's own weights, which it downloads.
     """
 
     name: str

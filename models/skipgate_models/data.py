@@ -32,9 +32,9 @@ class Part:
         """Return the number of images."""
         return len(self.labels)
 
-    def first(self, count: int) -> "Part":
-        """Return the first `count` images, in memory."""
-        index = torch.arange(min(count, len(self)))
+    def slice(self, start: int, stop: int) -> "Part":
+        """Return the images from `start` up to `stop`, or to the last one, in memory."""
+        index = torch.arange(min(start, len(self)), min(stop, len(self)))
         return Part(self.images[index], self.labels[index])
 
 

@@ -42,4 +42,3 @@ class GatedNetwork(nn.Module, ABC):
             raise ValueError(f"the mask has {len(scales)} entries, the model has {sum(skippable)} gates")
         factors = iter(scales)
         return [float(next(factors)) if gated else 1.0 for gated in skippable]
-

@@ -123,9 +123,7 @@ class Masked(GatedNetwork):
         blocks = find_blocks(network)
         self.network = network
         self._segments = segments(blocks)
-        self._gates = [
-            _Gate(block.module) for block, gated in zip(blocks, self.skippable(), strict=True) if gated
-        ]
+        self._gates = [_Gate(block.module) for block, gated in zip(blocks, self.skippable(), strict=True) if gated]
 
     def segments_of_blocks(self) -> list[list[bool]]:
         """See `segments`."""

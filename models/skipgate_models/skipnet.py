@@ -99,11 +99,7 @@ class _ConditionalBlock(nn.Module):
         self.threshold = THRESHOLD
 
     def forward(self, x: Tensor) -> Tensor:
-        if bool(self.gate(x) > self.threshold):
-            y = self.activation(x + self.residual(x))
-        else:
-            y = x
-        return y
+        return self.activation(x + self.residual(x)) if bool(self.gate(x) > self.threshold) else x
 
 
 def _convolution(channels: int, stride: int) -> list[nn.Module]:

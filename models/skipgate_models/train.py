@@ -57,9 +57,7 @@ def _inputs(config: Config, dataset: Dataset, state: run.State) -> Iterator[tupl
     """One epoch of batches on the network's device, in its memory format."""
     device = evaluate.device_of(state.network)
     size = schedule.image_size(config.schedule, state.epoch)
-    for pixels, labels in batches(
-        dataset.train, config.schedule.batch_size, config.augmentation, state.generator
-    ):
+    for pixels, labels in batches(dataset.train, config.schedule.batch_size, config.augmentation, state.generator):
         images = dataset.preprocessing(pixels.to(device))
         if size is not None and size != images.shape[-1]:
             images = functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
@@ -77,13 +75,18 @@ def _test(dataset: Dataset, network: nn.Module, *, tested: bool) -> run.Row:
     """Accuracy with all blocks and with none of the skippable ones, or SkipNet's and how many blocks it skips."""
     if isinstance(network, SkipNet):
         columns = ("test_accuracy", "test_blocks_skipped")
-        results = evaluate.skipnet(network, dataset.test, dataset.preprocessing) if tested else None
+        results = _skipnet_results(dataset, network) if tested else None
     else:
         columns = ("test_all_run", "test_all_skipped")
         masks = [[True] * network.gates(), [False] * network.gates()]
         results = evaluate.accuracies(network, dataset.test, dataset.preprocessing, masks) if tested else None
     values = [None] * len(columns) if results is None else [f"{result:.2f}" for result in results]
     return dict(zip(columns, values, strict=True))
+
+
+def _skipnet_results(dataset: Dataset, network: SkipNet) -> tuple[float, float]:
+    accuracy, skipped = evaluate.skipnet(network, dataset.test, dataset.preprocessing)
+    return accuracy, sum(skipped) / 100
 
 
 def _step(config: Config, state: run.State, images: Tensor, labels: Tensor, rate: float) -> float:
