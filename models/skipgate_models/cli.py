@@ -13,6 +13,7 @@ from skipgate_models.gated import GatedNetwork
 from skipgate_models.plot import plot_depths, plot_log
 from skipgate_models.skipnet import SkipNet
 from skipgate_models.train import train
+from skipgate_models.verify import verify
 
 
 def main() -> None:
@@ -73,6 +74,15 @@ def _skipnet_table(accuracy: float, skipped: list[float]) -> str:
     return (
         "| accuracy (%) | blocks skipped on average | images that skip each gate's block (%) |\n|---|---|---|\n"
         f"| {accuracy:.2f} | {sum(skipped) / 100:.2f} of {len(skipped)} | {shares} |"
+    )
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    dataset, network = _trained(arguments)
+    difference, same = verify(network, dataset, arguments.artifact, arguments.program, arguments.images, arguments.mask)
+    images = min(arguments.images, len(dataset.test))
+    print(
+        f"{arguments.artifact}: within {difference:.1e} of PyTorch, {same:.1f} % of {images} images in the same class"
     )
 
 
@@ -146,6 +156,16 @@ def _parser() -> argparse.ArgumentParser:
         help="BatchNormalization's: as trained, computed again over all depths, or for each mask by itself",
     )
     command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser(
+        "verify", parents=[shared], help="compare the logits of an artifact with PyTorch's on test images"
+    )
+    command.add_argument("run", type=Path)
+    command.add_argument("artifact", type=Path, help="what `skipgate compile` made of the exported network")
+    command.add_argument("--program", type=Path, default=Path("skipgate"), help="the skipgate command line")
+    command.add_argument("--images", type=int, default=1000)
+    command.add_argument("--mask", help="blocks to run, one digit per gate (default: all)")
+    command.set_defaults(command=_verify)
 
     command = commands.add_parser("plot", help="plot the logs of run folders or the results files of `evaluate`")
     command.add_argument("kind", choices=("log", "masks"))

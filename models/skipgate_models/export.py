@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skipgate_models.data import Dataset
@@ -73,8 +74,13 @@ def deviation(network: nn.Module, path: Path, images: Tensor) -> float:
         with torch.inference_mode():
             expected = network(image).numpy()
         (found,) = session.run(["logits"], {"image": image.numpy()})
-        differences.append(np.abs(found - expected).max() / np.abs(expected).max())
+        differences.append(relative_differences(found, expected))
     return float(np.max(differences))
+
+
+def relative_differences(found: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Largest difference of a logit, relative to the largest expected one, for every image."""
+    return np.abs(found - expected).max(1) / np.abs(expected).max(1)
 
 
 def describe(dataset: Dataset) -> dict[str, str]:
