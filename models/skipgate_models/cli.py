@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,9 +17,9 @@ from skipgate_models.train import train
 from skipgate_models.verify import verify
 
 
-def main() -> None:
-    """Run the command of `sys.argv`: exit code 1 if the work failed, 2 for bad usage."""
-    arguments = _parser().parse_args()
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command in `words`, or of `sys.argv`: exit code 1 if the work failed, 2 for bad usage."""
+    arguments = _parser().parse_args(words)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     # Weights decay into denormals, which are slow and say nothing.
@@ -90,7 +91,7 @@ def _plot(arguments: argparse.Namespace) -> None:
     {"log": plot_log, "masks": plot_depths}[arguments.kind](arguments.inputs, arguments.output)
 
 
-def _counts(text: str) -> tuple[int, ...]:
+def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(count) for count in text.split(","))
 
 
@@ -146,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("run", type=Path)
     command.add_argument("--output", type=Path, help="results file, which is completed (default: RUN/masks.csv)")
     command.add_argument("--masks", type=int, default=20, help="random masks per number of skipped blocks")
-    command.add_argument("--depths", type=_counts, help="numbers of skipped blocks, such as 0,20,36")
+    command.add_argument("--depths", type=_numbers, help="numbers of skipped blocks, such as 0,20,36")
     command.add_argument("--images", type=int, default=1000, help="test images that random masks are measured on")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument(

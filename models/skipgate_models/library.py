@@ -19,7 +19,6 @@ from skipgate_models.config import StochasticDepth
 from skipgate_models.gated import GatedNetwork
 from skipgate_models.stochastic_depth import keep_probabilities
 
-SOURCES = ("torchvision", "timm")
 # Attribute of a block, in order of preference, that holds the last module of its residual: a layer made for dropping
 # it, else the residual's last layers. Each must end in the addition.
 RESIDUAL_ENDS = {
@@ -107,10 +106,11 @@ def add_stochastic_depth(network: nn.Module, depth: StochasticDepth) -> list[flo
         raise ValueError(f"the layers of torchvision and timm scale in training, found scaling {depth.scaling!r}")
     blocks = find_blocks(network)
     skippable = [gated for segment in segments(blocks) for gated in segment]
-    gated = [block.module for block, gated in zip(blocks, skippable, strict=True) if gated]
     probabilities = keep_probabilities(skippable, depth)
-    for block, probability in zip(gated, probabilities, strict=True):
-        _drop(block, 1 - probability)
+    kept = iter(probabilities)
+    for block, gated in zip(blocks, skippable, strict=True):
+        # The libraries' own layers drop first blocks too.
+        _drop(block.module, 1 - next(kept) if gated else 0.0)
     return probabilities
 
 
@@ -120,6 +120,8 @@ class Masked(GatedNetwork):
     def __init__(self, network: nn.Module) -> None:
         """Put a gate in front of the skippable blocks of `network`, which keeps its structure."""
         super().__init__()
+        # Here the masks alone drop blocks, not the layers that some networks come with.
+        add_stochastic_depth(network, StochasticDepth(p_last=1.0))
         blocks = find_blocks(network)
         self.network = network
         self._segments = segments(blocks)

@@ -8,7 +8,6 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from skipgate_models import library
 from skipgate_models.config import Config, Network
 from skipgate_models.gated import GatedNetwork
 from skipgate_models.resnet import ResNet
@@ -68,7 +67,9 @@ def _refuse_what_is_for_cifar(config: Config) -> None:
 
 def _residual_network(network: Network, classes: int) -> GatedNetwork:
     source, _, name = network.name.partition("/")
-    if source in library.SOURCES:
+    if source in ("torchvision", "timm"):
+        from skipgate_models import library  # noqa: PLC0415 - slow to import, and few networks need it
+
         return library.build(source, name, classes, pretrained=network.pretrained)
     match = re.fullmatch(r"cifar/resnet(\d+)", network.name)
     if match is None:

@@ -12,6 +12,8 @@ from skipgate_models.config import GateKind
 from skipgate_models.resnet import Block, ResNet
 
 THRESHOLD = 0.5
+# Of FFGate1, as in SkipNet's own code.
+HIDDEN_CHANNELS = 10
 # Of the last layer's bias towards running: gates start by letting almost every block run.
 INITIAL_BIAS = 2.0
 
@@ -19,18 +21,20 @@ INITIAL_BIAS = 2.0
 class FeedForwardGate(nn.Module):
     """Probability that the block runs, `[N]`, from its input `[N, C, H, W]`.
 
-    FFGate1 reduces the resolution by a maximum pool and has two convolutions, FFGate2 has one with stride 2 and no
-    pool; both end in an average and a 1x1 convolution with one output per decision.
+    FFGate1 reduces the resolution by a maximum pool and has two narrow convolutions, FFGate2 has one with stride 2 and
+    no pool; both end in an average and a 1x1 convolution with one output per decision.
     """
 
     def __init__(self, kind: GateKind, channels: int) -> None:
         """Gate in front of a block with that many channels."""
         super().__init__()
-        layers = {
-            "ffgate1": [nn.MaxPool2d(2), *_convolution(channels, 1), *_convolution(channels, 2)],
-            "ffgate2": _convolution(channels, 2),
-        }[kind]
-        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 2, 1))
+        if kind == "ffgate1":
+            inner = HIDDEN_CHANNELS
+            layers = [nn.MaxPool2d(2), *_convolution(channels, inner, 1), *_convolution(inner, inner, 2)]
+        else:
+            inner = channels
+            layers = _convolution(channels, inner, 2)
+        self.layers = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(inner, 2, 1))
         nn.init.zeros_(self.layers[-1].weight)
         self.layers[-1].bias.data = torch.tensor([0.0, INITIAL_BIAS])
 
@@ -102,9 +106,9 @@ class _ConditionalBlock(nn.Module):
         return self.activation(x + self.residual(x)) if bool(self.gate(x) > self.threshold) else x
 
 
-def _convolution(channels: int, stride: int) -> list[nn.Module]:
+def _convolution(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
     return [
-        nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(channels),
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
         nn.ReLU(),
     ]

@@ -20,6 +20,7 @@ def trained(config: Config, dataset: Dataset, folder: Path) -> torch.nn.Module:
 
 
 SKIPNET = dataclasses.replace(SMALL, skipnet=SkipNet("ffgate1"), stochastic_depth=StochasticDepth())
+GENTLE = dataclasses.replace(SMALL.schedule, learning_rate=0.001, epochs=2, fixed_statistics_epochs=0)
 RESIZED = dataclasses.replace(SMALL.schedule, image_sizes=((0, 16), (2, 32)), label_smoothing=0.1)
 
 
@@ -30,7 +31,7 @@ RESIZED = dataclasses.replace(SMALL.schedule, image_sizes=((0, 16), (2, 32)), la
         SKIPNET,
         dataclasses.replace(SMALL, precision="bf16"),
         dataclasses.replace(SMALL, schedule=RESIZED),
-        dataclasses.replace(SMALL, network=Network("torchvision/resnet18")),
+        dataclasses.replace(SMALL, network=Network("torchvision/resnet18"), schedule=GENTLE),
     ],
     ids=["fp32", "skipnet", "bf16", "resized", "torchvision"],
 )
@@ -46,7 +47,7 @@ def test_an_interrupted_training_goes_on_identically(small: Dataset, tmp_path: P
 
 def test_a_training_learns(small: Dataset, tmp_path: Path) -> None:
     schedule = Schedule(epochs=12, batch_size=16, learning_rate=0.05, warmup_epochs=2)
-    trained(dataclasses.replace(SMALL, schedule=schedule), small, tmp_path)
+    trained(dataclasses.replace(SMALL, schedule=schedule, stochastic_depth=StochasticDepth()), small, tmp_path)
     losses = [float(row["loss"]) for row in run.read_log(tmp_path)]
     assert losses[-1] < losses[0] / 2
 
@@ -74,7 +75,7 @@ def test_residuals_scaled_at_test_time_are_scaled_when_the_network_is_read(small
     probabilities = keep_probabilities(network.skippable(), depth)
     with torch.inference_mode():
         assert torch.allclose(network(images), checkpoint(images, probabilities), atol=1e-5)
-        assert torch.equal(network(images, [0, 0, 0]), checkpoint(images, [0, 0, 0]))
+        assert torch.allclose(network(images, [0, 0, 0]), checkpoint(images, [0, 0, 0]), atol=1e-5)
 
 
 def test_a_reward_for_skipping_makes_skipnet_skip(small: Dataset, tmp_path: Path) -> None:

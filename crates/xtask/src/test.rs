@@ -147,6 +147,8 @@ impl Suite<'_> {
     fn python_tests(&self) -> Result<()> {
         for folder in PYTHON_FOLDERS {
             let mut pytest = self.workspace.command(self.workspace.venv("python"));
+            // What the Rust tests before this step built.
+            pytest.env("SKIPGATE_PROGRAM", self.workspace.path("target/debug/skipgate"));
             pytest.args(["-m", "pytest", "--quiet", folder]).run()?;
         }
         Ok(())
