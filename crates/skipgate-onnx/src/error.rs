@@ -141,7 +141,10 @@ impl Hint for Error {
                 "export the model again with another `opset_version`, or convert it with `onnx.version_converter`"
             }
             Self::AlreadyGated | Self::NameTaken { .. } => "start from the model as it was exported",
-            Self::NothingToGate { .. } | Self::UnknownBlock { .. } | Self::NotSkippable { .. } => {
+            Self::NothingToGate { .. } => {
+                "`skipgate inspect` says which blocks can be skipped; `skipgate compile --ungated` compiles without gates"
+            }
+            Self::UnknownBlock { .. } | Self::NotSkippable { .. } => {
                 "`skipgate inspect` lists the blocks and says which can be skipped"
             }
             Self::Pattern { .. } => "patterns are globs such as `layer2.*`",

@@ -46,12 +46,12 @@ impl Report for Ran {
             1 => format!("{median_us:.0} us"),
             _ => format!("{median_us:.0} us (median; min {min_us:.0}, p99 {p99_us:.0}, max {max_us:.0})"),
         };
-        let ran = format!(
-            "ran {} of {} gated blocks (mask {}) in {time}",
-            self.blocks_run,
-            self.mask.len(),
-            self.mask
-        );
+        let ran = match self.mask.len() {
+            0 => format!("ran a network without gates in {time}"),
+            gates => {
+                format!("ran {} of {gates} gated blocks (mask {}) in {time}", self.blocks_run, self.mask)
+            }
+        };
         let wrote = self
             .output
             .iter()
