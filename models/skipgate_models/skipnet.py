@@ -5,6 +5,8 @@ A small network in front of each skippable block reads the block's input and say
 that of the soft probability on the way back.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ from skipgate_models.config import GateKind
 from skipgate_models.resnet import Block, ResNet
 
 THRESHOLD = 0.5
+# The same threshold on what the softmax of two outputs depends on: by how much the second is above the first.
+MARGIN = math.log(THRESHOLD / (1 - THRESHOLD))
 # Of FFGate1, as in SkipNet's own code.
 HIDDEN_CHANNELS = 10
 # Of the last layer's bias towards running: gates start by letting almost every block run.
@@ -19,7 +23,7 @@ INITIAL_BIAS = 2.0
 
 
 class FeedForwardGate(nn.Module):
-    """Probability that the block runs, `[N]`, from its input `[N, C, H, W]`.
+    """Says whether the block runs, from its input `[N, C, H, W]`.
 
     FFGate1 reduces the resolution by a maximum pool and has two narrow convolutions, FFGate2 has one with stride 2 and
     no pool; both end in an average and a 1x1 convolution with one output per decision.
@@ -39,8 +43,12 @@ class FeedForwardGate(nn.Module):
         self.layers[-1].bias.data = torch.tensor([0.0, INITIAL_BIAS])
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return self.layers(x).flatten(1).softmax(1)[:, 1]
+        """By how much running is ahead of skipping, `[N]`; the block runs above `MARGIN`.
+
+        The sigmoid of it is the probability that the block runs: the softmax of both outputs.
+        """
+        scores = self.layers(x).flatten(1)
+        return scores[:, 1] - scores[:, 0]
 
 
 class SkipNet(nn.Module):
@@ -50,7 +58,6 @@ class SkipNet(nn.Module):
         """Put gates of that kind into `network`."""
         super().__init__()
         self.network = network
-        self.kind = kind
         gated = [block for block, skippable in self._blocks() if skippable]
         self.skip_gates = nn.ModuleList(FeedForwardGate(kind, block.channels) for block in gated)
 
@@ -71,8 +78,9 @@ class SkipNet(nn.Module):
             if not skippable:
                 x = block(x)
                 continue
-            probability = next(gates)(x)
-            decision = (probability > THRESHOLD).to(x.dtype) + probability - probability.detach()
+            margin = next(gates)(x)
+            probability = margin.sigmoid()
+            decision = (margin > MARGIN).to(x.dtype) + probability - probability.detach()
             decisions.append(decision)
             share = decision[:, None, None, None]
             x = share * block(x) + (1 - share) * x
@@ -100,10 +108,10 @@ class _ConditionalBlock(nn.Module):
         self.gate = gate
         self.residual = block.residual
         self.activation = block.activation
-        self.threshold = THRESHOLD
+        self.margin = MARGIN
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(x + self.residual(x)) if bool(self.gate(x) > self.threshold) else x
+        return self.activation(x + self.residual(x)) if bool(self.gate(x) > self.margin) else x
 
 
 def _convolution(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
