@@ -66,7 +66,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         statistics=arguments.statistics,
     )
-    print(depths.table(depths.measure(network, dataset, plan, arguments.output or arguments.run / "masks.csv")))
+    print(depths.table(depths.measure(network, dataset, plan, arguments.output or arguments.run / depths.RESULTS)))
 
 
 def _skipnet_table(accuracy: float, skipped: list[float]) -> str:
@@ -145,7 +145,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("run", type=Path)
-    command.add_argument("--output", type=Path, help="results file, which is completed (default: RUN/masks.csv)")
+    command.add_argument(
+        "--output", type=Path, help=f"results file, which is completed (default: RUN/{depths.RESULTS})"
+    )
     command.add_argument("--masks", type=int, default=20, help="random masks per number of skipped blocks")
     command.add_argument("--depths", type=_numbers, help="numbers of skipped blocks, such as 0,20,36")
     command.add_argument("--images", type=int, default=1000, help="test images that random masks are measured on")

@@ -40,13 +40,13 @@ class Network:
 class StochasticDepth:
     """Section `[stochastic_depth]`: keep probability of the last block (1 = never drop anything).
 
-    `rule`: how the probability falls towards the last block, `linear` (Huang et al. 2016) or `uniform`. `scaling`:
-    whether residuals are divided by their keep probability in `training` (torchvision, timm) or multiplied by it at
-    `test` time (Huang et al.).
+    `rule`: `uniform`, or `linear` if the probability falls from block to block (Huang et al. 2016, and the paper).
+    `scaling`: whether residuals are divided by their keep probability in `training` (torchvision, timm) or multiplied
+    by it at `test` time (Huang et al.).
     """
 
     p_last: float = 1.0
-    rule: Rule = "linear"
+    rule: Rule = "uniform"
     scaling: Scaling = "training"
 
 

@@ -19,6 +19,9 @@ from skipgate_models.files import replacing
 from skipgate_models.gated import GatedNetwork
 from skipgate_models.statistics import recompute
 
+# Where the results are by default, in the run folder.
+RESULTS = "masks.csv"
+
 Kind = Literal["random", "sensitivity"]
 Images = Literal["first", "other"]
 Statistics = Literal["trained", "shared", "each"]

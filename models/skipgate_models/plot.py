@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from skipgate_models import depths, run
+from skipgate_models.depths import RESULTS
 from skipgate_models.files import replacing
 
 # Equal data give equal files.
@@ -55,8 +56,10 @@ def _line(axes: Axes, rows: Sequence[dict[str, str]], column: str, *, label: str
 
 
 def _name(path: Path) -> str:
-    """`resnet20` for the run folder or the results file of that name."""
-    return path.name.split(".")[0]
+    """`resnet20` for the run folder or the results file of that name, or a results file in that folder."""
+    if path.is_dir():
+        return path.name
+    return path.resolve().parent.name if path.name == RESULTS else path.stem
 
 
 def _figure(count: int) -> tuple[Figure, list[Axes]]:

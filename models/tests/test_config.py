@@ -13,7 +13,9 @@ RECIPES = sorted(Path(__file__).parents[1].glob("*/**/*.toml"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_committed_recipes_load(path: Path) -> None:
-    assert config.load(path).network.name.endswith(path.stem.split("-")[0].replace("skipnet", "resnet"))
+    depth = config.load(path).network.name.removeprefix("cifar/resnet")
+    assert depth in ("20", "110")
+    assert depth in path.stem or path.parent.name == "study"
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def learn_something(network: nn.Module) -> None:
 def test_stochastic_depth_drops_the_residuals_of_a_users_own_model(name: str) -> None:
     model = torchvision.models.get_model(name, num_classes=10)
     names = set(model.state_dict())
-    probabilities = library.add_stochastic_depth(model, StochasticDepth(0.5))
+    probabilities = library.add_stochastic_depth(model, StochasticDepth(0.5, rule="linear"))
     assert set(model.state_dict()) == names
     layers = [module for module in model.modules() if isinstance(module, torchvision.ops.StochasticDepth)]
     assert [layer.p for layer in layers if layer.p > 0] == pytest.approx([1 - p for p in probabilities])
@@ -154,7 +154,7 @@ def test_stochastic_depth_drops_the_residuals_of_a_users_own_model(name: str) ->
 
 def test_timm_blocks_get_their_drop_path() -> None:
     model = library.build("timm", "resnet18", 10, pretrained=False).network
-    library.add_stochastic_depth(model, StochasticDepth(0.2))
+    library.add_stochastic_depth(model, StochasticDepth(0.2, rule="linear"))
     assert model.layer4[1].drop_path.drop_prob == pytest.approx(0.8)
 
 

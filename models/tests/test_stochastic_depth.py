@@ -11,17 +11,17 @@ from skipgate_models.stochastic_depth import keep_probabilities, sample_scales
 
 def test_keep_probabilities_fall_linearly_over_all_blocks() -> None:
     skippable = [False, True, False, True]
-    assert keep_probabilities(skippable, StochasticDepth(0.2)) == pytest.approx([1 - 2 / 4 * 0.8, 0.2])
+    assert keep_probabilities(skippable, StochasticDepth(0.2, rule="linear")) == pytest.approx([1 - 2 / 4 * 0.8, 0.2])
 
 
 def test_keep_probabilities_of_resnet110_are_those_of_the_paper() -> None:
-    probabilities = keep_probabilities(ResNet(110, 10).skippable(), StochasticDepth(0.5))
+    probabilities = keep_probabilities(ResNet(110, 10).skippable(), StochasticDepth(0.5, rule="linear"))
     # Blocks 1, 19 and 37 of 54 are the first of their segments.
     assert probabilities == pytest.approx([1 - block / 54 * 0.5 for block in range(1, 55) if block not in (1, 19, 37)])
 
 
 def test_the_uniform_rule_drops_every_block_as_often() -> None:
-    assert keep_probabilities([False, True, True], StochasticDepth(0.7, rule="uniform")) == [0.7, 0.7]
+    assert keep_probabilities([False, True, True], StochasticDepth(0.7)) == [0.7, 0.7]
 
 
 @pytest.mark.parametrize("p_last", [0.0, 1.5])
@@ -31,7 +31,7 @@ def test_a_probability_out_of_range_is_refused(p_last: float) -> None:
 
 
 def test_blocks_are_dropped_as_often_as_they_should() -> None:
-    depth = StochasticDepth(0.2)
+    depth = StochasticDepth(0.2, rule="linear")
     probabilities = keep_probabilities(ResNet(20, 10).skippable(), depth)
     generator = torch.Generator().manual_seed(0)
     kept = torch.tensor([sample_scales(probabilities, depth, generator) for _ in range(4000)]) > 0
