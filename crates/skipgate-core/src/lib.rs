@@ -22,7 +22,10 @@ mod manifest;
 mod mask;
 mod target;
 
-pub use front::{Configuration, Front, FrontError, PARETO_FILE};
+pub use front::{
+    Configuration, Exploration, Front, FrontError, LatencySource, LatencyUnit, PARETO_BINARY_FILE,
+    PARETO_FILE,
+};
 pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{

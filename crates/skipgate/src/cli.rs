@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skipgate_core::SkipMask;
+#[cfg(feature = "explore")]
+use skipgate_data::{Part, Source};
+#[cfg(feature = "explore")]
+use skipgate_explore::Shard;
 
 /// Choose, call by call, which residual blocks of one compiled network run
 #[derive(Debug, Parser)]
@@ -47,6 +51,15 @@ pub(crate) enum Command {
     Run(Run),
     /// Measure the latency of an artifact at every number of skipped blocks
     Bench(Bench),
+    /// Rank the blocks of an artifact by how much they matter
+    #[cfg(feature = "explore")]
+    Rank(Rank),
+    /// Find the configurations that are worth having and write them into the artifact
+    #[cfg(feature = "explore")]
+    Pareto(Pareto),
+    /// Put the results of several machines together
+    #[cfg(feature = "explore")]
+    Merge(Merge),
     /// List the machines that artifacts can be compiled for
     #[cfg(feature = "compiler")]
     Targets,
@@ -197,6 +210,135 @@ pub(crate) struct Bench {
     /// programs
     #[arg(long)]
     pub(crate) paced: bool,
+}
+
+/// What masks are evaluated on, and how.
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
+pub(crate) struct Evaluation {
+    /// The artifact folder, compiled for this machine
+    pub(crate) artifact: PathBuf,
+    /// CIFAR's binary files, a folder with a subfolder per class, or `digits` for the built-in ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Source,
+    /// The part of the data set
+    #[arg(long, value_name = "PART", default_value_t = Part::Test)]
+    pub(crate) part: Part,
+    /// Images to choose masks on, in hundreds; their accuracy is reported on the others [default: half of them]
+    #[arg(long, value_name = "N")]
+    pub(crate) search_images: Option<usize>,
+    /// Threads, each of which runs a network of its own [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// File that keeps results, so that nothing is evaluated twice [default: the artifact's name with
+    /// `.evaluations.jsonl`]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: Option<PathBuf>,
+    /// Only evaluate the share of one of several machines; `skipgate merge` puts their stores together
+    #[arg(long, value_name = "K/N", default_value_t = Shard::WHOLE)]
+    pub(crate) shard: Shard,
+}
+
+/// How much blocks matter.
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
+pub(crate) struct Ranking {
+    /// What tells how much a block matters
+    #[arg(long, value_enum, default_value_t = RankingName::Sensitivity)]
+    pub(crate) by: RankingName,
+    /// Scores that `skipgate-models importance` wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scores: Option<PathBuf>,
+    /// Seed of the random ranking
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Rankings.
+#[cfg(feature = "explore")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RankingName {
+    /// Accuracy with that block skipped (the paper's)
+    Sensitivity,
+    /// Any order
+    Random,
+    /// Size of the block's weights (needs --scores)
+    L2Norm,
+    /// Fisher information of skipping the block (needs --scores)
+    Fisher,
+    /// Trace of the Hessian over the block's weights (needs --scores)
+    Hessian,
+}
+
+/// Searches.
+#[cfg(feature = "explore")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SearchName {
+    /// Skip blocks in the order of --by (the paper's)
+    Ranking,
+    /// Rank the blocks anew after each one that is skipped
+    Greedy,
+    /// The same, with several masks at once
+    Beam,
+}
+
+#[cfg(feature = "explore")]
+impl std::fmt::Display for SearchName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate rank build/resnet20-host --data digits
+  skipgate rank build/resnet110-host --data cifar-10-batches-bin --search-images 2000
+  skipgate rank build/resnet110-host --data images --by fisher --scores fisher.json")]
+pub(crate) struct Rank {
+    #[command(flatten)]
+    pub(crate) evaluation: Evaluation,
+    #[command(flatten)]
+    pub(crate) ranking: Ranking,
+}
+
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate pareto build/resnet20-host --data digits --compare
+  skipgate pareto build/resnet110-host --data cifar-10-batches-bin --latency-from odroid.json
+Two machines share the work:
+  skipgate pareto build/resnet110-host --data images --shard 1/2 --store a.jsonl    # and 2/2 with b.jsonl
+  skipgate merge a.jsonl b.jsonl -o all.jsonl")]
+pub(crate) struct Pareto {
+    #[command(flatten)]
+    pub(crate) evaluation: Evaluation,
+    /// How masks are found
+    #[arg(long, value_enum, default_value_t = SearchName::Greedy)]
+    pub(crate) search: SearchName,
+    #[command(flatten)]
+    pub(crate) ranking: Ranking,
+    /// Take latencies from what `skipgate bench --format json` printed on the target [default: measure here]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) latency_from: Option<PathBuf>,
+    /// Show the paper's method at the same number of evaluations beside it
+    #[arg(long)]
+    pub(crate) compare: bool,
+}
+
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  skipgate merge one.jsonl two.jsonl -o all.jsonl")]
+pub(crate) struct Merge {
+    /// Stores of one artifact and data set
+    #[arg(required = true)]
+    pub(crate) stores: Vec<PathBuf>,
+    /// The store to write
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<ManifestError>(error))
         .or_else(|| of::<FrontError>(error))
         .or_else(|| of::<runtime::Error>(error));
+    #[cfg(feature = "explore")]
+    let shared = shared.or_else(|| of::<skipgate_explore::Error>(error));
     #[cfg(feature = "compiler")]
     let shared = shared
         .or_else(|| of::<skipgate_onnx::Error>(error))

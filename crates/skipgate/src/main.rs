@@ -7,7 +7,6 @@ mod commands;
 mod diagnostics;
 mod front;
 mod latency;
-mod preprocess;
 mod progress;
 mod report;
 mod tensor_file;

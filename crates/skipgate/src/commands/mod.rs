@@ -5,11 +5,21 @@ mod bench;
 mod compile;
 mod completions;
 mod doctor;
+#[cfg(feature = "explore")]
+mod evaluation;
 #[cfg(feature = "compiler")]
 mod gate;
 #[cfg(feature = "compiler")]
 mod inspect;
+#[cfg(feature = "explore")]
+mod merge;
+#[cfg(feature = "explore")]
+mod pareto;
+#[cfg(feature = "explore")]
+mod rank;
 mod run;
+#[cfg(feature = "explore")]
+mod search;
 #[cfg(feature = "compiler")]
 mod selection;
 #[cfg(feature = "compiler")]
@@ -31,6 +41,12 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Compile(arguments) => compile::execute(&arguments, format),
         Command::Run(arguments) => run::execute(&arguments, format),
         Command::Bench(arguments) => bench::execute(&arguments, format),
+        #[cfg(feature = "explore")]
+        Command::Rank(arguments) => rank::execute(&arguments, format),
+        #[cfg(feature = "explore")]
+        Command::Pareto(arguments) => pareto::execute(&arguments, format),
+        #[cfg(feature = "explore")]
+        Command::Merge(arguments) => merge::execute(&arguments, format),
         #[cfg(feature = "compiler")]
         Command::Targets => targets::execute(format),
         Command::Doctor => doctor::execute(format),

@@ -11,7 +11,6 @@ use skipgate_runtime::{Artifact, Device, Session};
 use crate::cli::{Format, Run as Arguments};
 use crate::front;
 use crate::latency::Latency;
-use crate::preprocess;
 use crate::progress;
 use crate::report::{self, Report};
 use crate::tensor_file::{self, Tensor};
@@ -131,7 +130,7 @@ fn configuration(path: &Path, gates: usize, number: usize) -> Result<SkipMask> {
 /// The inputs, end to end.
 fn images(arguments: &Arguments, manifest: &Manifest) -> Result<Vec<f32>> {
     match (&arguments.image, &arguments.input) {
-        (Some(image), _) => preprocess::load(image, manifest),
+        (Some(image), _) => Ok(skipgate_data::load_image(image, manifest)?),
         (None, Some(input)) => tensors(input, &manifest.image().shape),
         (None, None) => unreachable!("clap requires one of them"),
     }

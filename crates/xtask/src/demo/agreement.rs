@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use super::tensor::Tensor;
 
 /// Share of images whose largest logit is that of their label.
-pub(super) fn accuracy(logits: &Tensor, labels: &[u8]) -> Result<f64> {
+pub(super) fn accuracy(logits: &Tensor, labels: &[usize]) -> Result<f64> {
     let classes = classes(logits);
     ensure!(classes.len() == labels.len(), "{} images have {} labels", classes.len(), labels.len());
-    Ok(share(classes.iter().zip(labels).map(|(&class, &label)| class == usize::from(label))))
+    Ok(share(classes.iter().zip(labels).map(|(class, label)| class == label)))
 }
 
 /// Share of images for which both have their largest logit at the same class.

@@ -2,7 +2,6 @@
 
 mod agreement;
 pub(crate) mod build;
-mod digits;
 pub(crate) mod program;
 pub(crate) mod tensor;
 
@@ -14,14 +13,15 @@ use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use skipgate_core::{MANIFEST_FILE, Manifest, SkipMask};
+use skipgate_data::{Dataset, Part, Source};
 
 use crate::process::say;
 use crate::setup;
 use crate::setup::qemu::Emulator;
 use crate::workspace::Workspace;
 use agreement::{accuracy, largest_relative_difference, top1_agreement};
-use digits::Digits;
 use program::{Arguments, Run, instructions_per_image};
+use tensor::Tensor;
 
 /// Images that also run under emulation.
 const ARM_IMAGES: usize = 4;
@@ -70,7 +70,7 @@ struct Stage<'a> {
     arm_artifact: PathBuf,
     emulator: &'a Emulator,
     dir: PathBuf,
-    digits: Digits,
+    digits: Dataset,
 }
 
 /// Runs the demo and prints its table on standard output.
@@ -87,7 +87,7 @@ pub(crate) fn run(workspace: &Workspace, format: Format) -> Result<()> {
         arm_program: programs.arm,
         arm_artifact,
         emulator: &tools.emulator,
-        digits: Digits::read(&workspace.path("models/digits"))?,
+        digits: Dataset::open(&Source::Digits, Part::Test, &manifest, &|_, _| ())?,
         dir,
     };
     stage.write_images(&manifest)?;
@@ -107,7 +107,7 @@ impl Stage<'_> {
 
     /// Writes all images, the first ones, and the very first.
     fn write_images(&self, manifest: &Manifest) -> Result<()> {
-        let images = self.digits.preprocess(manifest)?;
+        let images = tensor_of(&self.digits, manifest)?;
         images.write(&self.images("test"))?;
         images.rows(0..ARM_IMAGES)?.write(&self.images("first"))?;
         images.rows(0..1)?.write(&self.images("one"))
@@ -158,13 +158,27 @@ impl Stage<'_> {
         Ok(Configuration {
             mask: mask.to_string(),
             blocks_run: mask.running(),
-            accuracy: accuracy(&host.logits, self.digits.labels())?,
+            accuracy: accuracy(&host.logits, &labels(&self.digits))?,
             host_median_us: host.latency.median_us,
             arm_instructions_per_inference: per_image.transpose()?,
             largest_relative_difference: largest_relative_difference(&logits, &host_logits)?,
             top1_agreement: top1_agreement(&logits, &host_logits)?,
         })
     }
+}
+
+/// All images, as the network takes them.
+fn tensor_of(images: &Dataset, manifest: &Manifest) -> Result<Tensor> {
+    let mut shape = manifest.image().shape.clone();
+    let mut values = vec![0.0; images.len() * shape.iter().product::<usize>()];
+    let size = values.len() / images.len();
+    values.chunks_exact_mut(size).enumerate().for_each(|(image, into)| images.input(image, into));
+    shape[0] = images.len();
+    Tensor::new(shape, values)
+}
+
+fn labels(images: &Dataset) -> Vec<usize> {
+    (0..images.len()).map(|image| images.label(image)).collect()
 }
 
 fn print(report: &Report, format: Format) -> Result<()> {

@@ -1,0 +1,89 @@
+//! What can go wrong.
+
+use std::io;
+use std::path::PathBuf;
+
+use skipgate_core::Hint;
+
+/// Why an image or a data set is not usable.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file could not be read; the message names it.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The artifact does not say how an image becomes a tensor.
+    #[error("the artifact does not say how to preprocess an image; give the input tensor with --input")]
+    NoPreprocessing,
+    /// The artifact does not take one image.
+    #[error("the artifact takes a batch of shape {shape:?}; give it with --input")]
+    Batch {
+        /// Shape of the input.
+        shape: Vec<usize>,
+    },
+    /// The file cannot be decoded.
+    #[error("{} is not a PNG or JPEG image", .path.display())]
+    NoImage {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        source: image::ImageError,
+    },
+    /// The image has another size, and the artifact does not resize.
+    #[error("{} does not fit the artifact", .path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// Both sizes.
+        source: SizeError,
+    },
+    /// A file of a data set is damaged or something else.
+    #[error("`{}`: expected {expected}, found {found}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A label is past the end of the network's classes.
+    #[error("the data set has an image of class {label}, the network has {classes} classes, numbered from 0")]
+    Label {
+        /// The label.
+        label: u32,
+        /// Number of classes of the network.
+        classes: usize,
+    },
+    /// The data set is of other classes than the network.
+    #[error("the data set has no class `{class}`, which the network has")]
+    Class {
+        /// The missing one.
+        class: String,
+    },
+}
+
+/// An image of another size than the network takes.
+#[derive(Debug, thiserror::Error)]
+#[error("expected an image of {}x{} pixels, found {}x{}", .expected.0, .expected.1, .found.0, .found.1)]
+pub struct SizeError {
+    /// Width and height that the network takes.
+    pub expected: (u32, u32),
+    /// Width and height of the image.
+    pub found: (u32, u32),
+}
+
+impl Hint for DataError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::File { .. } => Some(
+                "give the unpacked folder of CIFAR's binary files, a folder with a subfolder per class, or `digits`"
+                    .to_owned(),
+            ),
+            Self::Label { .. } | Self::Class { .. } => {
+                Some("give the data set that the network was trained for".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

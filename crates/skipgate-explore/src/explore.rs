@@ -1,0 +1,118 @@
+//! From an artifact to its front.
+
+use skipgate_core::{Configuration, Exploration, Front, LatencySource, SkipMask};
+
+use crate::search::Search;
+use crate::{Accuracy, Engine, Error, Latency, Point, hypervolume, non_dominated};
+
+/// Everything that a search found.
+#[derive(Debug, Clone)]
+pub struct Explored {
+    /// By the number of skipped blocks; none and all are always among them.
+    pub candidates: Vec<Candidate>,
+    /// Evaluations of one mask on one image that found and compared the candidates.
+    pub evaluations: usize,
+    /// What the latencies are.
+    pub latency: LatencySource,
+}
+
+/// A mask that a search found.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The blocks that run.
+    pub mask: SkipMask,
+    /// On the images that it was chosen on.
+    pub search: Accuracy,
+    /// On the others.
+    pub report: Accuracy,
+    /// Latency of one image.
+    pub latency: f64,
+    /// Whether no other candidate beats it, by the images that they were chosen on.
+    pub on_front: bool,
+}
+
+/// Lets `search` find candidates and evaluates each on all images.
+///
+/// The budget is what the paper's method costs: an evaluation of every gate on the images of the search for the search
+/// itself, and one of every number of skipped blocks to compare the candidates. Images to report on have no part in any
+/// decision.
+///
+/// # Errors
+///
+/// When the engine or the measurement of latencies fails.
+pub fn explore(engine: &mut Engine, search: &dyn Search, latency: &Latency) -> Result<Explored, Error> {
+    engine.restart();
+    let split = engine.split().clone();
+    let budget = engine.gates() * split.images(split.search());
+    let mut masks = search.masks(engine, budget)?;
+    masks.extend([SkipMask::all_run(engine.gates()), SkipMask::all_skip(engine.gates())]);
+    masks.sort_by_key(|mask| (mask.skipped(), mask.clone()));
+    masks.dedup();
+    let searched = engine.evaluate(&masks, split.search())?;
+    let evaluations = engine.spent();
+    let reported = engine.evaluate(&masks, split.report())?;
+    let latencies = latency.of(engine.artifact(), &masks)?;
+    let candidate = |(((mask, search), report), latency): (((SkipMask, _), _), f64)| {
+        let (search, report): (crate::Outcomes, crate::Outcomes) = (search, report);
+        Candidate { mask, search: search.accuracy(), report: report.accuracy(), latency, on_front: false }
+    };
+    let mut candidates: Vec<_> =
+        masks.into_iter().zip(searched).zip(reported).zip(latencies).map(candidate).collect();
+    let points: Vec<_> = candidates.iter().map(Candidate::chosen_by).collect();
+    for index in non_dominated(&points) {
+        candidates[index].on_front = true;
+    }
+    Ok(Explored { candidates, evaluations, latency: latency.source(engine.artifact()) })
+}
+
+impl Candidate {
+    fn chosen_by(&self) -> Point {
+        Point { accuracy: self.search.share(), latency: self.latency }
+    }
+
+    fn reported(&self) -> Point {
+        Point { accuracy: self.report.share(), latency: self.latency }
+    }
+}
+
+impl Explored {
+    /// The candidates on the front, by the number of skipped blocks.
+    pub fn front(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(|candidate| candidate.on_front)
+    }
+
+    /// Hypervolume of the front on the images to report on, up to the latency of the whole network.
+    pub fn hypervolume(&self) -> f64 {
+        let points: Vec<_> = self.front().map(Candidate::reported).collect();
+        hypervolume(&points, self.candidates[0].latency)
+    }
+
+    /// The candidate that skips this many blocks and is the most accurate of those on the images of the search.
+    pub fn at(&self, skipped: usize) -> Option<&Candidate> {
+        let here = self.candidates.iter().filter(|candidate| candidate.mask.skipped() == skipped);
+        here.max_by_key(|candidate| candidate.search.correct)
+    }
+
+    /// What goes into `pareto.json`. `search` names the search as on the command line.
+    pub fn to_front(&self, engine: &Engine, search: &str) -> Front {
+        let split = engine.split();
+        let configuration = |candidate: &Candidate| Configuration {
+            mask: candidate.mask.clone(),
+            accuracy: Some(candidate.report.share()),
+            accuracy_interval: Some(candidate.report.interval()),
+            latency: Some(candidate.latency),
+        };
+        let exploration = Exploration {
+            generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
+            model_sha256: engine.artifact().manifest().model_sha256.clone(),
+            data_sha256: engine.dataset().sha256().to_owned(),
+            search_images: split.images(split.search()),
+            report_images: split.images(split.report()),
+            search: search.to_owned(),
+            evaluations: self.evaluations,
+            candidates: self.candidates.len(),
+            latency: self.latency.clone(),
+        };
+        Front { exploration: Some(exploration), configurations: self.front().map(configuration).collect() }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the commands that evaluate masks share.
+
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use skipgate_data::Dataset;
+use skipgate_explore::{Engine, Split, Store};
+use skipgate_runtime::Artifact;
+
+use crate::cli::Evaluation as Arguments;
+use crate::progress;
+
+/// The artifact and the images that the arguments name.
+pub(super) fn open(arguments: &Arguments) -> Result<(Artifact, Dataset)> {
+    let artifact = Artifact::open(&arguments.artifact)?;
+    let bar = progress::bar(0).with_message("images read");
+    let dataset = Dataset::open(&arguments.data, arguments.part, artifact.manifest(), &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })
+    .with_context(|| format!("cannot use the data set {}", arguments.data))?;
+    bar.finish_and_clear();
+    Ok((artifact, dataset))
+}
+
+/// An engine as the arguments ask for.
+pub(super) fn engine<'a>(
+    arguments: &Arguments,
+    artifact: &'a Artifact,
+    dataset: &'a Dataset,
+) -> Result<Engine<'a>> {
+    let manifest = artifact.manifest();
+    ensure!(
+        manifest.image().shape.first() == Some(&1),
+        "{} takes {:?} images at once, only artifacts that take one can be explored",
+        arguments.artifact.display(),
+        manifest.image().shape.first()
+    );
+    let split = Split::new(dataset.len(), arguments.search_images)?;
+    let path = arguments.store.clone().unwrap_or_else(|| default_store(arguments));
+    let store = Store::open(&path, &manifest.model_sha256, dataset.sha256(), manifest.gates.len())?;
+    let threads = arguments.threads.map_or_else(cores, usize::from);
+    Ok(Engine::new(artifact, dataset, split, store, arguments.shard, threads)?)
+}
+
+/// Beside the artifact, which is replaced when it is compiled again.
+fn default_store(arguments: &Arguments) -> PathBuf {
+    arguments.artifact.with_extension("evaluations.jsonl")
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}

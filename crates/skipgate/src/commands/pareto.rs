@@ -1,0 +1,183 @@
+//! `skipgate pareto`: the configurations of an artifact that are worth having.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use serde::Serialize;
+use skipgate_core::{LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE};
+use skipgate_explore::{Accuracy, Candidate, Engine, Explored, Latency, explore, write_whole};
+
+use super::{evaluation, search};
+use crate::cli::{Format, Pareto as Arguments, SearchName};
+use crate::progress;
+use crate::report::{self, Report};
+
+#[derive(Serialize)]
+struct Found {
+    search: String,
+    /// Images that the masks were chosen on, and others that the accuracies are of.
+    search_images: usize,
+    report_images: usize,
+    evaluations: usize,
+    computed: usize,
+    seconds: f64,
+    latency: LatencySource,
+    hypervolume: f64,
+    candidates: Vec<Line>,
+    /// The paper's method at the same number of evaluations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paper: Option<Paper>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    skipped: usize,
+    mask: String,
+    accuracy: f64,
+    accuracy_interval: [f64; 2],
+    latency: f64,
+    speedup: f64,
+    on_front: bool,
+}
+
+#[derive(Serialize)]
+struct Paper {
+    evaluations: usize,
+    hypervolume: f64,
+    on_front: usize,
+    /// Skipped blocks and accuracy.
+    accuracy: Vec<(usize, f64)>,
+}
+
+impl Report for Found {
+    fn text(&self) -> String {
+        let unit = match self.latency.unit {
+            LatencyUnit::Microseconds => "us",
+            LatencyUnit::Instructions => "instructions",
+        };
+        let mut table =
+            report::table(["skipped", "accuracy", "95 %", unit, "speed-up", "front", "paper", "mask"]);
+        for line in &self.candidates {
+            let [low, high] = line.accuracy_interval.map(percent);
+            let paper = self.paper.as_ref().and_then(|paper| paper.at(line.skipped));
+            table.add_row([
+                line.skipped.to_string(),
+                percent(line.accuracy),
+                format!("{low}-{high}"),
+                format!("{:.0}", line.latency),
+                format!("{:.2}", line.speedup),
+                if line.on_front { "yes" } else { "" }.to_owned(),
+                paper.map_or_else(String::new, percent),
+                line.mask.clone(),
+            ]);
+        }
+        let front = self.candidates.iter().filter(|line| line.on_front).count();
+        let paper = self.paper.as_ref().map_or_else(String::new, Paper::text);
+        format!(
+            "{table}\n\n{front} of {} candidates are on the front, hypervolume {:.4}; accuracy in percent on {} images that \
+             had no part in choosing\n{}: {} evaluations on {} images, {} of them new, in {:.1} s; latency: {}\n{paper}",
+            self.candidates.len(),
+            self.hypervolume,
+            self.report_images,
+            self.search,
+            self.evaluations,
+            self.search_images,
+            self.computed,
+            self.seconds,
+            self.latency.source,
+        )
+    }
+}
+
+impl Paper {
+    fn text(&self) -> String {
+        let Self { evaluations, hypervolume, on_front, .. } = self;
+        format!(
+            "the paper's method: {evaluations} evaluations, {on_front} on the front, hypervolume {hypervolume:.4}\n"
+        )
+    }
+
+    fn at(&self, skipped: usize) -> Option<f64> {
+        self.accuracy.iter().find(|(at, _)| *at == skipped).map(|(_, accuracy)| *accuracy)
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2}", 100.0 * share)
+}
+
+pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    let start = Instant::now();
+    let method = search::search(arguments.search, &arguments.ranking)?;
+    let (artifact, dataset) = evaluation::open(&arguments.evaluation)?;
+    let mut engine = evaluation::engine(&arguments.evaluation, &artifact, &dataset)?;
+    let latency = match &arguments.latency_from {
+        Some(path) => Latency::from_file(path, &artifact)?,
+        None => Latency::Host,
+    };
+    let bar = progress::bar(budget(&engine) * (1 + usize::from(arguments.compare)));
+    let ticks = bar.clone();
+    engine.on_progress(move |images| ticks.inc(images as u64));
+    let explored = explore(&mut engine, method.as_ref(), &latency)?;
+    let paper = arguments.compare.then(|| paper(&mut engine, arguments, &latency)).transpose()?;
+    bar.finish_and_clear();
+    let front = explored.to_front(&engine, &name(arguments));
+    write_whole(&arguments.evaluation.artifact.join(PARETO_FILE), front.to_json().as_bytes())?;
+    write_whole(&arguments.evaluation.artifact.join(PARETO_BINARY_FILE), &front.to_bytes()?)?;
+    let found = Found {
+        search: name(arguments),
+        search_images: engine.split().images(engine.split().search()),
+        report_images: engine.split().images(engine.split().report()),
+        evaluations: explored.evaluations,
+        computed: engine.computed(),
+        seconds: start.elapsed().as_secs_f64(),
+        latency: explored.latency.clone(),
+        hypervolume: explored.hypervolume(),
+        candidates: lines(&explored),
+        paper,
+    };
+    report::print(&found, format)
+}
+
+/// Evaluations that a search needs at most.
+fn budget(engine: &Engine) -> usize {
+    let (gates, split) = (engine.gates(), engine.split());
+    gates * split.images(split.search()) + (gates + 1) * split.images(0..split.report().end)
+}
+
+/// The paper's method: its ranking, made once.
+fn paper(engine: &mut Engine, arguments: &Arguments, latency: &Latency) -> Result<Paper> {
+    let explored =
+        explore(engine, search::search(SearchName::Ranking, &arguments.ranking)?.as_ref(), latency)?;
+    Ok(Paper {
+        evaluations: explored.evaluations,
+        hypervolume: explored.hypervolume(),
+        on_front: explored.front().count(),
+        accuracy: explored
+            .candidates
+            .iter()
+            .map(|candidate| (candidate.mask.skipped(), candidate.report.share()))
+            .collect(),
+    })
+}
+
+fn name(arguments: &Arguments) -> String {
+    arguments.search.to_string()
+}
+
+fn lines(explored: &Explored) -> Vec<Line> {
+    let slowest = explored.candidates.first().map_or(f64::NAN, |all_run| all_run.latency);
+    let line = |candidate: &Candidate| {
+        let accuracy: Accuracy = candidate.report;
+        Line {
+            skipped: candidate.mask.skipped(),
+            mask: candidate.mask.to_string(),
+            accuracy: accuracy.share(),
+            accuracy_interval: accuracy.interval(),
+            latency: candidate.latency,
+            speedup: slowest / candidate.latency,
+            on_front: candidate.on_front,
+        }
+    };
+    explored.candidates.iter().map(line).collect()
+}
