@@ -183,6 +183,80 @@ fn an_image_that_is_none() {
     assert_snapshot!(failure(&mut command));
 }
 
+fn rank(data: &Path) -> Command {
+    let mut command = skipgate();
+    command.arg("rank").arg(artifacts().join("host")).arg("--data").arg(data);
+    command
+}
+
+#[test]
+fn a_data_set_that_is_none() {
+    assert_snapshot!(failure(rank(&repository().join("tests/snapshots")).arg("--store").arg("/dev/null")));
+}
+
+#[test]
+fn a_truncated_data_set() {
+    let dir = scratch("truncated-data");
+    fs::write(dir.join("test_batch.bin"), [0; 3000]).unwrap();
+    assert_snapshot!(failure(&mut rank(&dir)));
+}
+
+#[test]
+fn a_store_of_another_data_set() {
+    let store = scratch("store").join("store.jsonl");
+    let header = r#"{"format_version":1,"model":"MODEL","data":"none","batch":100}"#;
+    let manifest = fs::read_to_string(artifacts().join("host/manifest.json")).unwrap();
+    let manifest = skipgate_core::Manifest::from_json(&manifest).unwrap();
+    fs::write(&store, header.replace("MODEL", &manifest.model_sha256) + "\n").unwrap();
+    let text = failure(rank(Path::new("digits")).arg("--store").arg(&store));
+    assert_snapshot!(without_hashes(&text));
+}
+
+#[test]
+fn more_images_to_search_with_than_there_are() {
+    let store = scratch("too-few").join("store.jsonl");
+    assert_snapshot!(failure(
+        rank(Path::new("digits")).args(["--search-images", "400", "--store"]).arg(&store)
+    ));
+}
+
+#[test]
+fn scores_of_another_network() {
+    let dir = scratch("scores");
+    let scores = dir.join("fisher.json");
+    fs::write(
+        &scores,
+        r#"{"method": "fisher", "images": 1, "seed": 0, "blocks": [{"gate": 0, "score": 1}]}"#,
+    )
+    .unwrap();
+    let mut command = rank(Path::new("digits"));
+    command.args(["--by", "fisher", "--scores"]).arg(&scores).arg("--store").arg(dir.join("store.jsonl"));
+    assert_snapshot!(failure(&mut command));
+}
+
+#[test]
+fn a_shard_that_is_none() {
+    assert_snapshot!(failure(rank(Path::new("digits")).args(["--shard", "3/2"])));
+}
+
+#[test]
+fn a_network_without_gates_has_no_blocks_to_rank() {
+    let dir = scratch("no-gates");
+    let artifact = dir.join("plain");
+    let mut compile = skipgate();
+    support::succeed(compile.arg("compile").arg(resnet20()).arg("--ungated").arg("-o").arg(&artifact));
+    let mut command = skipgate();
+    command.arg("rank").arg(&artifact).args(["--data", "digits"]);
+    assert_snapshot!(failure(&mut command));
+}
+
+#[test]
+fn a_picture_of_an_artifact_that_was_not_explored() {
+    let mut command = skipgate();
+    command.arg("plot").arg(artifacts().join("host")).args(["-o", "picture.svg"]);
+    assert_snapshot!(failure(&mut command));
+}
+
 #[test]
 fn a_truncated_vmfb() {
     let artifact = copy("truncated-vmfb");

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from skipgate_models import config, data, depths, digits, evaluate, masks, run
+from skipgate_models import config, data, depths, digits, evaluate, importance, masks, run
 from skipgate_models.data import Dataset
 from skipgate_models.export import DEFAULT_OPSET, EXPORTERS, ExportError, describe, export
 from skipgate_models.gated import GatedNetwork
@@ -76,6 +76,19 @@ def _skipnet_table(accuracy: float, skipped: list[float]) -> str:
         "| accuracy (%) | blocks skipped on average | images that skip each gate's block (%) |\n|---|---|---|\n"
         f"| {accuracy:.2f} | {sum(skipped) / 100:.2f} of {len(skipped)} | {shares} |"
     )
+
+
+def _importance(arguments: argparse.Namespace) -> None:
+    dataset, network = _trained(arguments)
+    if isinstance(network, SkipNet):
+        raise ValueError(f"{arguments.run}: SkipNet decides for every image by itself, so its blocks have no ranking")
+    order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(arguments.seed))
+    index = order[: arguments.images]
+    images = dataset.preprocessing(dataset.train.images[index].to(arguments.device))
+    labels = dataset.train.labels[index].to(arguments.device)
+    scores = importance.METHODS[arguments.method](network.to(arguments.device), images, labels)
+    importance.write(arguments.output, arguments.method, len(index), arguments.seed, scores)
+    print(f"{arguments.output}: {arguments.method} of {len(scores)} blocks on {len(index)} images")
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -159,6 +172,19 @@ def _parser() -> argparse.ArgumentParser:
         help="BatchNormalization's: as trained, computed again over all depths, or for each mask by itself",
     )
     command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser(
+        "importance",
+        parents=[shared],
+        help="score how much each block matters, for `skipgate rank --scores`",
+        description=importance.__doc__,
+    )
+    command.add_argument("run", type=Path)
+    command.add_argument("output", type=Path, help="the .json to write")
+    command.add_argument("--method", choices=importance.METHODS, required=True)
+    command.add_argument("--images", type=int, default=1024, help="training images (not for l2-norm)")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(command=_importance)
 
     command = commands.add_parser(
         "verify", parents=[shared], help="compare the logits of an artifact with PyTorch's on test images"

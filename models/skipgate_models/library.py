@@ -70,7 +70,7 @@ def find_blocks(network: nn.Module) -> list[ResidualBlock]:
     found: list[ResidualBlock] = []
 
     def examine(block: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        zero = _residual_end(block).register_forward_hook(lambda _module, _inputs, residual: torch.zeros_like(residual))
+        zero = residual_end(block).register_forward_hook(lambda _module, _inputs, residual: torch.zeros_like(residual))
         identity = torch.equal(block.forward(*inputs), inputs[0])
         zero.remove()
         found.append(ResidualBlock(block, identity, tuple(output.shape)))
@@ -155,7 +155,7 @@ class _Gate:
         self.factor = 1.0
         self._run = block.forward
         block.forward = self
-        _residual_end(block).register_forward_hook(self._scale)
+        residual_end(block).register_forward_hook(self._scale)
 
     def __call__(self, x: Tensor) -> Tensor:
         return x if self.factor == 0 else self._run(x)
@@ -173,7 +173,7 @@ def _candidates(network: nn.Module) -> Iterator[nn.Module]:
             yield from _candidates(module)
 
 
-def _residual_end(block: nn.Module) -> nn.Module:
+def residual_end(block: nn.Module) -> nn.Module:
     """Return the last module of the residual, whose result is added to the shortcut's."""
     attribute = RESIDUAL_ENDS.get(_kind(block), TIMM_RESIDUAL_END)
     if getattr(block, attribute) is None:
@@ -187,7 +187,7 @@ def _drop(block: nn.Module, probability: float) -> None:
     elif isinstance(getattr(block, "stochastic_depth", None), DropBatch):
         block.stochastic_depth = DropBatch(probability, "batch")
     else:
-        end = _residual_end(block)
+        end = residual_end(block)
         block.stochastic_depth = DropBatch(probability, "batch")
         # A hook rather than a module around the last one, which would rename its parameters.
         end.register_forward_hook(lambda _module, _inputs, residual: block.stochastic_depth(residual))

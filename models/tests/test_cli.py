@@ -15,7 +15,11 @@ def recipe(skipnet: bool) -> str:
     """Train a small network on the digits for one epoch."""
     text = (digits.FOLDER / "resnet20.toml").read_text()
     text = text.replace("epochs = 60", "epochs = 1").replace("cifar/resnet20", "cifar/resnet14")
-    return text.replace("[stochastic_depth]\np_last = 0.5\nrule = \"linear\"", '[skipnet]\ngate = "ffgate1"') if skipnet else text
+    return (
+        text.replace('[stochastic_depth]\np_last = 0.5\nrule = "linear"', '[skipnet]\ngate = "ffgate1"')
+        if skipnet
+        else text
+    )
 
 
 @pytest.fixture

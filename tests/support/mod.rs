@@ -108,6 +108,12 @@ impl Logits {
         Self { classes, values: file.into_vec().unwrap() }
     }
 
+    /// The class of every image.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = usize> {
+        let largest = |logits: &[f32]| (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+        self.values.chunks(self.classes).map(move |logits| largest(logits).unwrap())
+    }
+
     /// The largest difference in units of the reference's largest logit, over all images.
     pub(crate) fn relative_difference(&self, reference: &Self) -> f64 {
         assert_eq!((self.classes, self.values.len()), (reference.classes, reference.values.len()));
@@ -147,11 +153,17 @@ pub(crate) fn masks(gates: usize, random: usize) -> Vec<String> {
 
 /// Writes `count` images of noise of shape `[channels, height, width]` to `path`.
 pub(crate) fn write_noise(path: &Path, shape: [u64; 4]) {
-    use npyz::WriterBuilder as _;
     let mut noise = Noise(7);
+    let values: Vec<_> = (0..shape.iter().product()).map(|_| noise.next()).collect();
+    write_npy(path, shape, &values);
+}
+
+/// Writes a tensor.
+pub(crate) fn write_npy(path: &Path, shape: [u64; 4], values: &[f32]) {
+    use npyz::WriterBuilder as _;
     let file = fs::File::create(path).unwrap();
     let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd().unwrap();
-    (0..shape.iter().product()).for_each(|_| writer.push(&noise.next()).unwrap());
+    writer.extend(values).unwrap();
     writer.finish().unwrap();
 }
 

@@ -32,7 +32,7 @@ pub const PARETO_BINARY_FILE: &str = "pareto.bin";
 pub struct Front {
     /// How the configurations were found; `None` if they were written by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exploration: Option<Exploration>,
+    pub provenance: Option<Provenance>,
     /// The configurations, numbered from 0.
     pub configurations: Vec<Configuration>,
 }
@@ -55,7 +55,7 @@ pub struct Configuration {
 
 /// How a front was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Exploration {
+pub struct Provenance {
     /// Program that wrote it, such as `skipgate 0.1.0`.
     pub generator: String,
     /// SHA-256 of the ONNX file that the artifact was compiled from, in hexadecimal.
@@ -179,7 +179,7 @@ impl Front {
             return Err(bad("it has another size than its header says"));
         }
         let configurations = rows.chunks_exact(row).map(|row| configuration(row, gates)).collect();
-        Ok(Self { exploration: None, configurations })
+        Ok(Self { provenance: None, configurations })
     }
 }
 
@@ -209,14 +209,14 @@ mod tests {
 
     fn front() -> Front {
         let configurations = vec![configuration("1111011110", Some(0.75)), configuration("1000000001", None)];
-        Front { exploration: None, configurations }
+        Front { provenance: None, configurations }
     }
 
     #[test]
     fn a_mask_is_all_that_a_configuration_needs() {
         let text = r#"{"made_by": "x", "configurations": [{"mask": "101", "color": "red"}]}"#;
         let front = Front::from_json(text).unwrap();
-        assert_eq!(front, Front { exploration: None, configurations: vec![configuration("101", None)] });
+        assert_eq!(front, Front { provenance: None, configurations: vec![configuration("101", None)] });
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn masks_of_different_lengths_have_no_compact_form() {
         let configurations = vec![configuration("11", None), configuration("111", None)];
-        let error = Front { exploration: None, configurations }.to_bytes().unwrap_err();
+        let error = Front { provenance: None, configurations }.to_bytes().unwrap_err();
         assert!(error.to_string().ends_with("the mask has 3 entries, the model has 2 gates"), "{error}");
     }
 }

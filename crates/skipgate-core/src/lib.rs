@@ -23,8 +23,7 @@ mod mask;
 mod target;
 
 pub use front::{
-    Configuration, Exploration, Front, FrontError, LatencySource, LatencyUnit, PARETO_BINARY_FILE,
-    PARETO_FILE,
+    Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE, Provenance,
 };
 pub use gate::Gate;
 pub use hint::Hint;

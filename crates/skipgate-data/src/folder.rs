@@ -57,6 +57,9 @@ fn folder(path: &Path, part: Part) -> Result<PathBuf, DataError> {
 fn files(folder: &Path, names: &[String]) -> Result<(Vec<PathBuf>, Vec<u32>), DataError> {
     let classes = entries(folder)?.into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if classes.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
     let found: Vec<_> = classes.iter().map(|path| name(path)).collect();
     let order = if names.is_empty() { &found } else { names };
     if let Some(class) = order.iter().find(|class| !found.contains(class)) {
@@ -195,10 +198,9 @@ mod tests {
     #[test]
     fn a_folder_without_images_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let error = read_all(dir.path(), Part::Test, &[]).unwrap_err().to_string();
-        assert!(
-            error.ends_with("expected a subfolder per class with PNG or JPEG images, found none"),
-            "{error}"
-        );
+        for names in [&[][..], &["cat"]] {
+            let error = read_all(dir.path(), Part::Test, names).unwrap_err().to_string();
+            assert!(error.ends_with("a subfolder per class with PNG or JPEG images, found none"), "{error}");
+        }
     }
 }

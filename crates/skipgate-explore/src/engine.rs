@@ -127,10 +127,11 @@ impl<'a> Engine<'a> {
         if !others.is_empty() {
             return Err(Error::Pending { missing: others.len() });
         }
-        Ok(masks.iter().map(|mask| self.stored(mask, batches.clone())).collect())
+        Ok(masks.iter().map(|mask| self.known(mask, batches.clone())).collect())
     }
 
-    fn stored(&self, mask: &SkipMask, batches: Range<usize>) -> Outcomes {
+    /// Outcomes of `mask` on those of `batches` that it was evaluated on.
+    pub fn known(&self, mask: &SkipMask, batches: Range<usize>) -> Outcomes {
         let mut all = Outcomes::default();
         for outcomes in batches.filter_map(|batch| self.store.get(mask, batch)) {
             all.extend(outcomes);

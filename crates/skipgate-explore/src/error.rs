@@ -83,6 +83,9 @@ pub enum Error {
         /// What is wrong with it.
         found: String,
     },
+    /// The picture could not be drawn.
+    #[error("cannot draw the picture: {0}")]
+    Plot(String),
     /// A mask does not fit the network.
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -92,7 +95,7 @@ impl Hint for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Runtime(error) => return error.hint(),
-            Self::Io(_) | Self::Mask(_) => return None,
+            Self::Io(_) | Self::Mask(_) | Self::Plot(_) => return None,
             Self::NoGates => "compile it without `--ungated`".to_owned(),
             Self::StoreSyntax { .. } => "give another file with --store, or remove the line".to_owned(),
             Self::StoreOfAnother { .. } => "give another file with --store".to_owned(),

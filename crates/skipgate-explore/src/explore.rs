@@ -1,12 +1,28 @@
 //! From an artifact to its front.
 
-use skipgate_core::{Configuration, Exploration, Front, LatencySource, SkipMask};
+use serde::{Deserialize, Serialize};
+use skipgate_core::{Configuration, Front, LatencySource, Provenance, SkipMask};
 
 use crate::search::Search;
 use crate::{Accuracy, Engine, Error, Latency, Point, hypervolume, non_dominated};
 
+/// File name in an artifact folder of everything that a search found.
+pub const EXPLORATION_FILE: &str = "exploration.json";
+
+/// What `exploration.json` holds: what a search found, and the paper's method if it was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exploration {
+    /// The search, as on the command line.
+    pub search: String,
+    /// What it found.
+    pub explored: Explored,
+    /// What the paper's method found with as many evaluations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paper: Option<Explored>,
+}
+
 /// Everything that a search found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explored {
     /// By the number of skipped blocks; none and all are always among them.
     pub candidates: Vec<Candidate>,
@@ -14,10 +30,13 @@ pub struct Explored {
     pub evaluations: usize,
     /// What the latencies are.
     pub latency: LatencySource,
+    /// For each gate, the images of the search with only that gate's block skipped: all of them, or those that the
+    /// search took to know enough.
+    pub single_skips: Vec<Accuracy>,
 }
 
 /// A mask that a search found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The blocks that run.
     pub mask: SkipMask,
@@ -62,7 +81,16 @@ pub fn explore(engine: &mut Engine, search: &dyn Search, latency: &Latency) -> R
     for index in non_dominated(&points) {
         candidates[index].on_front = true;
     }
-    Ok(Explored { candidates, evaluations, latency: latency.source(engine.artifact()) })
+    let single_skips = single_skips(engine)?;
+    Ok(Explored { candidates, evaluations, latency: latency.source(engine.artifact()), single_skips })
+}
+
+/// What is known of the masks that skip one block.
+fn single_skips(engine: &Engine) -> Result<Vec<Accuracy>, Error> {
+    let gates = engine.gates();
+    let known =
+        |gate| Ok(engine.known(&SkipMask::skipping(gates, &[gate])?, engine.split().search()).accuracy());
+    (0..gates).map(known).collect()
 }
 
 impl Candidate {
@@ -102,7 +130,7 @@ impl Explored {
             accuracy_interval: Some(candidate.report.interval()),
             latency: Some(candidate.latency),
         };
-        let exploration = Exploration {
+        let provenance = Provenance {
             generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
             model_sha256: engine.artifact().manifest().model_sha256.clone(),
             data_sha256: engine.dataset().sha256().to_owned(),
@@ -113,6 +141,6 @@ impl Explored {
             candidates: self.candidates.len(),
             latency: self.latency.clone(),
         };
-        Front { exploration: Some(exploration), configurations: self.front().map(configuration).collect() }
+        Front { provenance: Some(provenance), configurations: self.front().map(configuration).collect() }
     }
 }

@@ -1,5 +1,7 @@
 //! How well a mask does on images.
 
+use serde::{Deserialize, Serialize};
+
 /// What a mask gives on some images: which were classified right, and how sure the network was of their classes.
 ///
 /// The probability of the true class says more than right or wrong does: with it a few hundred images order masks that
@@ -76,7 +78,7 @@ impl Outcomes {
 }
 
 /// A share of images.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accuracy {
     /// Images that were classified right.
     pub correct: usize,

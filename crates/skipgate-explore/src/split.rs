@@ -9,15 +9,16 @@ use crate::store::BATCH;
 const SEED: u64 = 1;
 
 /// The images of a data set in a random order that is always the same, in batches: the first ones to search with, and
-/// the others, which had no part in the search, to report on.
+/// the second half, or what the search leaves of it, to report on. No image is for both.
 #[derive(Debug, Clone)]
 pub struct Split {
     order: Vec<usize>,
     search: usize,
+    report: usize,
 }
 
 impl Split {
-    /// Takes at least `search` of `images` images for the search, rounded up to whole batches; half of them by default.
+    /// Takes `search` of `images` images for the search, rounded up to whole batches; half of them by default.
     ///
     /// # Errors
     ///
@@ -27,10 +28,11 @@ impl Split {
         fastrand::Rng::with_seed(SEED).shuffle(&mut order);
         let wanted = search.unwrap_or(images / 2).max(1);
         let search = wanted.div_ceil(BATCH);
+        let report = search.max((images / 2).div_ceil(BATCH));
         if search * BATCH >= images {
             return Err(Error::TooFewImages { expected: wanted, found: images });
         }
-        Ok(Self { order, search })
+        Ok(Self { order, search, report })
     }
 
     /// The batches to search with.
@@ -40,11 +42,11 @@ impl Split {
 
     /// The batches to report on.
     pub fn report(&self) -> Range<usize> {
-        self.search..self.order.len().div_ceil(BATCH)
+        self.report..self.order.len().div_ceil(BATCH)
     }
 
     /// Positions in the data set of the images of a batch.
-    pub(crate) fn batch(&self, number: usize) -> &[usize] {
+    pub fn batch(&self, number: usize) -> &[usize] {
         &self.order[number * BATCH..self.order.len().min((number + 1) * BATCH)]
     }
 
@@ -79,6 +81,7 @@ mod tests {
     fn images_must_be_left_to_report_on() {
         assert_eq!(Split::new(201, Some(150)).unwrap().images(0..2), 200);
         assert!(matches!(Split::new(200, Some(150)), Err(Error::TooFewImages { expected: 150, found: 200 })));
+        assert_eq!(Split::new(1000, Some(100)).unwrap().report(), 5..10);
         assert!(Split::new(0, None).is_err());
         assert!(Split::new(100, None).is_err());
     }

@@ -8,7 +8,7 @@ use skipgate_core::SkipMask;
 #[cfg(feature = "explore")]
 use skipgate_data::{Part, Source};
 #[cfg(feature = "explore")]
-use skipgate_explore::Shard;
+use skipgate_explore::{Reference, Shard};
 
 /// Choose, call by call, which residual blocks of one compiled network run
 #[derive(Debug, Parser)]
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// Find the configurations that are worth having and write them into the artifact
     #[cfg(feature = "explore")]
     Pareto(Pareto),
+    /// Draw what `pareto` found, beside other networks
+    #[cfg(feature = "explore")]
+    Plot(Plot),
     /// Put the results of several machines together
     #[cfg(feature = "explore")]
     Merge(Merge),
@@ -224,7 +227,7 @@ pub(crate) struct Evaluation {
     /// The part of the data set
     #[arg(long, value_name = "PART", default_value_t = Part::Test)]
     pub(crate) part: Part,
-    /// Images to choose masks on, in hundreds; their accuracy is reported on the others [default: half of them]
+    /// Images to choose masks on, in hundreds; accuracy is reported on the second half of the data set, or what is left of it [default: half of it]
     #[arg(long, value_name = "N")]
     pub(crate) search_images: Option<usize>,
     /// Threads, each of which runs a network of its own [default: all cores]
@@ -280,6 +283,8 @@ pub(crate) enum SearchName {
     Greedy,
     /// The same, with several masks at once
     Beam,
+    /// Greedy with half of the evaluations, then changes that race against the best mask of each number of skipped blocks
+    Evolution,
 }
 
 #[cfg(feature = "explore")]
@@ -327,6 +332,22 @@ pub(crate) struct Pareto {
     /// Show the paper's method at the same number of evaluations beside it
     #[arg(long)]
     pub(crate) compare: bool,
+}
+
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  skipgate plot build/resnet20-host -o resnet20.svg --reference original=92.1,1234 --reference SkipNet=90.5,1100")]
+pub(crate) struct Plot {
+    /// The artifact folder, explored by `skipgate pareto`
+    pub(crate) artifact: PathBuf,
+    /// The picture to write
+    #[arg(short, long, value_name = "FILE.svg|png")]
+    pub(crate) output: PathBuf,
+    /// Another network: its accuracy in percent and its latency in the unit of the exploration
+    #[arg(long, value_name = "NAME=PERCENT,LATENCY")]
+    pub(crate) reference: Vec<Reference>,
 }
 
 #[cfg(feature = "explore")]

@@ -31,6 +31,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     let shared = of::<UnknownTarget>(error)
         .or_else(|| of::<ManifestError>(error))
         .or_else(|| of::<FrontError>(error))
+        .or_else(|| of::<skipgate_data::DataError>(error))
         .or_else(|| of::<runtime::Error>(error));
     #[cfg(feature = "explore")]
     let shared = shared.or_else(|| of::<skipgate_explore::Error>(error));

@@ -8,7 +8,7 @@ use crate::{Engine, Error, Outcomes};
 const DEVIATIONS: f64 = 3.0;
 
 /// Evaluates `masks` batch by batch until `keep` are left, `images` evaluations are spent or the images of the search
-/// are used up, and returns the `keep` best, by the probability of the true class, the best first.
+/// are used up, and returns all of them by the probability of the true class, the best first.
 ///
 /// Batches are taken in turn from number `first`, so that not every race is decided by the same images. After each
 /// batch, masks that are worse than the last one kept beyond doubt drop out; their results are not exact, and the order
@@ -22,6 +22,7 @@ pub(super) fn race(
 ) -> Result<Vec<SkipMask>, Error> {
     let end = engine.spent() + images;
     let batches = engine.split().search();
+    let mut dropped = Vec::new();
     let mut runners: Vec<_> = masks.into_iter().map(|mask| (mask, Outcomes::default())).collect();
     for batch in batches.clone().map(|turn| (turn + first) % batches.len()) {
         let masks: Vec<_> = runners.iter().map(|(mask, _)| mask.clone()).collect();
@@ -35,8 +36,12 @@ pub(super) fn race(
         }
         runners.sort_by(|(_, a), (_, b)| b.confidence().total_cmp(&a.confidence()));
         if let Some((_, last)) = runners.get(keep - 1).cloned() {
-            runners.retain(|(_, outcomes)| !outcomes.is_worse_than(&last, DEVIATIONS));
+            let (worse, rest) =
+                runners.into_iter().partition(|(_, outcomes)| outcomes.is_worse_than(&last, DEVIATIONS));
+            // Those that dropped out later are better.
+            dropped = [worse, dropped].concat();
+            runners = rest;
         }
     }
-    Ok(runners.into_iter().take(keep).map(|(mask, _)| mask).collect())
+    Ok(runners.into_iter().chain(dropped).map(|(mask, _)| mask).collect())
 }

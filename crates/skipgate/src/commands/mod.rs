@@ -16,6 +16,8 @@ mod merge;
 #[cfg(feature = "explore")]
 mod pareto;
 #[cfg(feature = "explore")]
+mod plot;
+#[cfg(feature = "explore")]
 mod rank;
 mod run;
 #[cfg(feature = "explore")]
@@ -45,6 +47,8 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Rank(arguments) => rank::execute(&arguments, format),
         #[cfg(feature = "explore")]
         Command::Pareto(arguments) => pareto::execute(&arguments, format),
+        #[cfg(feature = "explore")]
+        Command::Plot(arguments) => plot::execute(&arguments, format),
         #[cfg(feature = "explore")]
         Command::Merge(arguments) => merge::execute(&arguments, format),
         #[cfg(feature = "compiler")]

@@ -1,14 +1,19 @@
 //! `skipgate pareto`: the configurations of an artifact that are worth having.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
 use skipgate_core::{LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE};
-use skipgate_explore::{Accuracy, Candidate, Engine, Explored, Latency, explore, write_whole};
+use skipgate_explore::ranking::Sensitivity;
+use skipgate_explore::search::{Nested, Search};
+use skipgate_explore::{
+    Candidate, EXPLORATION_FILE, Engine, Error, Exploration, Explored, Latency, Picture, explore, write_whole,
+};
 
 use super::{evaluation, search};
-use crate::cli::{Format, Pareto as Arguments, SearchName};
+use crate::cli::{Format, Pareto as Arguments};
 use crate::progress;
 use crate::report::{self, Report};
 
@@ -27,6 +32,8 @@ struct Found {
     /// The paper's method at the same number of evaluations.
     #[serde(skip_serializing_if = "Option::is_none")]
     paper: Option<Paper>,
+    /// What was written.
+    files: Vec<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -75,7 +82,7 @@ impl Report for Found {
         let paper = self.paper.as_ref().map_or_else(String::new, Paper::text);
         format!(
             "{table}\n\n{front} of {} candidates are on the front, hypervolume {:.4}; accuracy in percent on {} images that \
-             had no part in choosing\n{}: {} evaluations on {} images, {} of them new, in {:.1} s; latency: {}\n{paper}",
+             had no part in choosing\n{}: {} evaluations on {} images, {} of them new, in {:.1} s; latency: {}\n{paper}wrote {}\n",
             self.candidates.len(),
             self.hypervolume,
             self.report_images,
@@ -85,11 +92,22 @@ impl Report for Found {
             self.computed,
             self.seconds,
             self.latency.source,
+            self.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
         )
     }
 }
 
 impl Paper {
+    fn of(explored: &Explored) -> Self {
+        let at = |candidate: &Candidate| (candidate.mask.skipped(), candidate.report.share());
+        Self {
+            evaluations: explored.evaluations,
+            hypervolume: explored.hypervolume(),
+            on_front: explored.front().count(),
+            accuracy: explored.candidates.iter().map(at).collect(),
+        }
+    }
+
     fn text(&self) -> String {
         let Self { evaluations, hypervolume, on_front, .. } = self;
         format!(
@@ -118,14 +136,18 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let bar = progress::bar(budget(&engine) * (1 + usize::from(arguments.compare)));
     let ticks = bar.clone();
     engine.on_progress(move |images| ticks.inc(images as u64));
-    let explored = explore(&mut engine, method.as_ref(), &latency)?;
-    let paper = arguments.compare.then(|| paper(&mut engine, arguments, &latency)).transpose()?;
+    let explored = search_all(&mut engine, method.as_ref(), arguments, &latency);
     bar.finish_and_clear();
-    let front = explored.to_front(&engine, &name(arguments));
-    write_whole(&arguments.evaluation.artifact.join(PARETO_FILE), front.to_json().as_bytes())?;
-    write_whole(&arguments.evaluation.artifact.join(PARETO_BINARY_FILE), &front.to_bytes()?)?;
+    let Some((explored, paper)) =
+        evaluation::unless_waiting(explored, &engine, &arguments.evaluation, format)?
+    else {
+        return Ok(());
+    };
+    let exploration = Exploration { search: arguments.search.to_string(), explored, paper };
+    let files = write(arguments, &engine, &exploration)?;
+    let Exploration { search, explored, paper } = exploration;
     let found = Found {
-        search: name(arguments),
+        search,
         search_images: engine.split().images(engine.split().search()),
         report_images: engine.split().images(engine.split().report()),
         evaluations: explored.evaluations,
@@ -134,9 +156,23 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         latency: explored.latency.clone(),
         hypervolume: explored.hypervolume(),
         candidates: lines(&explored),
-        paper,
+        paper: paper.as_ref().map(Paper::of),
+        files,
     };
     report::print(&found, format)
+}
+
+/// What the search finds, and the paper's method if it is asked for.
+fn search_all(
+    engine: &mut Engine,
+    search: &dyn Search,
+    arguments: &Arguments,
+    latency: &Latency,
+) -> Result<(Explored, Option<Explored>), Error> {
+    let explored = explore(engine, search, latency)?;
+    let paper = Nested { ranking: Box::new(Sensitivity) };
+    let paper = arguments.compare.then(|| explore(engine, &paper, latency)).transpose()?;
+    Ok((explored, paper))
 }
 
 /// Evaluations that a search needs at most.
@@ -145,30 +181,27 @@ fn budget(engine: &Engine) -> usize {
     gates * split.images(split.search()) + (gates + 1) * split.images(0..split.report().end)
 }
 
-/// The paper's method: its ranking, made once.
-fn paper(engine: &mut Engine, arguments: &Arguments, latency: &Latency) -> Result<Paper> {
-    let explored =
-        explore(engine, search::search(SearchName::Ranking, &arguments.ranking)?.as_ref(), latency)?;
-    Ok(Paper {
-        evaluations: explored.evaluations,
-        hypervolume: explored.hypervolume(),
-        on_front: explored.front().count(),
-        accuracy: explored
-            .candidates
-            .iter()
-            .map(|candidate| (candidate.mask.skipped(), candidate.report.share()))
-            .collect(),
-    })
-}
-
-fn name(arguments: &Arguments) -> String {
-    arguments.search.to_string()
+/// Writes what was found into the artifact.
+fn write(arguments: &Arguments, engine: &Engine, exploration: &Exploration) -> Result<Vec<PathBuf>> {
+    let path = |name: &str| arguments.evaluation.artifact.join(name);
+    let front = exploration.explored.to_front(engine, &exploration.search);
+    write_whole(&path(PARETO_FILE), front.to_json().as_bytes())?;
+    write_whole(&path(PARETO_BINARY_FILE), &front.to_bytes()?)?;
+    write_whole(&path(EXPLORATION_FILE), serde_json::to_string_pretty(exploration)?.as_bytes())?;
+    let picture = Picture::of(exploration, &[]);
+    let pictures = ["pareto.svg", "pareto.png"];
+    pictures.iter().try_for_each(|name| picture.write(&path(name)))?;
+    Ok([PARETO_FILE, PARETO_BINARY_FILE, EXPLORATION_FILE]
+        .iter()
+        .chain(&pictures)
+        .map(|name| path(name))
+        .collect())
 }
 
 fn lines(explored: &Explored) -> Vec<Line> {
     let slowest = explored.candidates.first().map_or(f64::NAN, |all_run| all_run.latency);
     let line = |candidate: &Candidate| {
-        let accuracy: Accuracy = candidate.report;
+        let accuracy = candidate.report;
         Line {
             skipped: candidate.mask.skipped(),
             mask: candidate.mask.to_string(),

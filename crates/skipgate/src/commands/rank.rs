@@ -55,8 +55,12 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let bar = progress::bar(engine.gates() * images);
     let ticks = bar.clone();
     engine.on_progress(move |images| ticks.inc(images as u64));
-    let importance = ranking.importance(&mut engine)?;
+    let importance = ranking.importance(&mut engine);
     bar.finish_and_clear();
+    let Some(importance) = evaluation::unless_waiting(importance, &engine, &arguments.evaluation, format)?
+    else {
+        return Ok(());
+    };
     let block = |gate: usize| Block {
         gate,
         name: artifact.gates()[gate].block.clone(),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use skipgate_explore::ranking::{Random, Ranking, Scores, Sensitivity};
-use skipgate_explore::search::{Beam, Nested, Search};
+use skipgate_explore::search::{Beam, Evolution, Nested, Search};
 
 use crate::cli::{Ranking as RankingArguments, RankingName, SearchName};
 
@@ -29,5 +29,6 @@ pub(super) fn search(name: SearchName, by: &RankingArguments) -> Result<Box<dyn 
         SearchName::Ranking => Box::new(Nested { ranking: ranking(by)? }),
         SearchName::Greedy => Box::new(Beam { width: 1 }),
         SearchName::Beam => Box::new(Beam { width: 4 }),
+        SearchName::Evolution => Box::new(Evolution { seed: by.seed }),
     })
 }
