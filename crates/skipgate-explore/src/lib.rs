@@ -24,7 +24,7 @@
 //! # How masks are found and compared
 //!
 //! The [`Engine`] runs the real artifact, one session per core, on batches of [`BATCH`] images, and keeps every result in
-//! a [`Store`]. A [`ranking`] says how much each block matters, a [`search`] proposes masks, and [`explore`] compares
+//! a [`Store`]. A [`ranking`] says how much each block matters, a [`search`] proposes masks, and [`explore()`] compares
 //! them. The [`Split`] keeps the images apart that choose masks from those that accuracies are reported on.
 //!
 //! **Exact and estimated.** Accuracies of candidates, on the images of the search and on those of the report, are exact:

@@ -73,14 +73,17 @@ impl Store {
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| Error::StoreInUse { path: path.to_owned() })?;
         let text = fs::read_to_string(path)?;
+        let first = json(&header) + "\n";
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        file.set_len(whole as u64)?;
-        if whole == 0 {
-            writeln!(file, "{}", json(&header))?;
+        if whole == 0 && first.starts_with(&text) {
+            file.set_len(0)?;
+            file.write_all(first.as_bytes())?;
             return Ok(Self { file, results: BTreeMap::new() });
         }
+        // Nothing is cut off a file that is no store.
         let (found, results) = parse(path, &text[..whole])?;
         check(path, &header, &found)?;
+        file.set_len(whole as u64)?;
         if let Some((mask, _)) = results.keys().find(|(mask, _)| mask.len() != gates) {
             mask.check_len(gates)?;
         }
@@ -282,6 +285,7 @@ mod tests {
         let header = r#"{"format_version":1,"model":"m","data":"d","batch":100}"#;
         for (text, line) in [
             ("hello\n".to_owned(), 1),
+            ("hello".to_owned(), 1),
             (header.replace(":1", ":2") + "\n", 1),
             (format!("{header}\n{{}}\n"), 2),
             (

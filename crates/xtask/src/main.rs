@@ -11,12 +11,16 @@ mod bench;
 mod bindings;
 mod debian;
 mod demo;
+mod instructions;
+mod parallel;
 mod process;
 mod setup;
 mod stamp;
 mod test;
 mod workspace;
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -56,6 +60,14 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Count the instructions of an artifact for the board at many depths, for `skipgate pareto --latency-from`
+    Instructions {
+        /// The artifact folder, compiled for odroid-xu4
+        artifact: PathBuf,
+        /// Only count every N-th number of skipped blocks, besides none and all
+        #[arg(long, value_name = "N", default_value = "1")]
+        every: NonZeroUsize,
+    },
     /// Run every check and test, stopping at the first that fails
     Test,
     /// Write the Rust bindings of IREE's C headers
@@ -79,6 +91,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match *command {
+        Command::Instructions { ref artifact, every } => instructions::run(&workspace, artifact, every.get()),
         Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
         Command::Demo { format } => demo::run(&workspace, format),

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use skipgate_core::SkipMask;
 
 use super::comparison::{Comparison, Depth, Figure, Other, Unit};
 use super::network::Artifacts;
 use crate::demo::program::instructions_per_image;
 use crate::demo::tensor::Tensor;
+use crate::parallel::in_parallel;
 use crate::process::say;
 use crate::setup::ncnn::BoardNcnn;
 use crate::setup::qemu::Emulator;
@@ -51,10 +50,7 @@ impl Stage<'_> {
     }
 
     fn write_images(&self, images: usize) -> Result<()> {
-        let mut shape = self.artifacts.manifest.image().shape.clone();
-        shape[0] = images;
-        let values = (0..shape.iter().product()).map(|index: usize| (index * 37 % 255) as f32 / 127.0 - 1.0);
-        Tensor::new(shape.clone(), values.collect())?.write(&self.images(images))
+        Tensor::pattern(&self.artifacts.manifest, images)?.write(&self.images(images))
     }
 
     fn images(&self, images: usize) -> PathBuf {
@@ -124,44 +120,9 @@ fn comparison(depths: &[usize], counts: &[(Job, Option<f64>)]) -> Option<Compari
     Some(Comparison { unit: Unit::Instructions, depths })
 }
 
-/// Does `work` on all `jobs`, as many at a time as there are cores: emulation is slow, and nobody times it.
-fn in_parallel<J: Copy + Send, R: Send>(
-    jobs: Vec<J>,
-    work: impl Fn(J) -> Result<R> + Sync,
-) -> Result<Vec<(J, R)>> {
-    let workers = thread::available_parallelism()?.get();
-    let waiting = Mutex::new(jobs.into_iter());
-    let next = || waiting.lock().ok()?.next();
-    let work =
-        &|| -> Result<Vec<(J, R)>> { std::iter::from_fn(next).map(|job| Ok((job, work(job)?))).collect() };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let mut done = Vec::new();
-        for thread in threads {
-            done.extend(thread.join().map_err(|_| anyhow!("a thread panicked"))??);
-        }
-        Ok(done)
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use anyhow::bail;
-
     use super::*;
-
-    #[test]
-    fn every_job_is_done_once() {
-        let mut done = in_parallel((0..100).collect(), |job: usize| Ok(job * 2)).unwrap();
-        done.sort_unstable();
-        assert_eq!(done, (0..100).map(|job| (job, job * 2)).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_job_that_fails_fails_them_all() {
-        let work = |job: usize| if job == 3 { bail!("no") } else { Ok(()) };
-        assert_eq!(in_parallel((0..5).collect(), work).unwrap_err().to_string(), "no");
-    }
 
     #[test]
     fn counts_stand_side_by_side() {

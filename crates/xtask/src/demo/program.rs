@@ -32,14 +32,14 @@ struct Output {
 }
 
 /// Arguments of `skipgate run`.
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     list: Vec<OsString>,
     logits: PathBuf,
 }
 
 impl Arguments {
     /// Runs the images of one `.npy` file and writes their logits to another.
-    pub(super) fn new(artifact: &Path, mask: &SkipMask, images: &Path, logits: &Path) -> Self {
+    pub(crate) fn new(artifact: &Path, mask: &SkipMask, images: &Path, logits: &Path) -> Self {
         let list = vec![
             "run".into(),
             artifact.into(),
@@ -64,7 +64,7 @@ impl Arguments {
     }
 
     /// Runs them under emulation: the number of instructions of the whole program, if counted, and the logits.
-    pub(super) fn emulate(&self, emulator: &Emulator, program: &Path) -> Result<(Option<u64>, Tensor)> {
+    pub(crate) fn emulate(&self, emulator: &Emulator, program: &Path) -> Result<(Option<u64>, Tensor)> {
         let list: Vec<_> = self.list.iter().map(OsString::as_os_str).collect();
         let instructions = emulator.run(program, &list, &self.logits.with_extension("instructions"))?;
         Ok((instructions, Tensor::read(&self.logits)?))
