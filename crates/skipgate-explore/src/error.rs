@@ -84,8 +84,8 @@ pub enum Error {
         found: String,
     },
     /// The picture could not be drawn.
-    #[error("cannot draw the picture: {0}")]
-    Plot(String),
+    #[error(transparent)]
+    Plot(#[from] skipgate_plot::Error),
     /// A mask does not fit the network.
     #[error(transparent)]
     Mask(#[from] MaskError),

@@ -18,8 +18,8 @@ use crate::workspace::Workspace;
 const BOARD_CRATES: [&str; 4] = ["iree-runtime-sys", "skipgate", "skipgate-core", "skipgate-runtime"];
 
 /// Parts of crate names that have no place on the board: it runs what the host compiled.
-const NOT_ON_BOARD: [&str; 6] =
-    ["bindgen", "onnx", "plotters", "protobuf", "skipgate-explore", "skipgate-iree"];
+const NOT_ON_BOARD: [&str; 7] =
+    ["bindgen", "onnx", "plotters", "protobuf", "skipgate-explore", "skipgate-iree", "skipgate-plot"];
 
 /// Everything that is written in Python. Each folder has the configuration of pytest and ruff that it needs.
 const PYTHON_FOLDERS: [&str; 2] = ["models", "tests/python"];

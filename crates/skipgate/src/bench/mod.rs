@@ -3,8 +3,6 @@
 #[cfg(feature = "compiler")]
 pub(crate) mod compile;
 pub(crate) mod measure;
-#[cfg(feature = "compiler")]
-pub(crate) mod plot;
 pub(crate) mod pruned;
 pub(crate) mod report;
 pub(crate) mod times;

@@ -95,12 +95,14 @@ fn paced(bench: &mut Bench) -> Result<usize> {
 /// The medians of the artifact and of the pruned networks.
 #[cfg(feature = "compiler")]
 fn plot(measured: &Measured) -> Result<String> {
-    use crate::bench::plot::{Series, latency_over_skipped};
+    use skipgate_plot::{Figure, Line};
+
     use crate::bench::report::Configuration;
     use crate::latency::Latency;
 
-    let series = |name: &str, latency: fn(&Configuration) -> Option<Latency>| Series {
+    let line = |name: &str, color, latency: fn(&Configuration) -> Option<Latency>| Line {
         name: name.to_owned(),
+        color,
         points: measured
             .configurations
             .iter()
@@ -108,11 +110,11 @@ fn plot(measured: &Measured) -> Result<String> {
             .collect(),
     };
     let all = [
-        series("gated", |configuration| Some(configuration.gated)),
-        series("statically pruned", |configuration| configuration.pruned),
+        line("gated", 0, |configuration| Some(configuration.gated)),
+        line("statically pruned", 1, |configuration| configuration.pruned),
     ];
-    let drawn: Vec<_> = all.into_iter().filter(|series| !series.points.is_empty()).collect();
+    let drawn: Vec<_> = all.into_iter().filter(|line| !line.points.is_empty()).collect();
     let title =
         format!("{} ({}, {} threads)", measured.artifact.display(), measured.target, measured.threads);
-    latency_over_skipped(&title, &drawn)
+    Ok(Figure::latency_over_skipped(title, drawn).svg()?)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
+use skipgate_plot::Line;
 
-use super::plot::Series;
 use super::rounds::Rounds;
 
 /// What the gated network is compared with, and its title in tables.
@@ -130,20 +130,21 @@ impl Comparison {
     }
 
     /// Lines for a plot: where another network only knows all blocks, what those cost.
-    pub(super) fn lines(&self) -> Vec<Series> {
+    pub(super) fn lines(&self) -> Vec<Line> {
         let last = self.depths.last().map_or(0, |depth| depth.skipped);
-        let line = |name: &str, value: &dyn Fn(&Depth) -> Option<f64>| Series {
+        let line = |name: &str, color, value: &dyn Fn(&Depth) -> Option<f64>| Line {
             name: name.to_owned(),
+            color,
             points: self.depths.iter().filter_map(|d| Some((d.skipped as f64, value(d)?))).collect(),
         };
-        let level = |other, name: &str| {
+        let level = |other, color, name: &str| {
             let value = self.depths.first()?.others.get(&other)?.value;
             let points = vec![(0.0, value), (last as f64, value)];
-            Some(Series { name: format!("{name} (every block)"), points })
+            Some(Line { name: format!("{name} (every block)"), color, points })
         };
         let pruned = |depth: &Depth| Some(depth.others.get(&Other::Pruned)?.value);
-        let own = [line("skipgate", &|depth| Some(depth.gated)), line("statically pruned", &pruned)];
-        let peers = [level(Other::OnnxRuntime, "ONNX Runtime"), level(Other::Ncnn, "ncnn")];
+        let own = [line("skipgate", 0, &|depth| Some(depth.gated)), line("statically pruned", 1, &pruned)];
+        let peers = [level(Other::OnnxRuntime, 2, "ONNX Runtime"), level(Other::Ncnn, 3, "ncnn")];
         own.into_iter().chain(peers.into_iter().flatten()).collect()
     }
 }

@@ -5,8 +5,6 @@ mod comparison;
 mod host;
 mod machine;
 mod network;
-#[path = "../../../skipgate/src/bench/plot.rs"]
-mod plot;
 mod report;
 mod rounds;
 
@@ -14,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Result;
+use skipgate_plot::Figure;
 
 use crate::demo::Format;
 use crate::demo::build::{self, Programs};
@@ -128,7 +127,8 @@ impl Bench<'_> {
     fn plot(&self, network: &Network, latencies: &[Host]) -> Result<()> {
         for Host { threads, latency, .. } in latencies {
             let cores = if *threads == 1 { "one core".to_owned() } else { format!("{threads} cores") };
-            let svg = plot::latency_over_skipped(&format!("{}, {cores}", network.name), &latency.lines())?;
+            let title = format!("{}, {cores}", network.name);
+            let svg = Figure::latency_over_skipped(title, latency.lines()).svg()?;
             fs_err::write(self.workspace.path("target/bench").join(plot_name(network.name, *threads)), svg)?;
         }
         Ok(())

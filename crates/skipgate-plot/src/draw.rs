@@ -1,0 +1,162 @@
+//! How figures are drawn, on any backend.
+
+use std::sync::Once;
+
+use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::{FontStyle, register_font};
+
+use crate::{Corner, Figure, Line, Marks, Panel};
+
+/// Of Okabe and Ito; they stay apart in print, too, through their lightness.
+const COLORS: [RGBColor; 7] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+];
+
+/// Any error of the drawing library, whose own type names the backend.
+pub(crate) type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Area<DB> = DrawingArea<DB, Shift>;
+type Chart<'a, 'b, DB> = ChartContext<'a, DB, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+pub(crate) fn figure<DB: DrawingBackend>(figure: &Figure, area: &Area<DB>) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    fonts();
+    area.fill(&WHITE)?;
+    let titled = area.titled(&figure.title, ("sans-serif", 20))?;
+    let columns = figure.columns.max(1);
+    let areas = titled.split_evenly((figure.panels.len().div_ceil(columns).max(1), columns));
+    for (area, panel) in areas.iter().zip(&figure.panels) {
+        self::panel(panel, area)?;
+    }
+    area.present()?;
+    Ok(())
+}
+
+fn panel<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    if panel.title.is_empty() {
+        return marks(panel, area);
+    }
+    marks(panel, &area.titled(&panel.title, ("sans-serif", 14))?)
+}
+
+fn marks<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    match &panel.marks {
+        Marks::Lines(lines, corner) => self::lines(panel, area, lines, *corner),
+        Marks::Bars(values) => bars(panel, area, values),
+    }
+}
+
+fn lines<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, lines: &[Line], corner: Corner) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    let zero = panel.from_zero.then_some((0.0, 0.0));
+    let all = || lines.iter().flat_map(|line| line.points.iter().copied()).chain(zero);
+    let mut chart = chart(panel, area, range(all().map(|point| point.0)), range(all().map(|point| point.1)))?;
+    for Line { name, color, points } in lines {
+        let color = COLORS[color % COLORS.len()];
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)).point_size(3))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
+    }
+    if lines.len() > 1 {
+        chart
+            .configure_series_labels()
+            .position(match corner {
+                Corner::LowerLeft => SeriesLabelPosition::LowerLeft,
+                Corner::LowerRight => SeriesLabelPosition::LowerRight,
+            })
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.3))
+            .label_font(("sans-serif", 13))
+            .draw()?;
+    }
+    Ok(())
+}
+
+fn bars<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, values: &[f64]) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    let across = [-0.5, values.len().max(1) as f64 - 0.5];
+    let mut chart = chart(panel, area, across, range(values.iter().copied().chain([0.0])))?;
+    let bar = |(position, value): (usize, &f64)| {
+        let position = position as f64;
+        Rectangle::new([(position - 0.4, 0.0), (position + 0.4, *value)], COLORS[0].filled())
+    };
+    chart.draw_series(values.iter().enumerate().map(bar))?;
+    Ok(())
+}
+
+/// An empty coordinate system.
+fn chart<'a, 'b, DB: DrawingBackend>(
+    panel: &Panel,
+    area: &'b Area<DB>,
+    [left, right]: [f64; 2],
+    [low, high]: [f64; 2],
+) -> Result<Chart<'a, 'b, DB>, Box<dyn std::error::Error + Send + Sync>>
+where
+    DB: 'a,
+    DB::ErrorType: 'static,
+{
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(58)
+        .build_cartesian_2d(left..right, low..high)?;
+    chart
+        .configure_mesh()
+        .x_desc(&panel.x)
+        .y_desc(&panel.y)
+        .x_label_formatter(&label)
+        .y_label_formatter(&label)
+        .label_style(("sans-serif", 13))
+        .axis_desc_style(("sans-serif", 14))
+        .light_line_style(TRANSPARENT)
+        .draw()?;
+    Ok(chart)
+}
+
+/// Smallest and largest, with some room; zero stays the edge of what begins there.
+fn range(values: impl Iterator<Item = f64>) -> [f64; 2] {
+    let (low, high) = values
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    if low > high {
+        return [0.0, 1.0];
+    }
+    let room = 0.05 * (high - low).max(1e-6);
+    [if low == 0.0 { 0.0 } else { low - room }, high + room]
+}
+
+/// As many digits as a number needs, at most two after the point.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the drawing library wants it so")]
+fn label(value: &f64) -> String {
+    let text = format!("{value:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    if text == "-0" { "0" } else { text }.to_owned()
+}
+
+/// The drawing library looks for no fonts of the system, so that a picture is the same everywhere.
+fn fonts() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // The only failure is a font file that cannot be read, and this one is built in.
+        let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+    });
+}

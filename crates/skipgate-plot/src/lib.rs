@@ -1,0 +1,204 @@
+//! skipgate's pictures: lines and bars in panels, as SVG or PNG, with colours that stay apart for colour-blind readers.
+//!
+//! ```
+//! use skipgate_plot::{Figure, Line, Panel};
+//!
+//! let line = Line { name: "gated".into(), color: 0, points: vec![(0.0, 4.0), (6.0, 1.0)] };
+//! let panel = Panel::lines("skipped blocks", "latency (ms)", vec![line]);
+//! let figure = Figure { title: "ResNet-20".into(), size: (760, 460), columns: 1, panels: vec![panel] };
+//! assert!(figure.svg()?.contains("skipped blocks"));
+//! # Ok::<(), skipgate_plot::Error>(())
+//! ```
+
+mod draw;
+
+use std::io::Cursor;
+use std::path::Path;
+
+use plotters::prelude::*;
+
+/// A picture that cannot be drawn, in the words of the drawing library.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw `{title}`: {message}")]
+pub struct Error {
+    title: String,
+    message: String,
+}
+
+/// A picture of panels, row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// On top.
+    pub title: String,
+    /// Width and height in pixels; SVG scales.
+    pub size: (u32, u32),
+    /// How many panels stand side by side, at least one.
+    pub columns: usize,
+    /// The panels.
+    pub panels: Vec<Panel>,
+}
+
+/// One coordinate system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    /// Above it; may be empty.
+    pub title: String,
+    /// What the axis from left to right is.
+    pub x: String,
+    /// What the axis from bottom to top is.
+    pub y: String,
+    /// Whether the axes begin at zero, rather than where the values do.
+    pub from_zero: bool,
+    /// What it shows.
+    pub marks: Marks,
+}
+
+/// What a panel shows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Marks {
+    /// Lines, with a legend in a corner if there is more than one.
+    Lines(Vec<Line>, Corner),
+    /// A bar from zero for each value.
+    Bars(Vec<f64>),
+}
+
+/// Points that a line joins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// In the legend.
+    pub name: String,
+    /// Number of its colour; there are seven, which repeat.
+    pub color: usize,
+    /// From left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Where a legend stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Corner {
+    /// At the bottom left.
+    LowerLeft,
+    /// At the bottom right.
+    LowerRight,
+}
+
+impl Panel {
+    /// Lines without a title, with the legend at the bottom left.
+    pub fn lines(x: impl Into<String>, y: impl Into<String>, lines: Vec<Line>) -> Self {
+        let marks = Marks::Lines(lines, Corner::LowerLeft);
+        Self { title: String::new(), x: x.into(), y: y.into(), from_zero: false, marks }
+    }
+
+    /// Bars without a title.
+    pub fn bars(x: impl Into<String>, y: impl Into<String>, values: Vec<f64>) -> Self {
+        let marks = Marks::Bars(values);
+        Self { title: String::new(), x: x.into(), y: y.into(), from_zero: false, marks }
+    }
+}
+
+impl Figure {
+    /// The bytes of the file `path`: PNG if it is called `.png`, else SVG.
+    ///
+    /// # Errors
+    ///
+    /// When the drawing library fails.
+    pub fn encode(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+            return self.png();
+        }
+        self.svg().map(String::into_bytes)
+    }
+
+    /// Latency in microseconds over the number of skipped blocks.
+    pub fn latency_over_skipped(title: impl Into<String>, lines: Vec<Line>) -> Self {
+        let panel =
+            Panel { from_zero: true, ..Panel::lines("skipped blocks", "latency, median (µs)", lines) };
+        Self { title: title.into(), size: (760, 460), columns: 1, panels: vec![panel] }
+    }
+
+    /// The text of an SVG file.
+    ///
+    /// # Errors
+    ///
+    /// When the drawing library fails.
+    pub fn svg(&self) -> Result<String, Error> {
+        let mut svg = String::new();
+        draw::figure(self, &SVGBackend::with_string(&mut svg, self.size).into_drawing_area())
+            .map_err(|error| self.failed(error))?;
+        Ok(svg)
+    }
+
+    fn png(&self) -> Result<Vec<u8>, Error> {
+        let (width, height) = self.size;
+        let mut image = image::RgbImage::new(width, height);
+        draw::figure(self, &BitMapBackend::with_buffer(&mut image, self.size).into_drawing_area())
+            .map_err(|error| self.failed(error))?;
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| self.failed(error))?;
+        Ok(bytes.into_inner())
+    }
+
+    fn failed(&self, error: impl ToString) -> Error {
+        Error { title: self.title.clone(), message: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure() -> Figure {
+        let line = |name: &str, offset: f64| Line {
+            name: name.to_owned(),
+            color: offset as usize,
+            points: (0..=6).map(|k| (f64::from(k), offset - 0.25 * f64::from(k))).collect(),
+        };
+        let lines = vec![line("gated", 4.0), line("pruned & compiled", 3.0)];
+        let panels = vec![
+            Panel::lines("skipped blocks", "latency", lines),
+            Panel::bars("gate", "lost", vec![1.0, -0.5]),
+        ];
+        Figure { title: "ResNet-20 <host>".to_owned(), size: (760, 460), columns: 2, panels }
+    }
+
+    #[test]
+    fn everything_is_drawn_and_named() {
+        let svg = figure().svg().unwrap();
+        let texts =
+            ["gated", "pruned &amp; compiled", "ResNet-20 &lt;host&gt;", "skipped blocks", "latency", "gate"];
+        for text in texts {
+            assert!(svg.contains(text), "no {text} in {svg}");
+        }
+        assert!(svg.matches("<polyline").count() >= 2);
+    }
+
+    #[test]
+    fn a_figure_without_values_is_drawn() {
+        let panels = vec![Panel::lines("x", "y", Vec::new()), Panel::bars("x", "y", Vec::new())];
+        Figure { panels, ..figure() }.svg().unwrap();
+    }
+
+    #[test]
+    fn tags_are_closed_in_order() {
+        let svg = figure().svg().unwrap();
+        let mut open = Vec::new();
+        for tag in svg.split('<').skip(1).map(|rest| &rest[..rest.find('>').unwrap()]) {
+            let name = tag.split_whitespace().next().unwrap();
+            if let Some(closed) = name.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(closed));
+            } else if !tag.ends_with('/') {
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty() && svg.starts_with("<svg"), "{open:?}");
+    }
+
+    #[test]
+    fn the_extension_says_which_kind_of_file() {
+        for (name, start) in
+            [("a.png", &b"\x89PNG"[..]), ("a.PNG", b"\x89PNG"), ("a.svg", b"<svg"), ("a", b"<svg")]
+        {
+            assert!(figure().encode(Path::new(name)).unwrap().starts_with(start), "{name}");
+        }
+    }
+}
