@@ -4,11 +4,11 @@ use skipgate_core::SkipMask;
 
 use super::race::race;
 use super::{Beam, Search};
-use crate::{Engine, Error};
+use crate::{BATCH, Engine, Error};
 
 /// Share of the budget that the greedy search gets, whose masks are the first generation.
 const START: f64 = 0.5;
-/// Changed masks that race against the best one of their number of skipped blocks.
+/// Changed masks that race, if the budget allows for it, against the best one of their number of skipped blocks.
 const CHALLENGERS: usize = 4;
 
 /// An evolutionary search for all numbers of skipped blocks at once: keeps the best mask of each (an archive of elites,
@@ -31,16 +31,23 @@ impl Search for Evolution {
         let start = (images as f64 * START) as usize;
         let mut elites = Beam { width: 1 }.masks(engine, start)?;
         let depths = elites.len() - 1;
-        let left = images.saturating_sub(engine.spent());
+        let limit = engine.spent().max(images);
         // Two races at every number of skipped blocks between none and all, where there is nothing to choose.
-        let races = 2 * (depths - 1).max(1);
-        for (round, skipped) in (1..depths).rev().chain(1..depths).enumerate() {
+        let rounds: Vec<_> = (1..depths).rev().chain(1..depths).collect();
+        for (round, &skipped) in rounds.iter().enumerate() {
+            let left = limit - engine.spent();
+            let share = left / (rounds.len() - round);
+            // A race takes a batch of each mask at least, and two masks.
+            if left < 2 * BATCH {
+                break;
+            }
+            let challengers = (share / BATCH).saturating_sub(1).clamp(1, CHALLENGERS);
             let mut masks = vec![elites[skipped].clone()];
             masks.push(with_one_more(&elites[skipped - 1], &mut random));
-            masks.extend((1..CHALLENGERS).map(|_| exchanged(&elites[skipped], &mut random)));
+            masks.extend((1..challengers).map(|_| exchanged(&elites[skipped], &mut random)));
             masks.sort();
             masks.dedup();
-            if let Some(best) = race(engine, masks, 1, left / races, round)?.into_iter().next() {
+            if let Some(best) = race(engine, masks, 1, share, round)?.into_iter().next() {
                 elites[skipped] = best;
             }
         }
