@@ -105,14 +105,14 @@ where
 }
 
 /// An empty coordinate system.
-fn chart<'a, 'b, DB: DrawingBackend>(
+fn chart<'a, 'b, DB>(
     panel: &Panel,
     area: &'b Area<DB>,
     [left, right]: [f64; 2],
     [low, high]: [f64; 2],
 ) -> Result<Chart<'a, 'b, DB>, Box<dyn std::error::Error + Send + Sync>>
 where
-    DB: 'a,
+    DB: DrawingBackend + 'a,
     DB::ErrorType: 'static,
 {
     let mut chart = ChartBuilder::on(area)

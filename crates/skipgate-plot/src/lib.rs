@@ -124,7 +124,7 @@ impl Figure {
     pub fn svg(&self) -> Result<String, Error> {
         let mut svg = String::new();
         draw::figure(self, &SVGBackend::with_string(&mut svg, self.size).into_drawing_area())
-            .map_err(|error| self.failed(error))?;
+            .map_err(|error| self.failed(&error))?;
         Ok(svg)
     }
 
@@ -132,13 +132,13 @@ impl Figure {
         let (width, height) = self.size;
         let mut image = image::RgbImage::new(width, height);
         draw::figure(self, &BitMapBackend::with_buffer(&mut image, self.size).into_drawing_area())
-            .map_err(|error| self.failed(error))?;
+            .map_err(|error| self.failed(&error))?;
         let mut bytes = Cursor::new(Vec::new());
-        image.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| self.failed(error))?;
+        image.write_to(&mut bytes, image::ImageFormat::Png).map_err(|error| self.failed(&error))?;
         Ok(bytes.into_inner())
     }
 
-    fn failed(&self, error: impl ToString) -> Error {
+    fn failed(&self, error: &impl ToString) -> Error {
         Error { title: self.title.clone(), message: error.to_string() }
     }
 }
@@ -150,7 +150,7 @@ mod tests {
     fn figure() -> Figure {
         let line = |name: &str, offset: f64| Line {
             name: name.to_owned(),
-            color: offset as usize,
+            color: 0,
             points: (0..=6).map(|k| (f64::from(k), offset - 0.25 * f64::from(k))).collect(),
         };
         let lines = vec![line("gated", 4.0), line("pruned & compiled", 3.0)];
