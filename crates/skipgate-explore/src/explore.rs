@@ -1,5 +1,7 @@
 //! From an artifact to its front.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use skipgate_core::{Configuration, Front, LatencySource, Provenance, SkipMask};
 
@@ -50,16 +52,37 @@ pub struct Candidate {
     pub on_front: bool,
 }
 
-/// Lets `search` find candidates and evaluates each on all images.
+/// Lets each of `searches` find candidates and evaluates each candidate on all images.
 ///
-/// The budget is what the paper's method costs: an evaluation of every gate on the images of the search for the search
-/// itself, and one of every number of skipped blocks to compare the candidates. Images to report on have no part in any
-/// decision.
+/// The budget of each is what the paper's method costs: an evaluation of every gate on the images of the search for the
+/// search itself, and one of every number of skipped blocks to compare the candidates. Images to report on have no part
+/// in any decision. Latencies of all candidates are taken together, so that a mask has the same one wherever it is.
 ///
 /// # Errors
 ///
 /// When the engine or the measurement of latencies fails.
-pub fn explore(engine: &mut Engine, search: &dyn Search, latency: &Latency) -> Result<Explored, Error> {
+pub fn explore(
+    engine: &mut Engine,
+    searches: &[&dyn Search],
+    latency: &Latency,
+) -> Result<Vec<Explored>, Error> {
+    let found: Vec<_> = searches.iter().map(|search| find(engine, *search)).collect::<Result<_, _>>()?;
+    let masks: BTreeSet<_> = found.iter().flat_map(|found| found.masks.iter().cloned()).collect();
+    let masks: Vec<_> = masks.into_iter().collect();
+    let latencies = latency.of(engine.artifact(), &masks)?;
+    let latencies: BTreeMap<_, _> = masks.into_iter().zip(latencies).collect();
+    found.into_iter().map(|found| found.evaluated(engine, &latencies, latency)).collect()
+}
+
+/// What a search found.
+struct Found {
+    /// By the number of skipped blocks, with none and all.
+    masks: Vec<SkipMask>,
+    /// What that cost, the comparison of the masks included.
+    evaluations: usize,
+}
+
+fn find(engine: &mut Engine, search: &dyn Search) -> Result<Found, Error> {
     engine.restart();
     let split = engine.split().clone();
     let budget = engine.gates() * split.images(split.search());
@@ -67,22 +90,35 @@ pub fn explore(engine: &mut Engine, search: &dyn Search, latency: &Latency) -> R
     masks.extend([SkipMask::all_run(engine.gates()), SkipMask::all_skip(engine.gates())]);
     masks.sort_by_key(|mask| (mask.skipped(), mask.clone()));
     masks.dedup();
-    let searched = engine.evaluate(&masks, split.search())?;
+    engine.evaluate(&masks, split.search())?;
     let evaluations = engine.spent();
-    let reported = engine.evaluate(&masks, split.report())?;
-    let latencies = latency.of(engine.artifact(), &masks)?;
-    let candidate = |(((mask, search), report), latency): (((SkipMask, _), _), f64)| {
-        let (search, report): (crate::Outcomes, crate::Outcomes) = (search, report);
-        Candidate { mask, search: search.accuracy(), report: report.accuracy(), latency, on_front: false }
-    };
-    let mut candidates: Vec<_> =
-        masks.into_iter().zip(searched).zip(reported).zip(latencies).map(candidate).collect();
-    let points: Vec<_> = candidates.iter().map(Candidate::chosen_by).collect();
-    for index in non_dominated(&points) {
-        candidates[index].on_front = true;
+    engine.evaluate(&masks, split.report())?;
+    Ok(Found { masks, evaluations })
+}
+
+impl Found {
+    fn evaluated(
+        self,
+        engine: &Engine,
+        latencies: &BTreeMap<SkipMask, f64>,
+        latency: &Latency,
+    ) -> Result<Explored, Error> {
+        let (search, report) = (engine.split().search(), engine.split().report());
+        let candidate = |mask: SkipMask| Candidate {
+            search: engine.known(&mask, search.clone()).accuracy(),
+            report: engine.known(&mask, report.clone()).accuracy(),
+            latency: latencies[&mask],
+            mask,
+            on_front: false,
+        };
+        let mut candidates: Vec<_> = self.masks.into_iter().map(candidate).collect();
+        let points: Vec<_> = candidates.iter().map(Candidate::chosen_by).collect();
+        for index in non_dominated(&points) {
+            candidates[index].on_front = true;
+        }
+        let (single_skips, latency) = (single_skips(engine)?, latency.source(engine.artifact()));
+        Ok(Explored { candidates, evaluations: self.evaluations, latency, single_skips })
     }
-    let single_skips = single_skips(engine)?;
-    Ok(Explored { candidates, evaluations, latency: latency.source(engine.artifact()), single_skips })
 }
 
 /// What is known of the masks that skip one block.

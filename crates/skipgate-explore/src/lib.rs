@@ -13,8 +13,8 @@
 //! let split = Split::new(images.len(), None)?;
 //! let store = Store::open("results.jsonl".as_ref(), &manifest.model_sha256, images.sha256(), manifest.gates.len())?;
 //! let mut engine = Engine::new(&artifact, &images, split, store, Shard::WHOLE, 2)?;
-//! let explored = explore(&mut engine, &Beam { width: 1 }, &Latency::Host)?;
-//! for candidate in explored.front() {
+//! let explored = explore(&mut engine, &[&Beam { width: 1 }], &Latency::Host)?;
+//! for candidate in explored[0].front() {
 //!     println!("{} {} {}", candidate.mask, candidate.report.share(), candidate.latency);
 //! }
 //! # Ok(())

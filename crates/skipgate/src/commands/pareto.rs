@@ -169,10 +169,14 @@ fn search_all(
     arguments: &Arguments,
     latency: &Latency,
 ) -> Result<(Explored, Option<Explored>), Error> {
-    let explored = explore(engine, search, latency)?;
     let paper = Nested { ranking: Box::new(Sensitivity) };
-    let paper = arguments.compare.then(|| explore(engine, &paper, latency)).transpose()?;
-    Ok((explored, paper))
+    let mut searches = vec![search];
+    if arguments.compare {
+        searches.push(&paper);
+    }
+    let mut explored = explore(engine, &searches, latency)?.into_iter();
+    let first = explored.next().expect("one result for every search");
+    Ok((first, explored.next()))
 }
 
 /// Evaluations that a search needs at most.
