@@ -1,6 +1,6 @@
 //! From an artifact to its front.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use skipgate_core::{Configuration, Front, LatencySource, Provenance, SkipMask};
@@ -67,8 +67,9 @@ pub fn explore(
     latency: &Latency,
 ) -> Result<Vec<Explored>, Error> {
     let found: Vec<_> = searches.iter().map(|search| find(engine, *search)).collect::<Result<_, _>>()?;
-    let masks: BTreeSet<_> = found.iter().flat_map(|found| found.masks.iter().cloned()).collect();
-    let masks: Vec<_> = masks.into_iter().collect();
+    let mut masks: Vec<_> = found.iter().flat_map(|found| found.masks.iter().cloned()).collect();
+    masks.sort();
+    masks.dedup();
     let latencies = latency.of(engine.artifact(), &masks)?;
     let latencies: BTreeMap<_, _> = masks.into_iter().zip(latencies).collect();
     found.into_iter().map(|found| found.evaluated(engine, &latencies, latency)).collect()
@@ -82,6 +83,7 @@ struct Found {
     evaluations: usize,
 }
 
+/// Lets `search` find candidates within its budget, and evaluates them on all images.
 fn find(engine: &mut Engine, search: &dyn Search) -> Result<Found, Error> {
     engine.restart();
     let split = engine.split().clone();
@@ -97,6 +99,7 @@ fn find(engine: &mut Engine, search: &dyn Search) -> Result<Found, Error> {
 }
 
 impl Found {
+    /// The candidates with what the engine knows of them.
     fn evaluated(
         self,
         engine: &Engine,

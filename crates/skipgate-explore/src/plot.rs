@@ -64,7 +64,7 @@ impl<'a> Picture<'a> {
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// When the picture cannot be drawn or the file not be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         write_whole(path, &self.figure().encode(path)?)
     }
@@ -81,7 +81,7 @@ impl<'a> Picture<'a> {
             lines.push(line("the paper's method", PAPER, best(paper).map(over_skipped)));
         }
         lines.extend(self.levels(|reference| 100.0 * reference.accuracy));
-        Panel::lines("skipped blocks", "accuracy (%)", lines)
+        Panel::new("skipped blocks", "accuracy (%)", Marks::Lines(lines, Corner::LowerLeft))
     }
 
     fn latency(&self) -> Panel {
@@ -95,7 +95,7 @@ impl<'a> Picture<'a> {
         };
         Panel {
             title: format!("speed-up with everything skipped: {speed_up:.2}"),
-            ..Panel::lines("skipped blocks", self.latency_name(), lines)
+            ..Panel::new("skipped blocks", self.latency_name(), Marks::Lines(lines, Corner::LowerLeft))
         }
     }
 
@@ -109,16 +109,17 @@ impl<'a> Picture<'a> {
         lines.extend(self.references.iter().zip(FIRST_REFERENCE..).map(|(reference, color)| {
             line(&reference.name, color, [(reference.latency / scale, 100.0 * reference.accuracy)])
         }));
-        let marks = Marks::Lines(lines, Corner::LowerRight);
-        Panel { marks, ..Panel::lines(self.latency_name(), "accuracy (%)", Vec::new()) }
+        Panel::new(self.latency_name(), "accuracy (%)", Marks::Lines(lines, Corner::LowerRight))
     }
 
-    /// Bars from the accuracy of the whole network: what skipping a block alone costs.
+    /// Bars from the accuracy of the whole network: what skipping a block alone costs, where a search evaluated that.
     fn sensitivity(&self) -> Panel {
         let whole = self.explored.candidates.first().map_or(0.0, |all_run| all_run.search.share());
         let cost = |single: &Accuracy| 100.0 * (whole - single.share());
-        let evaluated = self.explored.single_skips.iter().filter(|single| single.images > 0);
-        Panel::bars("gate", "points lost by skipping its block alone", evaluated.map(cost).collect())
+        let gates = self.explored.single_skips.iter().enumerate();
+        let evaluated = gates.filter(|(_, single)| single.images > 0);
+        let bars = evaluated.map(|(gate, single)| (gate, cost(single))).collect();
+        Panel::new("gate", "points lost by skipping its block alone", Marks::Bars(bars))
     }
 
     /// A level line for each network to compare with.
@@ -209,6 +210,15 @@ mod tests {
         ] {
             assert!(svg.contains(text), "no {text}");
         }
+    }
+
+    #[test]
+    fn a_block_that_was_never_skipped_alone_leaves_its_place_free() {
+        let mut explored = explored();
+        explored.single_skips[1] = Accuracy { correct: 0, images: 0 };
+        let picture = Picture { title: "t", explored: &explored, paper: None, references: &[] };
+        let Marks::Bars(bars) = picture.sensitivity().marks else { panic!("no bars") };
+        assert_eq!(bars.iter().map(|(gate, _)| *gate).collect::<Vec<_>>(), [0, 2]);
     }
 
     #[test]

@@ -90,17 +90,18 @@ where
     Ok(())
 }
 
-fn bars<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, values: &[f64]) -> Drawn
+fn bars<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, values: &[(usize, f64)]) -> Drawn
 where
     DB::ErrorType: 'static,
 {
-    let across = [-0.5, values.len().max(1) as f64 - 0.5];
-    let mut chart = chart(panel, area, across, range(values.iter().copied().chain([0.0])))?;
-    let bar = |(position, value): (usize, &f64)| {
+    let last = values.iter().map(|(position, _)| *position).max().unwrap_or_default();
+    let across = [-0.5, last as f64 + 0.5];
+    let mut chart = chart(panel, area, across, range(values.iter().map(|(_, value)| *value).chain([0.0])))?;
+    let bar = |&(position, value): &(usize, f64)| {
         let position = position as f64;
-        Rectangle::new([(position - 0.4, 0.0), (position + 0.4, *value)], COLORS[0].filled())
+        Rectangle::new([(position - 0.4, 0.0), (position + 0.4, value)], COLORS[0].filled())
     };
-    chart.draw_series(values.iter().enumerate().map(bar))?;
+    chart.draw_series(values.iter().map(bar))?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! skipgate's pictures: lines and bars in panels, as SVG or PNG, with colours that stay apart for colour-blind readers.
 //!
 //! ```
-//! use skipgate_plot::{Figure, Line, Panel};
+//! use skipgate_plot::{Corner, Figure, Line, Marks, Panel};
 //!
 //! let line = Line { name: "gated".into(), color: 0, points: vec![(0.0, 4.0), (6.0, 1.0)] };
-//! let panel = Panel::lines("skipped blocks", "latency (ms)", vec![line]);
+//! let panel = Panel::new("skipped blocks", "latency (ms)", Marks::Lines(vec![line], Corner::LowerLeft));
 //! let figure = Figure { title: "ResNet-20".into(), size: (760, 460), columns: 1, panels: vec![panel] };
 //! assert!(figure.svg()?.contains("skipped blocks"));
 //! # Ok::<(), skipgate_plot::Error>(())
@@ -58,8 +58,8 @@ pub struct Panel {
 pub enum Marks {
     /// Lines, with a legend in a corner if there is more than one.
     Lines(Vec<Line>, Corner),
-    /// A bar from zero for each value.
-    Bars(Vec<f64>),
+    /// Bars from zero, at whole numbers.
+    Bars(Vec<(usize, f64)>),
 }
 
 /// Points that a line joins.
@@ -83,15 +83,8 @@ pub enum Corner {
 }
 
 impl Panel {
-    /// Lines without a title, with the legend at the bottom left.
-    pub fn lines(x: impl Into<String>, y: impl Into<String>, lines: Vec<Line>) -> Self {
-        let marks = Marks::Lines(lines, Corner::LowerLeft);
-        Self { title: String::new(), x: x.into(), y: y.into(), from_zero: false, marks }
-    }
-
-    /// Bars without a title.
-    pub fn bars(x: impl Into<String>, y: impl Into<String>, values: Vec<f64>) -> Self {
-        let marks = Marks::Bars(values);
+    /// A panel without a title, whose axes begin where the values do.
+    pub fn new(x: impl Into<String>, y: impl Into<String>, marks: Marks) -> Self {
         Self { title: String::new(), x: x.into(), y: y.into(), from_zero: false, marks }
     }
 }
@@ -111,8 +104,8 @@ impl Figure {
 
     /// Latency in microseconds over the number of skipped blocks.
     pub fn latency_over_skipped(title: impl Into<String>, lines: Vec<Line>) -> Self {
-        let panel =
-            Panel { from_zero: true, ..Panel::lines("skipped blocks", "latency, median (µs)", lines) };
+        let marks = Marks::Lines(lines, Corner::LowerLeft);
+        let panel = Panel { from_zero: true, ..Panel::new("skipped blocks", "latency, median (µs)", marks) };
         Self { title: title.into(), size: (760, 460), columns: 1, panels: vec![panel] }
     }
 
@@ -155,8 +148,8 @@ mod tests {
         };
         let lines = vec![line("gated", 4.0), line("pruned & compiled", 3.0)];
         let panels = vec![
-            Panel::lines("skipped blocks", "latency", lines),
-            Panel::bars("gate", "lost", vec![1.0, -0.5]),
+            Panel::new("skipped blocks", "latency", Marks::Lines(lines, Corner::LowerLeft)),
+            Panel::new("gate", "lost", Marks::Bars(vec![(0, 1.0), (2, -0.5)])),
         ];
         Figure { title: "ResNet-20 <host>".to_owned(), size: (760, 460), columns: 2, panels }
     }
@@ -174,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_figure_without_values_is_drawn() {
-        let panels = vec![Panel::lines("x", "y", Vec::new()), Panel::bars("x", "y", Vec::new())];
+        let marks = [Marks::Lines(Vec::new(), Corner::LowerRight), Marks::Bars(Vec::new())];
+        let panels = marks.map(|marks| Panel::new("x", "y", marks)).into();
         Figure { panels, ..figure() }.svg().unwrap();
     }
 

@@ -114,7 +114,6 @@ fn plot(measured: &Measured) -> Result<String> {
         line("statically pruned", 1, |configuration| configuration.pruned),
     ];
     let drawn: Vec<_> = all.into_iter().filter(|line| !line.points.is_empty()).collect();
-    let title =
-        format!("{} ({}, {} threads)", measured.artifact.display(), measured.target, measured.threads);
+    let title = format!("{} ({}, {})", measured.artifact.display(), measured.target, measured.threads());
     Ok(Figure::latency_over_skipped(title, drawn).svg()?)
 }
