@@ -18,8 +18,8 @@ use crate::ImportError;
 use crate::gating::FRAME;
 
 /// From NCHW to NHWC, and back.
-const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
-const CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
+pub(super) const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
+pub(super) const CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
 
 /// Room around a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ fn collect(graph: &GraphProto, types: &HashMap<String, TensorType>, frames: &mut
     }
 }
 
-fn is_convolution(node: &NodeProto) -> bool {
+pub(super) fn is_convolution(node: &NodeProto) -> bool {
     node.op_type == "Conv" && types::is_onnx_domain(&node.domain)
 }
 
@@ -208,7 +208,12 @@ impl Importer<'_> {
     }
 
     /// Permutes the dimensions of an image; any other tensor has no channels and stays as it is.
-    fn transpose(&mut self, value: &str, ty: &TensorType, order: [usize; 4]) -> Result<String, ImportError> {
+    pub(super) fn transpose(
+        &mut self,
+        value: &str,
+        ty: &TensorType,
+        order: [usize; 4],
+    ) -> Result<String, ImportError> {
         if ty.shape.len() != order.len() {
             return Ok(value.to_owned());
         }
@@ -228,7 +233,7 @@ fn channels_last(ty: &TensorType) -> TensorType {
     permuted(ty, CHANNELS_LAST)
 }
 
-fn permuted(ty: &TensorType, order: [usize; 4]) -> TensorType {
+pub(super) fn permuted(ty: &TensorType, order: [usize; 4]) -> TensorType {
     let mut permuted = ty.clone();
     if ty.shape.len() == order.len() {
         permuted.shape = order.iter().map(|&axis| ty.shape[axis]).collect();

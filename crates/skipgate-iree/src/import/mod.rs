@@ -10,6 +10,7 @@
 //! name to each operation as its location, and gives later passes a place to emit MLIR of their own.
 
 mod attribute;
+mod branch;
 mod constant;
 mod frame;
 mod gate;
@@ -19,7 +20,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use skipgate_onnx::proto::attribute_proto::AttributeType;
-use skipgate_onnx::proto::{GraphProto, ModelProto, NodeProto};
+use skipgate_onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use skipgate_onnx::{Model, TensorType, infer_shapes};
 
 use crate::ImportError;
@@ -38,7 +39,7 @@ pub(crate) const FUNCTION: &str = "run";
 /// of `If`, and on values whose type the shape inference does not know.
 pub fn import_onnx(model: &Model) -> Result<String, ImportError> {
     let types = infer_shapes(model)?;
-    let mut importer = Importer::new(&types);
+    let mut importer = Importer::new(&types, &model.proto().graph);
     importer.module(model.proto())?;
     Ok(importer.finish())
 }
@@ -46,6 +47,8 @@ pub fn import_onnx(model: &Model) -> Result<String, ImportError> {
 /// State of one import. Text is appended as nodes are visited in their (topological) order.
 struct Importer<'a> {
     types: &'a HashMap<String, TensorType>,
+    /// All initialisers, those of branches included, by name.
+    initializers: HashMap<&'a str, &'a TensorProto>,
     text: String,
     blobs: Blobs,
     /// SSA name of every ONNX value in scope. ONNX names are unique over a graph and its subgraphs.
@@ -61,9 +64,13 @@ struct Importer<'a> {
 }
 
 impl<'a> Importer<'a> {
-    fn new(types: &'a HashMap<String, TensorType>) -> Self {
+    fn new(types: &'a HashMap<String, TensorType>, graph: &'a GraphProto) -> Self {
         Self {
             types,
+            initializers: initializers(graph)
+                .into_iter()
+                .map(|tensor| (tensor.name.as_str(), tensor))
+                .collect(),
             text: String::new(),
             blobs: Blobs::default(),
             values: HashMap::new(),
@@ -154,15 +161,23 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// Initialisers and nodes of a graph or of an `If` branch.
+    /// Initialisers and nodes of a graph.
     fn graph_body(&mut self, graph: &GraphProto) -> Result<(), ImportError> {
-        for tensor in &graph.initializer {
-            let literal = self.blobs.literal(tensor)?;
-            let ty = types::vtensor(&tensor.name, &types::of_tensor(tensor))?;
-            let ssa = self.define(&tensor.name);
-            self.line(&constant_operation(&ssa, &literal, &ty, &tensor.name));
-        }
+        graph.initializer.iter().try_for_each(|tensor| self.initializer(tensor))?;
         graph.node.iter().try_for_each(|node| self.node(node))
+    }
+
+    fn initializer(&mut self, tensor: &TensorProto) -> Result<(), ImportError> {
+        let ssa = self.define(&tensor.name);
+        self.constant(&ssa, tensor)
+    }
+
+    /// `tensor` as the SSA name `ssa`.
+    fn constant(&mut self, ssa: &str, tensor: &TensorProto) -> Result<(), ImportError> {
+        let literal = self.blobs.literal(tensor)?;
+        let ty = types::vtensor(&tensor.name, &types::of_tensor(tensor))?;
+        self.line(&constant_operation(ssa, &literal, &ty, &tensor.name));
+        Ok(())
     }
 
     fn node(&mut self, node: &NodeProto) -> Result<(), ImportError> {
@@ -182,9 +197,13 @@ impl<'a> Importer<'a> {
                 return Ok(());
             }
         }
-        match self.of_whole_frame(node)? {
-            Some((node, input)) => self.operation(&node, Some(&input))?,
-            None => self.operation(node, None)?,
+        if node.op_type == "If" {
+            self.conditional(node)?;
+        } else {
+            match self.of_whole_frame(node)? {
+                Some((node, input)) => self.operation(&node, Some(&input))?,
+                None => self.operation(node, None)?,
+            }
         }
         for output in &node.output {
             if let Some(frame) = self.frames.get(output).cloned() {
@@ -196,6 +215,11 @@ impl<'a> Importer<'a> {
 
     /// `node` itself; `first` is the type of its first operand if that is no ONNX value.
     fn operation(&mut self, node: &NodeProto, first: Option<&TensorType>) -> Result<(), ImportError> {
+        let is_graph = |kind| matches!(kind, AttributeType::GRAPH | AttributeType::GRAPHS);
+        let subgraph = node.attribute.iter().find(|a| is_graph(a.type_.enum_value_or_default()));
+        if let Some(attribute) = subgraph {
+            return Err(unsupported(node, format!("a subgraph `{}`", attribute.name)));
+        }
         let operands: Vec<_> = node.input.iter().map(|name| self.value(name)).collect();
         let rest = &node.input[usize::from(first.is_some())..];
         let first = first.map(|ty| types::vtensor(&node.input[0], ty)).transpose()?;
@@ -213,42 +237,17 @@ impl<'a> Importer<'a> {
             node.op_type,
             operands.join(", "),
         );
-        self.regions(node)?;
         let location = types::quoted(&format!("{} {}", node.op_type, node_name(node)));
         self.line(&format!(" loc({location})"));
         Ok(())
     }
+}
 
-    /// The branches of an `If`, the else branch first, as torch-mlir expects.
-    fn regions(&mut self, node: &NodeProto) -> Result<(), ImportError> {
-        let branch = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
-        if node.op_type != "If" {
-            let is_graph = |kind| matches!(kind, AttributeType::GRAPH | AttributeType::GRAPHS);
-            return match node
-                .attribute
-                .iter()
-                .find(|attribute| is_graph(attribute.type_.enum_value_or_default()))
-            {
-                Some(attribute) => Err(unsupported(node, format!("a subgraph `{}`", attribute.name))),
-                None => Ok(()),
-            };
-        }
-        // Frames that begin in a branch would have to end in it.
-        let frames = std::mem::take(&mut self.frames);
-        for (index, name) in ["else_branch", "then_branch"].into_iter().enumerate() {
-            let missing = || unsupported(node, format!("an If without `{name}`"));
-            let graph = branch(name).and_then(|attribute| attribute.g.as_ref()).ok_or_else(missing)?;
-            self.line(if index == 0 { " {" } else { ", {" });
-            self.graph_body(graph)?;
-            let outputs: Vec<_> = graph.output.iter().map(|output| output.name.clone()).collect();
-            let values: Vec<_> = outputs.iter().map(|name| self.value(name)).collect();
-            let types = self.types_of(outputs.iter())?;
-            self.line(&format!("torch.operator_terminator {} : {types}", values.join(", ")));
-            self.text.push('}');
-        }
-        self.frames = frames;
-        Ok(())
-    }
+/// The initialisers of a graph and of its subgraphs.
+fn initializers(graph: &GraphProto) -> Vec<&TensorProto> {
+    let subgraphs =
+        graph.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.g.as_ref());
+    graph.initializer.iter().chain(subgraphs.flat_map(initializers)).collect()
 }
 
 /// Names the node in an error about one of its results.
