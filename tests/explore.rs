@@ -134,7 +134,7 @@ fn oracle_accuracies(artifact: &Path, masks: &[&str]) -> Vec<f64> {
 #[test]
 fn every_search_writes_a_front_that_run_and_compile_take() {
     let artifact = copy("pareto");
-    for search in ["ranking", "greedy", "beam", "evolution"] {
+    for search in ["surrogate", "ranking", "greedy", "beam", "evolution"] {
         let found = json(explore("pareto", &artifact, "s").args(["--search", search]));
         // A batch of each number of skipped blocks more, since a race is not stopped in the middle of its first one.
         let budget = (2 * GATES as u64 + 1) * SEARCH + GATES as u64 * 100;

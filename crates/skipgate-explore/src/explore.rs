@@ -1,12 +1,13 @@
 //! From an artifact to its front.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use skipgate_core::{Configuration, Front, LatencySource, Provenance, SkipMask};
 
 use crate::search::Search;
-use crate::{Accuracy, Engine, Error, Latency, Point, hypervolume, non_dominated};
+use crate::{Accuracy, Engine, Error, Latency, Point, Split, hypervolume, non_dominated};
 
 /// File name in an artifact folder of everything that a search found.
 pub const EXPLORATION_FILE: &str = "exploration.json";
@@ -32,9 +33,8 @@ pub struct Explored {
     pub evaluations: usize,
     /// What the latencies are.
     pub latency: LatencySource,
-    /// For each gate, the images of the search with only that gate's block skipped: all of them, or those that the
-    /// search took to know enough.
-    pub single_skips: Vec<Accuracy>,
+    /// For each gate, by how much the share of images that are classified right falls if its block alone is skipped.
+    pub single_skips: Vec<f64>,
 }
 
 /// A mask that a search found.
@@ -52,11 +52,23 @@ pub struct Candidate {
     pub on_front: bool,
 }
 
+/// Batches on which each block is skipped alone for the picture, if no search did so on all.
+const SINGLE_SKIP_BATCHES: usize = 5;
+
+/// Evaluations of one mask on one image that [`explore`] takes at most for that number of searches.
+pub fn most_evaluations(engine: &Engine, searches: usize) -> usize {
+    let (gates, split) = (engine.gates(), engine.split());
+    let search = gates * split.images(split.search());
+    let candidates = (gates + 1) * split.images(0..split.report().end);
+    searches * (search + candidates) + gates * split.images(single_skip_batches(split))
+}
+
 /// Lets each of `searches` find candidates and evaluates each candidate on all images.
 ///
 /// The budget of each is what the paper's method costs: an evaluation of every gate on the images of the search for the
 /// search itself, and one of every number of skipped blocks to compare the candidates. Images to report on have no part
 /// in any decision. Latencies of all candidates are taken together, so that a mask has the same one wherever it is.
+/// What single skips cost is evaluated apart, for people to look at.
 ///
 /// # Errors
 ///
@@ -67,12 +79,20 @@ pub fn explore(
     latency: &Latency,
 ) -> Result<Vec<Explored>, Error> {
     let found: Vec<_> = searches.iter().map(|search| find(engine, *search)).collect::<Result<_, _>>()?;
+    let single_skips = single_skips(engine)?;
     let mut masks: Vec<_> = found.iter().flat_map(|found| found.masks.iter().cloned()).collect();
     masks.sort();
     masks.dedup();
     let latencies = latency.of(engine.artifact(), &masks)?;
     let latencies: BTreeMap<_, _> = masks.into_iter().zip(latencies).collect();
-    found.into_iter().map(|found| found.evaluated(engine, &latencies, latency)).collect()
+    let (engine, source) = (&*engine, latency.source(engine.artifact()));
+    let explored = |found: Found| Explored {
+        evaluations: found.evaluations,
+        candidates: found.candidates(engine, &latencies),
+        latency: source.clone(),
+        single_skips: single_skips.clone(),
+    };
+    Ok(found.into_iter().map(explored).collect())
 }
 
 /// What a search found.
@@ -100,12 +120,7 @@ fn find(engine: &mut Engine, search: &dyn Search) -> Result<Found, Error> {
 
 impl Found {
     /// The candidates with what the engine knows of them.
-    fn evaluated(
-        self,
-        engine: &Engine,
-        latencies: &BTreeMap<SkipMask, f64>,
-        latency: &Latency,
-    ) -> Result<Explored, Error> {
+    fn candidates(self, engine: &Engine, latencies: &BTreeMap<SkipMask, f64>) -> Vec<Candidate> {
         let (search, report) = (engine.split().search(), engine.split().report());
         let candidate = |mask: SkipMask| Candidate {
             search: engine.known(&mask, search.clone()).accuracy(),
@@ -119,17 +134,27 @@ impl Found {
         for index in non_dominated(&points) {
             candidates[index].on_front = true;
         }
-        let (single_skips, latency) = (single_skips(engine)?, latency.source(engine.artifact()));
-        Ok(Explored { candidates, evaluations: self.evaluations, latency, single_skips })
+        candidates
     }
 }
 
-/// What is known of the masks that skip one block.
-fn single_skips(engine: &Engine) -> Result<Vec<Accuracy>, Error> {
-    let gates = engine.gates();
-    let known =
-        |gate| Ok(engine.known(&SkipMask::skipping(gates, &[gate])?, engine.split().search()).accuracy());
-    (0..gates).map(known).collect()
+fn single_skip_batches(split: &Split) -> Range<usize> {
+    0..split.search().end.min(SINGLE_SKIP_BATCHES)
+}
+
+/// What skipping each block alone costs, on the images of the search or the first of them.
+fn single_skips(engine: &mut Engine) -> Result<Vec<f64>, Error> {
+    let (gates, all) = (engine.gates(), engine.split().search());
+    let mut masks = vec![SkipMask::all_run(gates)];
+    for gate in 0..gates {
+        masks.push(SkipMask::skipping(gates, &[gate])?);
+    }
+    let images = engine.split().images(all.clone());
+    let complete = masks.iter().all(|mask| engine.known(mask, all.clone()).len() == images);
+    let batches = if complete { all } else { single_skip_batches(engine.split()) };
+    let shares: Vec<_> =
+        engine.evaluate(&masks, batches)?.iter().map(|outcomes| outcomes.accuracy().share()).collect();
+    Ok(shares[1..].iter().map(|share| shares[0] - share).collect())
 }
 
 impl Candidate {

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use skipgate_data::{Dataset, Part, Source};
-//! use skipgate_explore::search::Beam;
+//! use skipgate_explore::search::Surrogate;
 //! use skipgate_explore::{Engine, Latency, Shard, Split, Store, explore};
 //! use skipgate_runtime::Artifact;
 //!
@@ -13,7 +13,7 @@
 //! let split = Split::new(images.len(), None)?;
 //! let store = Store::open("results.jsonl".as_ref(), &manifest.model_sha256, images.sha256(), manifest.gates.len())?;
 //! let mut engine = Engine::new(&artifact, &images, split, store, Shard::WHOLE, 2)?;
-//! let explored = explore(&mut engine, &[&Beam { width: 1 }], &Latency::Host)?;
+//! let explored = explore(&mut engine, &[&Surrogate { seed: 1 }], &Latency::Host)?;
 //! for candidate in explored[0].front() {
 //!     println!("{} {} {}", candidate.mask, candidate.report.share(), candidate.latency);
 //! }
@@ -28,9 +28,9 @@
 //! them. The [`Split`] keeps the images apart that choose masks from those that accuracies are reported on.
 //!
 //! **Exact and estimated.** Accuracies of candidates, on the images of the search and on those of the report, are exact:
-//! every image was run. A search compares masks by the mean probability of the true class on as many batches as it
-//! takes; masks that are three standard errors behind drop out. So what a search did not return was judged by an
-//! estimate.
+//! every image was run. A search judges masks by the mean probability of the true class on a part of its images: by a
+//! regression over all masks that it tried ([`search::Surrogate`]), or batch by batch until a mask is three standard
+//! errors behind. So what a search did not return was judged by an estimate.
 //!
 //! **Budget.** Every search gets what the paper's method costs (section II-A.3 and 4): on every image of the search, one
 //! evaluation per gate and one per number of skipped blocks.
@@ -55,7 +55,7 @@ mod store;
 
 pub use engine::Engine;
 pub use error::Error;
-pub use explore::{Candidate, EXPLORATION_FILE, Exploration, Explored, explore};
+pub use explore::{Candidate, EXPLORATION_FILE, Exploration, Explored, explore, most_evaluations};
 pub use front::{Point, hypervolume, non_dominated};
 pub use latency::{BlockCosts, Latency};
 pub use plot::{Picture, Reference};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use skipgate_core::LatencyUnit;
 use skipgate_plot::{Corner, Figure, Line, Marks, Panel};
 
-use crate::{Accuracy, Candidate, Error, Exploration, Explored, write_whole};
+use crate::{Candidate, Error, Exploration, Explored, write_whole};
 
 /// Numbers of colours.
 const OURS: usize = 0;
@@ -112,13 +112,9 @@ impl<'a> Picture<'a> {
         Panel::new(self.latency_name(), "accuracy (%)", Marks::Lines(lines, Corner::LowerRight))
     }
 
-    /// Bars from the accuracy of the whole network: what skipping a block alone costs, where a search evaluated that.
+    /// What skipping a block alone costs.
     fn sensitivity(&self) -> Panel {
-        let whole = self.explored.candidates.first().map_or(0.0, |all_run| all_run.search.share());
-        let cost = |single: &Accuracy| 100.0 * (whole - single.share());
-        let gates = self.explored.single_skips.iter().enumerate();
-        let evaluated = gates.filter(|(_, single)| single.images > 0);
-        let bars = evaluated.map(|(gate, single)| (gate, cost(single))).collect();
+        let bars = self.explored.single_skips.iter().map(|lost| 100.0 * lost).enumerate().collect();
         Panel::new("gate", "points lost by skipping its block alone", Marks::Bars(bars))
     }
 
@@ -165,6 +161,7 @@ mod tests {
     use skipgate_core::{LatencySource, SkipMask};
 
     use super::*;
+    use crate::Accuracy;
 
     fn explored() -> Explored {
         let share = |correct| Accuracy { correct, images: 100 };
@@ -183,7 +180,7 @@ mod tests {
                 source: "here".to_owned(),
                 measured: true,
             },
-            single_skips: vec![share(89), share(85), share(91)],
+            single_skips: vec![0.01, 0.05, -0.01],
         }
     }
 
@@ -210,15 +207,6 @@ mod tests {
         ] {
             assert!(svg.contains(text), "no {text}");
         }
-    }
-
-    #[test]
-    fn a_block_that_was_never_skipped_alone_leaves_its_place_free() {
-        let mut explored = explored();
-        explored.single_skips[1] = Accuracy { correct: 0, images: 0 };
-        let picture = Picture { title: "t", explored: &explored, paper: None, references: &[] };
-        let Marks::Bars(bars) = picture.sensitivity().marks else { panic!("no bars") };
-        assert_eq!(bars.iter().map(|(gate, _)| *gate).collect::<Vec<_>>(), [0, 2]);
     }
 
     #[test]

@@ -252,7 +252,7 @@ pub(crate) struct Ranking {
     /// Scores that `skipgate-models importance` wrote
     #[arg(long, value_name = "FILE")]
     pub(crate) scores: Option<PathBuf>,
-    /// Seed of the random ranking
+    /// Seed of what is random: a ranking, or a search
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }
@@ -277,6 +277,8 @@ pub(crate) enum RankingName {
 #[cfg(feature = "explore")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SearchName {
+    /// Learn what blocks are worth from masks of all depths
+    Surrogate,
     /// Skip blocks in the order of --by (the paper's)
     Ranking,
     /// Rank the blocks anew after each one that is skipped
@@ -322,7 +324,7 @@ pub(crate) struct Pareto {
     #[command(flatten)]
     pub(crate) evaluation: Evaluation,
     /// How masks are found
-    #[arg(long, value_enum, default_value_t = SearchName::Greedy)]
+    #[arg(long, value_enum, default_value_t = SearchName::Surrogate)]
     pub(crate) search: SearchName,
     #[command(flatten)]
     pub(crate) ranking: Ranking,

@@ -1,15 +1,18 @@
 //! Which masks are worth having: one candidate or more for every number of skipped blocks.
 
 mod beam;
+mod belief;
 mod evolution;
 mod nested;
 mod race;
+mod surrogate;
 
 use skipgate_core::SkipMask;
 
 pub use beam::Beam;
 pub use evolution::Evolution;
 pub use nested::Nested;
+pub use surrogate::Surrogate;
 
 use crate::{Engine, Error};
 

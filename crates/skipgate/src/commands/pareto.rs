@@ -9,7 +9,8 @@ use skipgate_core::{LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE}
 use skipgate_explore::ranking::Sensitivity;
 use skipgate_explore::search::{Nested, Search};
 use skipgate_explore::{
-    Candidate, EXPLORATION_FILE, Engine, Error, Exploration, Explored, Latency, Picture, explore, write_whole,
+    Candidate, EXPLORATION_FILE, Engine, Error, Exploration, Explored, Latency, Picture, explore,
+    most_evaluations, write_whole,
 };
 
 use super::{evaluation, search};
@@ -133,7 +134,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         Some(path) => Latency::from_file(path, &artifact)?,
         None => Latency::Host,
     };
-    let bar = progress::bar(budget(&engine) * (1 + usize::from(arguments.compare)));
+    let bar = progress::bar(most_evaluations(&engine, 1 + usize::from(arguments.compare)));
     let ticks = bar.clone();
     engine.on_progress(move |images| ticks.inc(images as u64));
     let explored = search_all(&mut engine, method.as_ref(), arguments, &latency);
@@ -177,12 +178,6 @@ fn search_all(
     let mut explored = explore(engine, &searches, latency)?.into_iter();
     let first = explored.next().expect("one result for every search");
     Ok((first, explored.next()))
-}
-
-/// Evaluations that a search needs at most.
-fn budget(engine: &Engine) -> usize {
-    let (gates, split) = (engine.gates(), engine.split());
-    gates * split.images(split.search()) + (gates + 1) * split.images(0..split.report().end)
 }
 
 /// Writes what was found into the artifact.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use skipgate_explore::ranking::{Random, Ranking, Scores, Sensitivity};
-use skipgate_explore::search::{Beam, Evolution, Nested, Search};
+use skipgate_explore::search::{Beam, Evolution, Nested, Search, Surrogate};
 
 use crate::cli::{Ranking as RankingArguments, RankingName, SearchName};
 
@@ -26,6 +26,7 @@ pub(super) fn ranking(arguments: &RankingArguments) -> Result<Box<dyn Ranking>> 
 /// The search with that name; `by` is the ranking of the one that has one.
 pub(super) fn search(name: SearchName, by: &RankingArguments) -> Result<Box<dyn Search>> {
     Ok(match name {
+        SearchName::Surrogate => Box::new(Surrogate { seed: by.seed }),
         SearchName::Ranking => Box::new(Nested { ranking: ranking(by)? }),
         SearchName::Greedy => Box::new(Beam { width: 1 }),
         SearchName::Beam => Box::new(Beam { width: 4 }),
