@@ -27,7 +27,11 @@ impl Controller for Queueing {
         } else {
             self.ladder.slower_after_pause(now);
         }
-        waiting <= self.room
+        let kept = waiting <= self.room;
+        if kept {
+            self.ladder.keep(now);
+        }
+        kept
     }
 
     fn choose(&mut self, _now: Duration, _arrived: Duration, _waiting: usize) -> usize {

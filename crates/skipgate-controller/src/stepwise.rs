@@ -29,6 +29,7 @@ impl Controller for Stepwise {
             return false;
         }
         self.ladder.slower_after_pause(now);
+        self.ladder.keep(now);
         true
     }
 
@@ -58,11 +59,15 @@ impl Ladder {
         self.position = self.levels.last().min(self.position + 1);
     }
 
-    /// A request is kept at `now`: one step towards less skipping if the last one was long ago.
+    /// One step towards less skipping if the last request that was kept came long before `now`.
     pub(crate) fn slower_after_pause(&mut self, now: Duration) {
         if self.last.is_some_and(|last| now.saturating_sub(last) > self.idle) {
             self.position = self.position.saturating_sub(1);
         }
+    }
+
+    /// A request is kept at `now`.
+    pub(crate) fn keep(&mut self, now: Duration) {
         self.last = Some(now);
     }
 

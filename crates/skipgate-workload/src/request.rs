@@ -1,0 +1,51 @@
+//! What becomes of a request.
+
+use std::time::Duration;
+
+/// A request, with times from the start on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Request {
+    /// When it came.
+    pub arrived: Duration,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// Every request is either processed or dropped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Outcome {
+    /// Not processed, since the device was busy.
+    Dropped,
+    /// Processed.
+    Processed(Processed),
+}
+
+/// How a request was processed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Processed {
+    /// Number of the configuration.
+    pub configuration: usize,
+    /// When the device began with it.
+    pub began: Duration,
+    /// When it was through.
+    pub ended: Duration,
+    /// Whether the answer was right, where that is known.
+    pub correct: Option<bool>,
+}
+
+impl Processed {
+    /// How long the device took for it.
+    pub fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.began)
+    }
+}
+
+impl Request {
+    /// How it was processed, if it was.
+    pub fn processed(&self) -> Option<&Processed> {
+        match &self.outcome {
+            Outcome::Dropped => None,
+            Outcome::Processed(processed) => Some(processed),
+        }
+    }
+}
