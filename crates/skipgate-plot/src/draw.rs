@@ -80,6 +80,7 @@ where
             .configure_series_labels()
             .position(match corner {
                 Corner::LowerLeft => SeriesLabelPosition::LowerLeft,
+                Corner::UpperLeft => SeriesLabelPosition::UpperLeft,
                 Corner::LowerRight => SeriesLabelPosition::LowerRight,
             })
             .background_style(WHITE.mix(0.85))

@@ -78,6 +78,8 @@ pub struct Line {
 pub enum Corner {
     /// At the bottom left.
     LowerLeft,
+    /// At the top left.
+    UpperLeft,
     /// At the bottom right.
     LowerRight,
 }
