@@ -20,6 +20,7 @@ mod gate;
 mod hint;
 mod manifest;
 mod mask;
+mod reference;
 mod target;
 
 pub use front::{
@@ -32,4 +33,5 @@ pub use manifest::{
     MANIFEST_FILE, Manifest, ManifestError, Preprocessing, Resize, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
+pub use reference::Reference;
 pub use target::{Arch, Target, UnknownTarget};

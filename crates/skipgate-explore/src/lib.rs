@@ -58,8 +58,10 @@ pub use error::Error;
 pub use explore::{Candidate, EXPLORATION_FILE, Exploration, Explored, explore, most_evaluations};
 pub use front::{Point, hypervolume, non_dominated};
 pub use latency::{BlockCosts, Latency};
-pub use plot::{Picture, Reference};
+pub use plot::Picture;
 pub use score::{Accuracy, Outcomes};
 pub use shard::Shard;
+#[doc(no_inline)]
+pub use skipgate_core::Reference;
 pub use split::Split;
 pub use store::{BATCH, Store, merge, write_whole};

@@ -1,9 +1,8 @@
 //! What a search found, as a picture.
 
 use std::path::Path;
-use std::str::FromStr;
 
-use skipgate_core::LatencyUnit;
+use skipgate_core::{LatencyUnit, Reference};
 use skipgate_plot::{Corner, Figure, Line, Marks, Panel};
 
 use crate::{Candidate, Error, Exploration, Explored, write_whole};
@@ -12,32 +11,6 @@ use crate::{Candidate, Error, Exploration, Explored, write_whole};
 const OURS: usize = 0;
 const PAPER: usize = 1;
 const FIRST_REFERENCE: usize = 2;
-
-/// A network to compare with, such as the original or `SkipNet`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reference {
-    /// Its name in the picture.
-    pub name: String,
-    /// From 0 to 1.
-    pub accuracy: f64,
-    /// In the unit of what it is compared with.
-    pub latency: f64,
-}
-
-impl FromStr for Reference {
-    type Err = String;
-
-    /// Reads `NAME=PERCENT,LATENCY`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = || {
-            let (name, numbers) = text.split_once('=')?;
-            let (accuracy, latency) = numbers.split_once(',')?;
-            let accuracy = accuracy.parse::<f64>().ok()? / 100.0;
-            Some(Self { name: name.to_owned(), accuracy, latency: latency.parse().ok()? })
-        };
-        parts().ok_or_else(|| format!("expected NAME=PERCENT,LATENCY, found `{text}`"))
-    }
-}
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy)]

@@ -107,6 +107,25 @@ pub enum Error {
     /// This target has no multi-threaded device.
     #[error("there are no worker threads on this 32-bit target")]
     NoWorkers,
+    /// The thread of a server cannot be bound to this core.
+    #[error("cannot pin the server to core {cpu}: {source}")]
+    Cpu {
+        /// The core asked for.
+        cpu: usize,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A controller chose a configuration that does not exist.
+    #[error("the controller chose configuration {found}, there are {count}")]
+    Configuration {
+        /// Its number.
+        found: usize,
+        /// Number of masks.
+        count: usize,
+    },
+    /// The thread of a server ended before it answered.
+    #[error("the server's thread ended before it answered")]
+    ServerStopped,
     /// IREE's runtime reported a failure.
     #[error("IREE failed to {doing}: {status}")]
     Iree {
@@ -173,6 +192,9 @@ impl Hint for Error {
                 "compile the model with `--target host` on this machine, or for a lower level such as `x86-64-v3`"
             }
             Self::Damaged { .. } => "copy the artifact again, or compile the model again",
+            Self::Cpu { .. } => {
+                "cores count from 0, and this process must be allowed to use them; see `taskset -pc $$`"
+            }
             Self::NoWorkers => "use the single-threaded device",
             _ => return None,
         };

@@ -25,6 +25,9 @@
 //! [`Session`] is what runs: it owns the state of the network and its input and output buffers. Making one takes
 //! about as long as an inference. It belongs to one thread at a time; several threads take a session each on one artifact.
 //!
+//! [`Server`] is a session with a thread of its own that other threads send requests to; a
+//! [`controller`] chooses a mask for each, from what the device can take right now.
+//!
 //! [`SkipMask`] says which residual blocks run: element `i` belongs to row `i` of [`Artifact::gates`].
 //!
 //! # Trust
@@ -43,12 +46,16 @@ mod device;
 mod error;
 #[allow(unsafe_code, reason = "the one place that calls C")]
 mod raw;
+mod server;
 mod session;
 
 pub use artifact::Artifact;
 pub use device::Device;
 pub use error::{Error, Found, Status};
+pub use server::{Answer, Server, ServerOptions, Submission, Ticket};
 pub use session::Session;
+#[doc(no_inline)]
+pub use skipgate_controller as controller;
 #[doc(no_inline)]
 pub use skipgate_core::{Gate, Hint, Manifest, SkipMask};
 

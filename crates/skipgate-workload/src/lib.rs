@@ -1,7 +1,7 @@
 //! Requests over time, and what a network under a controller makes of them.
 //!
 //! [`Workload`] says when requests come, [`simulate`] serves them in virtual time, [`Request`] tells what became of one,
-//! and [`Summary`] of all: the same for a simulation and for requests that were really served.
+//! and a [`Tally`] sums them up: the same for a simulation and for requests that were really served.
 #![forbid(unsafe_code)]
 
 mod arrivals;
@@ -12,4 +12,4 @@ mod summary;
 pub use arrivals::{Workload, WorkloadError};
 pub use request::{Outcome, Processed, Request};
 pub use simulate::simulate;
-pub use summary::{Latencies, Stay, Summary};
+pub use summary::{Latencies, Stay, Summary, Tally};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::Request;
@@ -29,7 +30,7 @@ pub struct Summary {
     pub stays: Vec<Stay>,
 }
 
-/// Percentiles (nearest rank), in microseconds.
+/// Percentiles in microseconds, to three digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latencies {
     /// 50th.
@@ -53,53 +54,97 @@ pub struct Stay {
     pub time_s: f64,
 }
 
-impl Summary {
-    /// Sums up `requests`, which are in the order of their arrival. `accuracy` is that of a configuration.
-    pub fn new(requests: &[Request], accuracy: impl Fn(usize) -> f64) -> Self {
-        let processed: Vec<_> = requests.iter().filter_map(Request::processed).collect();
-        let right = processed.iter().map(|processed| match processed.correct {
-            Some(correct) => f64::from(correct),
-            None => accuracy(processed.configuration),
-        });
-        let right: f64 = right.sum();
-        let latencies = requests
-            .iter()
-            .filter_map(|request| Some(request.processed()?.ended.saturating_sub(request.arrived)));
-        let end =
-            processed.iter().map(|processed| processed.ended).chain(requests.iter().map(|r| r.arrived)).max();
-        let end = end.unwrap_or_default();
-        let mut stays = BTreeMap::new();
-        for (index, current) in processed.iter().enumerate() {
-            let next = processed.get(index + 1).map_or(end, |next| next.began);
-            let (requests, time): &mut (usize, Duration) = stays.entry(current.configuration).or_default();
-            *requests += 1;
-            *time += next.saturating_sub(current.began);
+/// Sums up requests as they come, in the same memory however many they are.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    requests: usize,
+    processed: usize,
+    right: f64,
+    /// From arrival to answer, in nanoseconds.
+    latency: Histogram<u64>,
+    busy: Duration,
+    end: Duration,
+    stays: BTreeMap<usize, (usize, Duration)>,
+    /// The configuration that ran last, and since when its stay is not yet counted.
+    current: Option<(usize, Duration)>,
+}
+
+/// Latencies of more than an hour count as an hour, in nanoseconds.
+const LONGEST: u64 = 3_600_000_000_000;
+/// Significant digits of percentiles.
+const DIGITS: u8 = 3;
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            requests: 0,
+            processed: 0,
+            right: 0.0,
+            latency: Histogram::new_with_max(LONGEST, DIGITS).expect("the bounds are possible"),
+            busy: Duration::ZERO,
+            end: Duration::ZERO,
+            stays: BTreeMap::new(),
+            current: None,
         }
+    }
+}
+
+impl Tally {
+    /// Adds a request; requests come in the order of their arrival. `accuracy` is that of its configuration, for requests
+    /// whose right answer is not known.
+    pub fn add(&mut self, request: &Request, accuracy: f64) {
+        self.requests += 1;
+        self.end = self.end.max(request.arrived);
+        let Some(processed) = request.processed() else { return };
+        self.processed += 1;
+        self.right += processed.correct.map_or(accuracy, f64::from);
+        let latency = processed.ended.saturating_sub(request.arrived).as_nanos();
+        self.latency.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+        self.busy += processed.took();
+        self.stay_until(processed.began);
+        self.current = Some((processed.configuration, processed.began));
+        self.stays.entry(processed.configuration).or_default().0 += 1;
+        self.end = self.end.max(processed.ended);
+    }
+
+    /// Requests that were dropped so far.
+    pub fn dropped(&self) -> usize {
+        self.requests - self.processed
+    }
+
+    fn stay_until(&mut self, now: Duration) {
+        if let Some((configuration, since)) = self.current {
+            self.stays.entry(configuration).or_default().1 += now.saturating_sub(since);
+        }
+    }
+
+    /// What was added so far.
+    pub fn summary(&self) -> Summary {
+        let mut whole = self.clone();
+        whole.stay_until(self.end);
         let stay = |(configuration, (requests, time)): (_, (_, Duration))| Stay {
             configuration,
             requests,
             time_s: time.as_secs_f64(),
         };
-        Self {
-            requests: requests.len(),
-            processed: processed.len(),
-            dropped: requests.len() - processed.len(),
-            accuracy: (!processed.is_empty()).then(|| right / processed.len() as f64),
-            latency: Latencies::of(latencies.collect()),
-            busy_s: processed.iter().map(|processed| processed.took()).sum::<Duration>().as_secs_f64(),
-            total_s: end.as_secs_f64(),
-            stays: stays.into_iter().map(stay).collect(),
+        Summary {
+            requests: self.requests,
+            processed: self.processed,
+            dropped: self.dropped(),
+            accuracy: (self.processed > 0).then(|| self.right / self.processed as f64),
+            latency: (self.processed > 0).then(|| Latencies::of(&self.latency)),
+            busy_s: self.busy.as_secs_f64(),
+            total_s: self.end.as_secs_f64(),
+            stays: whole.stays.into_iter().map(stay).collect(),
         }
     }
 }
 
 impl Latencies {
-    fn of(mut times: Vec<Duration>) -> Option<Self> {
-        times.sort();
-        let last = times.last()?;
-        let us = |time: Duration| time.as_secs_f64() * 1e6;
-        let rank = |percent: usize| us(times[(times.len() * percent).div_ceil(100).max(1) - 1]);
-        Some(Self { p50_us: rank(50), p90_us: rank(90), p99_us: rank(99), max_us: us(*last) })
+    fn of(latency: &Histogram<u64>) -> Self {
+        let us = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+        let rank = |share: f64| us(latency.value_at_quantile(share));
+        Self { p50_us: rank(0.5), p90_us: rank(0.9), p99_us: rank(0.99), max_us: us(latency.max()) }
     }
 }
 
@@ -123,6 +168,14 @@ mod tests {
         Request { arrived: at(arrived), outcome: Outcome::Processed(processed) }
     }
 
+    fn tally(requests: &[Request]) -> Summary {
+        let mut tally = Tally::default();
+        for request in requests {
+            tally.add(request, 0.8);
+        }
+        tally.summary()
+    }
+
     #[test]
     fn requests_are_counted_and_times_summed_up() {
         let requests = [
@@ -132,12 +185,12 @@ mod tests {
             processed(50, 0, 50, 80, Some(true)),
             Request { arrived: at(100), outcome: Outcome::Dropped },
         ];
-        let summary = Summary::new(&requests, |configuration| [0.8, 0.7, 0.6][configuration]);
+        let summary = tally(&requests);
         assert_eq!((summary.requests, summary.processed, summary.dropped), (5, 3, 2));
         assert!((summary.accuracy.unwrap() - 0.6).abs() < 1e-9);
         assert!((summary.busy_s - 0.07).abs() < 1e-9 && (summary.total_s - 0.1).abs() < 1e-9);
         let latency = summary.latency.unwrap();
-        assert!([latency.p50_us, latency.p99_us].iter().all(|us| (us - 30_000.0).abs() < 1e-3));
+        assert!([latency.p50_us, latency.p99_us].iter().all(|us| (us - 30_000.0).abs() < 30.0));
         let stays: Vec<_> = summary.stays.iter().map(|stay| (stay.configuration, stay.requests)).collect();
         assert_eq!(stays, [(0, 2), (2, 1)]);
         assert!(
@@ -147,7 +200,7 @@ mod tests {
 
     #[test]
     fn nothing_has_neither_accuracy_nor_latency() {
-        let summary = Summary::new(&[], |_| 1.0);
+        let summary = tally(&[]);
         assert_eq!((summary.accuracy, summary.latency), (None, None));
     }
 }

@@ -1,14 +1,16 @@
 //! The arguments, and nothing else.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use skipgate_core::SkipMask;
-#[cfg(feature = "explore")]
+use skipgate_core::{Reference, SkipMask};
 use skipgate_data::{Part, Source};
 #[cfg(feature = "explore")]
-use skipgate_explore::{Reference, Shard};
+use skipgate_explore::Shard;
+use skipgate_workload::Workload;
 
 /// Choose, call by call, which residual blocks of one compiled network run
 #[derive(Debug, Parser)]
@@ -51,6 +53,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Measure the latency of an artifact at every number of skipped blocks
     Bench(Bench),
+    /// Adapt an artifact to a workload in virtual time, from measured latencies
+    Simulate(Simulate),
+    /// Serve a workload with an artifact in real time
+    Serve(Serve),
     /// Rank the blocks of an artifact by how much they matter
     #[cfg(feature = "explore")]
     Rank(Rank),
@@ -205,6 +211,9 @@ pub(crate) struct Bench {
     /// Only measure every N-th number of skipped blocks, besides none and all; blocks are skipped from the last
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) every: NonZeroUsize,
+    /// Measure the configurations of the artifact's front instead, for `serve` and `simulate`
+    #[arg(long, conflicts_with_all = BENCH_DEPTHS)]
+    pub(crate) front: bool,
     /// Draw the medians over the number of skipped blocks
     #[cfg(feature = "compiler")]
     #[arg(long, value_name = "FILE.svg")]
@@ -214,6 +223,125 @@ pub(crate) struct Bench {
     #[arg(long)]
     pub(crate) paced: bool,
 }
+
+/// Which configuration each request gets.
+#[derive(Debug, Args)]
+pub(crate) struct Control {
+    /// The artifact folder, explored by `skipgate pareto`
+    pub(crate) artifact: PathBuf,
+    /// Number of requests
+    #[arg(long, value_name = "N", default_value = "500")]
+    pub(crate) requests: NonZeroUsize,
+    /// Seed of the workload
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// What chooses the configuration of each request
+    #[arg(long, value_enum, default_value_t = ControllerName::Stepwise)]
+    pub(crate) controller: ControllerName,
+    /// Only use configurations of more accuracy, in percent [default: ten points less than the best]
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) minimum_accuracy: Option<f64>,
+    /// Pause after which one block less is skipped [default: latency of the first configuration]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) idle: Option<Duration>,
+    /// Time from arrival to answer that the deadline controller aims for, such as 5ms
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, required_if_eq("controller", "deadline"))]
+    pub(crate) deadline: Option<Duration>,
+    /// Requests that the queueing controller lets wait
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) room: usize,
+    /// Take latencies from what `skipgate bench --front --format json` printed [default: measure here]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) latency_from: Option<PathBuf>,
+    /// Where power figures are from: powercap, hwmon:NAME, trace:FILE, or model:IDLE,BUSY for two stated levels in watts
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) power: Option<skipgate_energy::Source>,
+    /// Draw the configuration over time
+    #[cfg(feature = "compiler")]
+    #[arg(long, value_name = "FILE.svg|png")]
+    pub(crate) plot: Option<PathBuf>,
+}
+
+/// Controllers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ControllerName {
+    /// Skip more after each request that was dropped, less after a pause (the paper's)
+    Stepwise,
+    /// The same, but let some requests wait instead of dropping them
+    Queueing,
+    /// The most accurate configuration that meets --deadline
+    Deadline,
+    /// Always the first configuration
+    Fixed,
+}
+
+impl std::fmt::Display for ControllerName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value();
+        f.write_str(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate simulate build/resnet110-host --workload periodic:3ms --against original=87.2,4700
+  skipgate simulate build/resnet110-host --workload poisson:4ms --controller deadline --deadline 3ms --plot time.svg")]
+pub(crate) struct Simulate {
+    #[command(flatten)]
+    pub(crate) control: Control,
+    /// When requests come: periodic:30ms, poisson:30ms, bursts:300ms,10 or trace:FILE
+    #[arg(long, value_name = "WORKLOAD")]
+    pub(crate) workload: Workload,
+    /// A network without a controller under the same workload: its accuracy in percent and its latency in microseconds
+    #[arg(long, value_name = "NAME=PERCENT,LATENCY")]
+    pub(crate) against: Vec<Reference>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate serve build/resnet110-host --workload periodic:3ms --data cifar-10-batches-bin --against original=build/original
+  skipgate serve build/resnet110-odroid-xu4 --workload periodic:30s --data images --cpu 4 --power hwmon:ina231
+  ls /camera/*.png | skipgate serve build/resnet110-host --stdin")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) control: Control,
+    /// When requests come: periodic:30ms, poisson:30ms, bursts:300ms,10 or trace:FILE
+    #[arg(long, value_name = "WORKLOAD", required_unless_present = "stdin", requires = "data")]
+    pub(crate) workload: Option<Workload>,
+    /// Images that are requested in turn: CIFAR's binary files, a folder with a subfolder per class, or `digits`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<Source>,
+    /// The part of the data set
+    #[arg(long, value_name = "PART", default_value_t = Part::Test)]
+    pub(crate) part: Part,
+    /// A request for every path of an image on standard input, as soon as it comes; answers are lines of JSON
+    #[arg(long, conflicts_with_all = ["workload", "data", "against", "metrics"])]
+    pub(crate) stdin: bool,
+    /// Pin the server to this core
+    #[arg(long, value_name = "N")]
+    pub(crate) cpu: Option<usize>,
+    /// An artifact without a controller, under the same workload afterwards
+    #[arg(long, value_name = "NAME=DIR", value_parser = name_and_path)]
+    pub(crate) against: Vec<(String, PathBuf)>,
+    /// Tell numbers to Prometheus at this address, such as 127.0.0.1:9090
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {
+    let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());
+    parts
+        .map(|(name, path)| (name.to_owned(), path.into()))
+        .ok_or_else(|| format!("expected NAME=DIR, found `{text}`"))
+}
+
+/// Arguments that are about numbers of skipped blocks.
+#[cfg(feature = "compiler")]
+const BENCH_DEPTHS: &[&str] = &["every", "pruned", "model"];
+#[cfg(not(feature = "compiler"))]
+const BENCH_DEPTHS: &[&str] = &["every", "pruned"];
 
 /// What masks are evaluated on, and how.
 #[cfg(feature = "explore")]

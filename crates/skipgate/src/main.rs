@@ -1,6 +1,7 @@
 //! The skipgate command line: argument types in `cli`, one file per command in `commands`.
 #![forbid(unsafe_code)]
 
+mod adaptive;
 mod bench;
 mod cli;
 mod commands;

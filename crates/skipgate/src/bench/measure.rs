@@ -49,11 +49,11 @@ pub(crate) struct Switch {
 }
 
 impl Bench {
-    /// Loads the networks and runs each once.
+    /// Loads the networks. `pruned` is by the number of blocks removed, of masks that skip the last ones.
     pub(crate) fn new(
         artifact: &Artifact,
         mut pruned: BTreeMap<usize, Artifact>,
-        depths: &[usize],
+        masks: Vec<SkipMask>,
         device: Device,
         calls: usize,
     ) -> Result<Self> {
@@ -66,8 +66,8 @@ impl Bench {
             configurations: Vec::new(),
             switches: switches(artifact.gates().len()),
         };
-        for &skipped in depths {
-            let mask = SkipMask::skipping_last(artifact.gates().len(), skipped);
+        for mask in masks {
+            let skipped = mask.skipped();
             let pruned =
                 pruned.remove(&skipped).map(|network| bench.pruned(&network, device, &mask)).transpose()?;
             bench.configurations.push(Configuration { skipped, mask, gated: Times::default(), pruned });

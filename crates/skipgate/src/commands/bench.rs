@@ -4,20 +4,26 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
 
 use anyhow::Result;
-use skipgate_core::depths;
+use skipgate_core::{PARETO_FILE, SkipMask, depths};
 use skipgate_runtime::{Artifact, Device};
 
 use crate::bench::measure::Bench;
 use crate::bench::pruned;
 use crate::bench::report::Measured;
 use crate::cli::{Bench as Arguments, Format};
-use crate::{progress, report};
+use crate::{front, progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let depths = depths(artifact.gates().len(), arguments.every.get());
     let pruned = pruned(arguments, &artifact, &depths)?;
-    let mut bench = Bench::new(&artifact, pruned, &depths, device(arguments)?, arguments.calls.get())?;
+    let gates = artifact.gates().len();
+    let masks = if arguments.front {
+        front::masks(&arguments.artifact.join(PARETO_FILE), gates)?
+    } else {
+        depths.iter().map(|&skipped| SkipMask::skipping_last(gates, skipped)).collect()
+    };
+    let mut bench = Bench::new(&artifact, pruned, masks, device(arguments)?, arguments.calls.get())?;
     let rounds = if arguments.paced { paced(&mut bench)? } else { all(&mut bench, arguments.rounds.get())? };
     if rounds == 0 {
         return Ok(());

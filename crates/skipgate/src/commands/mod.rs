@@ -24,6 +24,8 @@ mod run;
 mod search;
 #[cfg(feature = "compiler")]
 mod selection;
+mod serve;
+mod simulate;
 #[cfg(feature = "compiler")]
 mod targets;
 
@@ -43,6 +45,8 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Compile(arguments) => compile::execute(&arguments, format),
         Command::Run(arguments) => run::execute(&arguments, format),
         Command::Bench(arguments) => bench::execute(&arguments, format),
+        Command::Serve(arguments) => serve::execute(&arguments, format),
+        Command::Simulate(arguments) => simulate::execute(&arguments, format),
         #[cfg(feature = "explore")]
         Command::Rank(arguments) => rank::execute(&arguments, format),
         #[cfg(feature = "explore")]

@@ -1,0 +1,115 @@
+//! Requests in real time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use skipgate_runtime::{Server, Submission, Ticket};
+use skipgate_workload::{Outcome, Processed, Request, Tally};
+
+/// What is known of the requests so far.
+pub(crate) type Shared = Arc<Mutex<Tally>>;
+
+/// An image that is asked for, and its class.
+pub(crate) type Image = (Arc<[f32]>, usize);
+
+/// Longest time between two looks at whether to stop.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
+
+/// Sends a request at each of `arrivals`, with the images in turn, until `stop` is set, and waits for all answers. All
+/// requests are added to `tally`, and returned if `keep` is set: a long run that nobody draws takes no memory.
+pub(crate) fn serve(
+    server: &Server,
+    arrivals: &[Duration],
+    images: &[Image],
+    tally: &Shared,
+    keep: bool,
+    stop: &AtomicBool,
+    bar: &ProgressBar,
+) -> Result<Vec<Request>> {
+    let (sender, submitted) = mpsc::channel();
+    let start = server.now();
+    thread::scope(|scope| {
+        let answers = scope.spawn(|| collect(submitted, start, tally, keep, bar));
+        for (number, &arrival) in arrivals.iter().enumerate() {
+            if !wait_until(server.started() + start + arrival, stop) {
+                break;
+            }
+            let (image, label) = &images[number % images.len()];
+            let now = server.now();
+            let submission = server.submit(Arc::clone(image))?;
+            if sender.send((now, *label, submission)).is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        answers.join().expect("collecting returns errors")
+    })
+}
+
+/// Whether that time came before `stop` was set.
+fn wait_until(time: Instant, stop: &AtomicBool) -> bool {
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return false;
+        }
+        let left = time.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        thread::sleep(left.min(LOOK));
+    }
+}
+
+/// Waits for the answers in the order of the requests.
+fn collect(
+    submitted: Receiver<(Duration, usize, Submission)>,
+    start: Duration,
+    tally: &Shared,
+    keep: bool,
+    bar: &ProgressBar,
+) -> Result<Vec<Request>> {
+    let mut kept = Vec::new();
+    for (arrived, label, submission) in submitted {
+        let since = |time: Duration| time.saturating_sub(start);
+        let request = match submission {
+            Submission::Dropped => Request { arrived: since(arrived), outcome: Outcome::Dropped },
+            Submission::Accepted(ticket) => answered(ticket, label, since)?,
+        };
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        // The answer is known, so no accuracy stands in for it.
+        tally.add(&request, 0.0);
+        if let Some(processed) = request.processed() {
+            bar.set_message(format!(
+                "{} dropped, configuration {}",
+                tally.dropped(),
+                processed.configuration
+            ));
+        }
+        drop(tally);
+        bar.inc(1);
+        if keep {
+            kept.push(request);
+        }
+    }
+    Ok(kept)
+}
+
+fn answered(ticket: Ticket, label: usize, since: impl Fn(Duration) -> Duration) -> Result<Request> {
+    let answer = ticket.wait()?;
+    let correct = Some(class(&answer.logits) == label);
+    let (began, ended) = (since(answer.began), since(answer.ended));
+    let processed = Processed { configuration: answer.configuration, began, ended, correct };
+    Ok(Request { arrived: since(answer.arrived), outcome: Outcome::Processed(processed) })
+}
+
+/// The first of the largest logits, as in ONNX's `ArgMax`.
+pub(super) fn class(logits: &[f32]) -> usize {
+    let larger =
+        |best: usize, (index, logit): (usize, &f32)| if *logit > logits[best] { index } else { best };
+    logits.iter().enumerate().fold(0, larger)
+}

@@ -1,0 +1,36 @@
+//! The configuration over time.
+
+use std::path::Path;
+
+use anyhow::Result;
+use skipgate_plot::{Corner, Figure, Line, Marks, Panel};
+use skipgate_workload::Request;
+
+/// Draws how many blocks each processed request skipped, and how many requests each network had dropped, over time.
+/// `skipped` is by the number of the configuration; the gated network comes first.
+pub(crate) fn write(path: &Path, skipped: &[usize], networks: &[(&str, &[Request])]) -> Result<()> {
+    let mut steps = Vec::new();
+    for processed in networks[0].1.iter().filter_map(Request::processed) {
+        let (time, now) = (processed.began.as_secs_f64(), skipped[processed.configuration] as f64);
+        // Steps, not slopes: a configuration holds until the next one.
+        steps.extend(steps.last().map(|(_, before)| (time, *before)));
+        steps.push((time, now));
+    }
+    let configuration = Line { name: networks[0].0.to_owned(), color: 0, points: steps };
+    let dropped = networks.iter().enumerate().map(|(color, (name, requests))| {
+        let late = requests.iter().filter(|request| request.processed().is_none());
+        let points =
+            late.zip(1_u32..).map(|(request, count)| (request.arrived.as_secs_f64(), f64::from(count)));
+        let last = requests.last().map_or(0.0, |request| request.arrived.as_secs_f64());
+        let points: Vec<_> = [(0.0, 0.0)].into_iter().chain(points).collect();
+        let count = points.last().map_or(0.0, |(_, count)| *count);
+        Line { name: (*name).to_owned(), color, points: [points, vec![(last, count)]].concat() }
+    });
+    let panels = vec![
+        Panel::new("time (s)", "skipped blocks", Marks::Lines(vec![configuration], Corner::LowerRight)),
+        Panel::new("time (s)", "requests dropped", Marks::Lines(dropped.collect(), Corner::UpperLeft)),
+    ];
+    let figure = Figure { title: String::new(), size: (1000, 800), columns: 1, panels };
+    fs_err::write(path, figure.encode(path)?)?;
+    Ok(())
+}

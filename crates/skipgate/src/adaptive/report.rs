@@ -1,0 +1,127 @@
+//! What became of a workload: the paper's table I.
+
+use comfy_table::CellAlignment;
+use serde::Serialize;
+use skipgate_workload::Summary;
+
+use crate::report::{self, Report};
+
+/// A workload under a controller, and under networks that have none.
+#[derive(Serialize)]
+pub(crate) struct Adapted {
+    pub(crate) workload: String,
+    pub(crate) seed: u64,
+    pub(crate) controller: String,
+    /// From 0 to 1.
+    pub(crate) minimum_accuracy: f64,
+    /// Where the latencies that the controller knows are from.
+    pub(crate) latencies: String,
+    /// Where power figures are from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) power: Option<String>,
+    /// The gated network first, then those it is compared with.
+    pub(crate) networks: Vec<Network>,
+    /// Blocks that each configuration skips.
+    pub(crate) skipped: Vec<usize>,
+}
+
+/// What became of all requests of one network.
+#[derive(Serialize)]
+pub(crate) struct Network {
+    pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
+    /// Average power in watts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) watts: Option<f64>,
+}
+
+impl Network {
+    fn per_watt(&self) -> Option<f64> {
+        self.watts.filter(|watts| *watts > 0.0).map(|watts| self.summary.processed as f64 / watts)
+    }
+}
+
+impl Report for Adapted {
+    fn text(&self) -> String {
+        let power = self.power.as_ref().map_or_else(String::new, |power| format!("\npower: {power}"));
+        format!(
+            "{}\n\n{}\n\n{} of {} requests, seed {}; controller {}, more than {:.2} %; latencies: {}{power}",
+            self.table(),
+            self.stays(),
+            self.workload,
+            self.networks[0].summary.requests,
+            self.seed,
+            self.controller,
+            100.0 * self.minimum_accuracy,
+            self.latencies,
+        )
+    }
+}
+
+impl Adapted {
+    /// One line for each network; the last columns compare it with the first one of those without a controller.
+    fn table(&self) -> comfy_table::Table {
+        let mut table = report::table([
+            "network",
+            "accuracy",
+            "processed",
+            "dropped",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "busy",
+            "watts",
+            "points",
+            "x processed",
+            "x per watt",
+        ]);
+        let base = self.networks.get(1);
+        for network in &self.networks {
+            let Summary { accuracy, processed, dropped, latency, busy_s, total_s, .. } = &network.summary;
+            let ms = |value: fn(&skipgate_workload::Latencies) -> f64| {
+                optional(latency.as_ref().map(|latency| value(latency) / 1e3), 2)
+            };
+            let percent = |network: &Network| network.summary.accuracy.map(|accuracy| 100.0 * accuracy);
+            let points = base.and_then(|base| Some(percent(network)? - percent(base)?));
+            let times = base.map(|base| *processed as f64 / base.summary.processed as f64);
+            let per_watt = base.and_then(|base| Some(network.per_watt()? / base.per_watt()?));
+            table.add_row([
+                network.name.clone(),
+                optional(accuracy.map(|accuracy| 100.0 * accuracy), 2),
+                processed.to_string(),
+                dropped.to_string(),
+                ms(|latency| latency.p50_us),
+                ms(|latency| latency.p90_us),
+                ms(|latency| latency.p99_us),
+                format!("{:.0} %", 100.0 * busy_s / total_s),
+                optional(network.watts, 2),
+                points.map_or_else(String::new, |points| format!("{points:+.2}")),
+                optional(times, 2),
+                optional(per_watt, 2),
+            ]);
+        }
+        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        table
+    }
+
+    /// Time in each configuration of the gated network.
+    fn stays(&self) -> comfy_table::Table {
+        let mut table = report::table(["configuration", "skipped", "requests", "time"]);
+        let Summary { stays, total_s, .. } = &self.networks[0].summary;
+        for stay in stays {
+            table.add_row([
+                stay.configuration.to_string(),
+                self.skipped[stay.configuration].to_string(),
+                stay.requests.to_string(),
+                format!("{:.1} %", 100.0 * stay.time_s / total_s),
+            ]);
+        }
+        table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        table
+    }
+}
+
+fn optional(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(String::new, |value| format!("{value:.decimals$}"))
+}

@@ -1,0 +1,159 @@
+//! `skipgate serve`: a workload in real time, on the real artifact.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use skipgate_core::{Manifest, SkipMask};
+use skipgate_data::Dataset;
+use skipgate_energy::{PowerTrace, Recorder, Source};
+use skipgate_runtime::controller::{Controller, Fixed};
+use skipgate_runtime::{Artifact, Device, Server, ServerOptions};
+use skipgate_workload::{Request, Summary};
+
+use crate::adaptive::controller;
+use crate::adaptive::levels::LeveledFront;
+use crate::adaptive::live::{self, Image, Shared};
+use crate::adaptive::metrics::Metrics;
+use crate::adaptive::report::{Adapted, Network};
+use crate::adaptive::standard_input;
+use crate::cli::{Format, Serve as Arguments};
+use crate::{progress, report};
+
+pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    let control = &arguments.control;
+    let artifact = Artifact::open(&control.artifact)?;
+    let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
+    let (adaptive, minimum_accuracy) = controller(control, &front.levels)?;
+    let stop = stop_on_signals()?;
+    let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
+        let server = start(arguments, &artifact, front.masks, adaptive)?;
+        return standard_input::serve(&server, artifact.manifest(), &stop);
+    };
+    let tally = Shared::default();
+    let _metrics =
+        arguments.metrics.map(|address| Metrics::start(address, Arc::clone(&tally))).transpose()?;
+    let arrivals = workload.arrivals(control.requests.get(), control.seed)?;
+    let scene = Scene { arguments, arrivals: &arrivals, stop: &stop };
+    let images = images(arguments, data, artifact.manifest(), arrivals.len())?;
+    let skipped: Vec<_> = front.masks.iter().map(SkipMask::skipped).collect();
+    let server = start(arguments, &artifact, front.masks, adaptive)?;
+    let mut runs = vec![scene.run("gated", server, &images, &tally)?];
+    for (name, path) in &arguments.against {
+        let artifact = Artifact::open(path)?;
+        let masks = vec![SkipMask::all_run(artifact.gates().len())];
+        let images = self::images(arguments, data, artifact.manifest(), arrivals.len())?;
+        let server = start(arguments, &artifact, masks, Box::new(Fixed(0)))?;
+        runs.push(scene.run(name, server, &images, &Shared::default())?);
+    }
+    #[cfg(feature = "compiler")]
+    if let Some(path) = &control.plot {
+        let drawn = runs.iter().map(|(network, requests)| (network.name.as_str(), requests.as_slice()));
+        crate::adaptive::plot::write(path, &skipped, &drawn.collect::<Vec<_>>())?;
+    }
+    let adapted = Adapted {
+        workload: workload.to_string(),
+        seed: control.seed,
+        controller: control.controller.to_string(),
+        minimum_accuracy,
+        latencies: front.source,
+        power: control.power.as_ref().map(ToString::to_string),
+        networks: runs.into_iter().map(|(network, _)| network).collect(),
+        skipped,
+    };
+    report::print(&adapted, format)
+}
+
+fn start(
+    arguments: &Arguments,
+    artifact: &Artifact,
+    masks: Vec<SkipMask>,
+    controller: Box<dyn Controller + Send>,
+) -> Result<Server> {
+    let options = ServerOptions { device: Device::local_sync(), cpu: arguments.cpu };
+    Ok(Server::start(artifact, masks, controller, options)?)
+}
+
+/// A flag that the first SIGINT or SIGTERM sets; the second one ends the process.
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+/// As many of the images of the data set as there are requests.
+fn images(
+    arguments: &Arguments,
+    data: &skipgate_data::Source,
+    manifest: &Manifest,
+    requests: usize,
+) -> Result<Vec<Image>> {
+    let dataset = Dataset::open(data, arguments.part, manifest, &|_, _| ())
+        .with_context(|| format!("cannot use the data set {data}"))?;
+    let mut values = vec![0.0; manifest.image().elements().unwrap_or_default()];
+    let mut image = |number: usize| {
+        dataset.input(number, &mut values);
+        (Arc::from(values.as_slice()), dataset.label(number))
+    };
+    Ok((0..requests.min(dataset.len())).map(&mut image).collect())
+}
+
+/// What all networks have in common.
+struct Scene<'a> {
+    arguments: &'a Arguments,
+    arrivals: &'a [Duration],
+    stop: &'a AtomicBool,
+}
+
+impl Scene<'_> {
+    /// Serves the workload with one network.
+    fn run(
+        &self,
+        name: &str,
+        server: Server,
+        images: &[Image],
+        tally: &Shared,
+    ) -> Result<(Network, Vec<Request>)> {
+        let control = &self.arguments.control;
+        #[cfg(feature = "compiler")]
+        let keep = control.plot.is_some();
+        #[cfg(not(feature = "compiler"))]
+        let keep = false;
+        let bar = progress::bar(self.arrivals.len());
+        let (start, began) = (server.started() + server.now(), SystemTime::now());
+        let meter = control.power.as_ref().map(Source::meter).transpose()?.flatten();
+        let recorder = meter.map(|meter| Recorder::start(meter, start));
+        let requests = live::serve(&server, self.arrivals, images, tally, keep, self.stop, &bar)?;
+        let total = start.elapsed();
+        let recorded = recorder.map(Recorder::stop).transpose()?;
+        bar.finish_and_clear();
+        drop(server);
+        let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).summary();
+        let watts = watts(control.power.as_ref(), recorded, &summary, began, total)?;
+        Ok((Network { name: name.to_owned(), summary, watts }, requests))
+    }
+}
+
+/// Average power over a run that began at `began` and took `total`.
+fn watts(
+    source: Option<&Source>,
+    recorded: Option<PowerTrace>,
+    summary: &Summary,
+    began: SystemTime,
+    total: Duration,
+) -> Result<Option<f64>> {
+    let trace = match source {
+        None => return Ok(None),
+        Some(Source::Model(model)) => return Ok(Some(model.watts(summary.busy_s, summary.total_s))),
+        Some(Source::Trace(path)) => PowerTrace::read(path, began, began + total)?,
+        Some(_) => recorded.context("a sensor is recorded")?,
+    };
+    // The first sample of a sensor comes a moment after the start.
+    let joules = (0..20).find_map(|late| trace.joules(Duration::from_millis(late), total));
+    Ok(joules.map(|joules| joules / total.as_secs_f64()))
+}
