@@ -9,7 +9,7 @@ use skipgate_core::Hint;
 #[non_exhaustive]
 pub enum Error {
     /// The text names no source.
-    #[error("`{found}` is no source of power figures")]
+    #[error("expected powercap, hwmon:NAME, trace:FILE or model:IDLE,BUSY (in watts), found `{found}`")]
     Syntax {
         /// The text.
         found: String,
@@ -50,9 +50,6 @@ pub enum Error {
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Syntax { .. } => {
-                "use powercap, hwmon:NAME, trace:FILE or model:IDLE,BUSY (in watts)".to_owned()
-            }
             Self::NoSensor { .. } => {
                 "without a sensor, use trace:FILE of an external analyser, or model:IDLE,BUSY".to_owned()
             }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use fs_err as fs;
 use humantime::format_duration;
-use skipgate_core::Hint;
 
 /// A pattern of requests.
 ///
@@ -32,7 +31,7 @@ pub enum Workload {
 #[non_exhaustive]
 pub enum WorkloadError {
     /// Not the form of any workload.
-    #[error("`{found}` is no workload")]
+    #[error("expected periodic:30ms, poisson:30ms, bursts:300ms,10 or trace:FILE, found `{found}`")]
     Syntax {
         /// The text.
         found: String,
@@ -52,31 +51,23 @@ pub enum WorkloadError {
     },
 }
 
-impl Hint for WorkloadError {
-    fn hint(&self) -> Option<String> {
-        let forms = "use periodic:30ms, poisson:30ms, bursts:300ms,10 or trace:FILE";
-        matches!(self, Self::Syntax { .. }).then(|| forms.to_owned())
-    }
-}
-
 /// Requests after which a periodic workload changes its distance, and the largest change.
 const DEVIATION_EVERY: usize = 10;
 const DEVIATION: f64 = 0.25;
 
 impl Workload {
-    /// When the first `count` requests come, from the start on; fewer if a trace ends before. The same seed gives the
-    /// same times.
+    /// When requests come, from the start on; without end but for traces. The same seed gives the same times.
     ///
     /// # Errors
     ///
     /// When a trace cannot be read.
-    pub fn arrivals(&self, count: usize, seed: u64) -> Result<Vec<Duration>, WorkloadError> {
+    pub fn arrivals(&self, seed: u64) -> Result<Arrivals, WorkloadError> {
         let mut random = fastrand::Rng::with_seed(seed);
-        Ok(match self {
+        let mut number = 0;
+        Ok(match *self {
             Self::Periodic(period) => {
-                let mut gap = *period;
-                let mut number = 0;
-                times(count, || {
+                let mut gap = period;
+                times(move || {
                     number += 1;
                     if number % DEVIATION_EVERY == 0 {
                         gap = period.mul_f64(1.0 + DEVIATION * (2.0 * random.f64() - 1.0));
@@ -84,22 +75,22 @@ impl Workload {
                     gap
                 })
             }
-            Self::Poisson(mean) => times(count, || mean.mul_f64(-(1.0 - random.f64()).ln())),
-            Self::Bursts(period, size) => {
-                let mut number = 0;
-                times(count, || {
-                    number += 1;
-                    if number % size == 0 { *period } else { Duration::ZERO }
-                })
-            }
-            Self::Trace(path) => trace(path)?.into_iter().take(count).collect(),
+            Self::Poisson(mean) => times(move || mean.mul_f64(-(1.0 - random.f64()).ln())),
+            Self::Bursts(period, size) => times(move || {
+                number += 1;
+                if number % size == 0 { period } else { Duration::ZERO }
+            }),
+            Self::Trace(ref path) => Box::new(trace(path)?.into_iter()),
         })
     }
 }
 
+/// Times of requests, never running backwards.
+pub type Arrivals = Box<dyn Iterator<Item = Duration> + Send>;
+
 /// The first request comes at once, each other one `gap` after the one before.
-fn times(count: usize, mut gap: impl FnMut() -> Duration) -> Vec<Duration> {
-    iter::successors(Some(Duration::ZERO), |time| time.checked_add(gap())).take(count).collect()
+fn times(mut gap: impl FnMut() -> Duration + Send + 'static) -> Arrivals {
+    Box::new(iter::successors(Some(Duration::ZERO), move |time| time.checked_add(gap())))
 }
 
 fn trace(path: &Path) -> Result<Vec<Duration>, WorkloadError> {
@@ -162,7 +153,8 @@ mod tests {
     use super::*;
 
     fn gaps(workload: &str, count: usize, seed: u64) -> Vec<f64> {
-        let times = workload.parse::<Workload>().unwrap().arrivals(count, seed).unwrap();
+        let times = workload.parse::<Workload>().unwrap().arrivals(seed).unwrap();
+        let times: Vec<_> = times.take(count).collect();
         times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]).as_secs_f64()).collect()
     }
 
@@ -203,7 +195,7 @@ mod tests {
         let path = dir.path().join("trace.txt");
         let read = |text: &str| {
             fs::write(&path, text).unwrap();
-            Workload::Trace(path.clone()).arrivals(9, 1)
+            Workload::Trace(path.clone()).arrivals(1).map(Iterator::collect::<Vec<_>>)
         };
         let times = read("# seconds\n0\n0.5 # camera\n\n0.5\n2\n").unwrap();
         assert_eq!(times, [0, 500, 500, 2000].map(Duration::from_millis));

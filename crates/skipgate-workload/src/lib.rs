@@ -9,7 +9,7 @@ mod request;
 mod simulate;
 mod summary;
 
-pub use arrivals::{Workload, WorkloadError};
+pub use arrivals::{Arrivals, Workload, WorkloadError};
 pub use request::{Outcome, Processed, Request};
 pub use simulate::simulate;
 pub use summary::{Latencies, Stay, Summary, Tally};

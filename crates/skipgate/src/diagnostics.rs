@@ -32,6 +32,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<ManifestError>(error))
         .or_else(|| of::<FrontError>(error))
         .or_else(|| of::<skipgate_data::DataError>(error))
+        .or_else(|| of::<skipgate_energy::Error>(error))
+        .or_else(|| of::<runtime::controller::Error>(error))
         .or_else(|| of::<runtime::Error>(error));
     #[cfg(feature = "explore")]
     let shared = shared.or_else(|| of::<skipgate_explore::Error>(error));

@@ -24,7 +24,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// requests are added to `tally`, and returned if `keep` is set: a long run that nobody draws takes no memory.
 pub(crate) fn serve(
     server: &Server,
-    arrivals: &[Duration],
+    arrivals: impl Iterator<Item = Duration>,
     images: &[Image],
     tally: &Shared,
     keep: bool,
@@ -35,7 +35,7 @@ pub(crate) fn serve(
     let start = server.now();
     thread::scope(|scope| {
         let answers = scope.spawn(|| collect(submitted, start, tally, keep, bar));
-        for (number, &arrival) in arrivals.iter().enumerate() {
+        for (number, arrival) in arrivals.enumerate() {
             if !wait_until(server.started() + start + arrival, stop) {
                 break;
             }

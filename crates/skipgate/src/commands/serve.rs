@@ -11,7 +11,7 @@ use skipgate_data::Dataset;
 use skipgate_energy::{PowerTrace, Recorder, Source};
 use skipgate_runtime::controller::{Controller, Fixed};
 use skipgate_runtime::{Artifact, Device, Server, ServerOptions};
-use skipgate_workload::{Request, Summary};
+use skipgate_workload::{Request, Summary, Workload};
 
 use crate::adaptive::controller;
 use crate::adaptive::levels::LeveledFront;
@@ -35,16 +35,15 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let tally = Shared::default();
     let _metrics =
         arguments.metrics.map(|address| Metrics::start(address, Arc::clone(&tally))).transpose()?;
-    let arrivals = workload.arrivals(control.requests.get(), control.seed)?;
-    let scene = Scene { arguments, arrivals: &arrivals, stop: &stop };
-    let images = images(arguments, data, artifact.manifest(), arrivals.len())?;
+    let scene = Scene { arguments, workload, stop: &stop };
+    let images = images(arguments, data, artifact.manifest())?;
     let skipped: Vec<_> = front.masks.iter().map(SkipMask::skipped).collect();
     let server = start(arguments, &artifact, front.masks, adaptive)?;
     let mut runs = vec![scene.run("gated", server, &images, &tally)?];
     for (name, path) in &arguments.against {
         let artifact = Artifact::open(path)?;
         let masks = vec![SkipMask::all_run(artifact.gates().len())];
-        let images = self::images(arguments, data, artifact.manifest(), arrivals.len())?;
+        let images = self::images(arguments, data, artifact.manifest())?;
         let server = start(arguments, &artifact, masks, Box::new(Fixed(0)))?;
         runs.push(scene.run(name, server, &images, &Shared::default())?);
     }
@@ -87,12 +86,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
 }
 
 /// As many of the images of the data set as there are requests.
-fn images(
-    arguments: &Arguments,
-    data: &skipgate_data::Source,
-    manifest: &Manifest,
-    requests: usize,
-) -> Result<Vec<Image>> {
+fn images(arguments: &Arguments, data: &skipgate_data::Source, manifest: &Manifest) -> Result<Vec<Image>> {
     let dataset = Dataset::open(data, arguments.part, manifest, &|_, _| ())
         .with_context(|| format!("cannot use the data set {data}"))?;
     let mut values = vec![0.0; manifest.image().elements().unwrap_or_default()];
@@ -100,13 +94,14 @@ fn images(
         dataset.input(number, &mut values);
         (Arc::from(values.as_slice()), dataset.label(number))
     };
-    Ok((0..requests.min(dataset.len())).map(&mut image).collect())
+    let count = arguments.control.requests.get().min(dataset.len());
+    Ok((0..count).map(&mut image).collect())
 }
 
 /// What all networks have in common.
 struct Scene<'a> {
     arguments: &'a Arguments,
-    arrivals: &'a [Duration],
+    workload: &'a Workload,
     stop: &'a AtomicBool,
 }
 
@@ -124,11 +119,13 @@ impl Scene<'_> {
         let keep = control.plot.is_some();
         #[cfg(not(feature = "compiler"))]
         let keep = false;
-        let bar = progress::bar(self.arrivals.len());
+        let requests = control.requests.get();
+        let arrivals = self.workload.arrivals(control.seed)?.take(requests);
+        let bar = progress::bar(requests);
         let (start, began) = (server.started() + server.now(), SystemTime::now());
         let meter = control.power.as_ref().map(Source::meter).transpose()?.flatten();
         let recorder = meter.map(|meter| Recorder::start(meter, start));
-        let requests = live::serve(&server, self.arrivals, images, tally, keep, self.stop, &bar)?;
+        let requests = live::serve(&server, arrivals, images, tally, keep, self.stop, &bar)?;
         let total = start.elapsed();
         let recorded = recorder.map(Recorder::stop).transpose()?;
         bar.finish_and_clear();

@@ -25,7 +25,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let artifact = Artifact::open(&control.artifact)?;
     let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
     let (mut adaptive, minimum_accuracy) = controller(control, &front.levels)?;
-    let arrivals = arguments.workload.arrivals(control.requests.get(), control.seed)?;
+    let arrivals: Vec<_> = arguments.workload.arrivals(control.seed)?.take(control.requests.get()).collect();
     let mut runs = Vec::new();
     let gated = simulate(adaptive.as_mut(), &arrivals, |_, number| front.levels[number].median);
     let accuracies: Vec<_> = front.levels.iter().map(|level| level.accuracy).collect();
