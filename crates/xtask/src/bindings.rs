@@ -1,4 +1,4 @@
-//! Generates the checked-in Rust bindings of IREE's C headers.
+//! Generates the checked-in Rust bindings of IREE's C headers, and the C header of our own interface.
 //!
 //! Generating at build time would ask every user for libclang; checking the result in does not, and the comparison in
 //! the test run shows when the headers moved.
@@ -75,7 +75,17 @@ pub(crate) fn generate(check: bool) -> Result<()> {
         let text = runtime(&source, &sys.join("bindings/runtime.h"), layout)?;
         deliver(&sys.join("bindings").join(layout.file), &text, check)?;
     }
-    deliver(&crates.join("skipgate-iree/src/bindings.rs"), &compiler(&source)?, check)
+    deliver(&crates.join("skipgate-iree/src/bindings.rs"), &compiler(&source)?, check)?;
+    let capi = crates.join("skipgate-capi");
+    deliver(&capi.join("include/skipgate.h"), &header(&capi)?, check)
+}
+
+/// The header of our own C interface.
+fn header(capi: &Path) -> Result<String> {
+    let config = cbindgen::Config::from_file(capi.join("cbindgen.toml")).map_err(anyhow::Error::msg)?;
+    let mut text = Vec::new();
+    cbindgen::generate_with_config(capi, config)?.write(&mut text);
+    Ok(String::from_utf8(text)?)
 }
 
 /// Bindings of the runtime, statically linked.

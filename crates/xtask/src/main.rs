@@ -9,6 +9,7 @@
 mod bench;
 #[cfg(feature = "bindings")]
 mod bindings;
+mod capi;
 mod debian;
 mod demo;
 mod instructions;
@@ -68,9 +69,17 @@ enum Command {
         #[arg(long, value_name = "N", default_value = "1")]
         every: NonZeroUsize,
     },
+    /// Build the C interface: header, static and shared library, and a file for pkg-config
+    Capi {
+        /// The folder to write
+        prefix: PathBuf,
+        /// For the Odroid XU4 instead of this machine
+        #[arg(long)]
+        board: bool,
+    },
     /// Run every check and test, stopping at the first that fails
     Test,
-    /// Write the Rust bindings of IREE's C headers
+    /// Write the Rust bindings of IREE's C headers, and our own C header
     Bindings {
         /// Only fail if they are out of date
         #[arg(long)]
@@ -96,6 +105,12 @@ fn run(command: &Command) -> Result<()> {
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
         Command::Demo { format } => demo::run(&workspace, format),
         Command::Bench { quick, format } => bench::run(&workspace, quick, format),
+        Command::Capi { ref prefix, board } => {
+            let tools = setup::for_demo(&workspace)?;
+            let (arm_rust, profile) =
+                if board { (Some(&tools.arm_rust), "board") } else { (None, "release") };
+            capi::install(&workspace, arm_rust, profile, prefix)
+        }
         Command::Test => test::run(&workspace),
         Command::Bindings { check } => generate_bindings(&workspace, check),
     }

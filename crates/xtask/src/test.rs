@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::capi;
 use crate::demo::build::arm_program;
 use crate::process::{CommandExt, say};
 use crate::setup::rust::ARM_TARGET;
@@ -15,7 +16,15 @@ use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
 
 /// Crates that the program for the board is made of, and that are tested under emulation.
-const BOARD_CRATES: [&str; 4] = ["iree-runtime-sys", "skipgate", "skipgate-core", "skipgate-runtime"];
+const BOARD_CRATES: [&str; 7] = [
+    "iree-runtime-sys",
+    "skipgate",
+    "skipgate-controller",
+    "skipgate-core",
+    "skipgate-energy",
+    "skipgate-runtime",
+    "skipgate-workload",
+];
 
 /// Parts of crate names that have no place on the board: it runs what the host compiled.
 const NOT_ON_BOARD: [&str; 7] =
@@ -41,6 +50,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ("dependencies of the board's program", &|| suite.board_dependencies()),
         ("bindings", &|| crate::generate_bindings(workspace, true)),
         ("program for the board", &|| suite.build_board_program()),
+        ("C interface for here and the board", &|| suite.install_capi()),
         ("Rust tests", &|| suite.rust_tests()),
         ("Rust tests of the board's crates under qemu-arm", &|| suite.board_tests()),
         ("Python tests", &|| suite.python_tests()),
@@ -132,6 +142,16 @@ impl Suite<'_> {
         self.board_program.set(program).map_err(|_| anyhow!("the program for the board was built twice"))
     }
 
+    /// Unoptimised, since the Rust tests build most of it anyway.
+    fn install_capi(&self) -> Result<()> {
+        capi::install(self.workspace, None, "dev", &self.capi_prefix("host"))?;
+        capi::install(self.workspace, Some(&self.tools.arm_rust), "dev", &self.capi_prefix("board"))
+    }
+
+    fn capi_prefix(&self, machine: &str) -> PathBuf {
+        self.workspace.path("target/capi").join(machine)
+    }
+
     fn rust_tests(&self) -> Result<()> {
         self.configure(self.workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]))?.run()
     }
@@ -181,6 +201,8 @@ impl Suite<'_> {
         if let Some(program) = self.board_program.get() {
             command.env("SKIPGATE_BOARD_PROGRAM", program);
         }
+        command.env("SKIPGATE_CAPI", self.capi_prefix("host"));
+        command.env("SKIPGATE_CAPI_BOARD", self.capi_prefix("board"));
         Ok(command.env("PYTHON", self.workspace.venv("python")))
     }
 }

@@ -47,11 +47,18 @@ pub(crate) const BASE: &[Requirement] = &[
 ];
 
 /// What only the tests need.
-pub(crate) const TESTS: &[Requirement] = &[Requirement {
-    what: "Valgrind",
-    is_present: || has_programs(&["valgrind"]),
-    packages: &["valgrind", "libc6-dbg"],
-}];
+pub(crate) const TESTS: &[Requirement] = &[
+    Requirement {
+        what: "Valgrind",
+        is_present: || has_programs(&["valgrind"]),
+        packages: &["valgrind", "libc6-dbg"],
+    },
+    Requirement {
+        what: "pkg-config",
+        is_present: || has_programs(&["pkg-config"]),
+        packages: &["pkg-config"],
+    },
+];
 
 /// What only the generator of bindings needs.
 pub(crate) const BINDINGS: &[Requirement] =

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+//
+// The C interface of skipgate: open an artifact, run it under a mask, pick a configuration of its front, and let a
+// controller pick one for each request. Written by `cargo xtask bindings`; link with `pkg-config --libs skipgate`.
+
+#ifndef SKIPGATE_H
+#define SKIPGATE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+// Whether a call worked. If not, skipgate_last_error tells what is wrong.
+enum skipgate_status {
+  // It worked.
+  SKIPGATE_STATUS_OK = 0,
+  // An argument is null, is no UTF-8 text, or has the wrong length; nothing was done.
+  SKIPGATE_STATUS_INVALID_ARGUMENT = 1,
+  // The artifact cannot be opened: missing, damaged, or for another machine.
+  SKIPGATE_STATUS_ARTIFACT = 2,
+  // The network cannot be loaded or failed while it ran.
+  SKIPGATE_STATUS_RUN = 3,
+  // No configuration is left to choose from.
+  SKIPGATE_STATUS_CONFIGURATIONS = 4,
+};
+
+// A compiled network. Any number of threads may use one.
+struct skipgate_artifact;
+
+// Chooses for each request which configuration runs. It has no thread and no clock: every call is told the time, in
+// nanoseconds since any moment that stays the same. One thread at a time may use one.
+struct skipgate_controller;
+
+// A network that is ready to run. One thread at a time may use one.
+struct skipgate_session;
+
+// A configuration of a front, as controllers see it.
+struct skipgate_level {
+  // From 0 to 1.
+  double accuracy;
+  // Median latency on an idle device.
+  uint64_t median_ns;
+  // The latency that 99 of 100 calls do not exceed there.
+  uint64_t p99_ns;
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Opens the artifact in the folder `path`, and the front in it if there is one.
+//
+// An artifact is native code: only open those that you made or trust. On success, *artifact is the caller's, who frees
+// it with skipgate_artifact_free. Errors: SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_ARTIFACT.
+//
+// # Safety
+//
+// `path` is null or a NUL-terminated string; `artifact` is null or can be written to.
+enum skipgate_status skipgate_artifact_open(const char *path,
+                                            struct skipgate_artifact **artifact);
+
+// Frees an artifact; null is passed over. Sessions made from it stay usable.
+//
+// # Safety
+//
+// `artifact` is null, or from skipgate_artifact_open and not used again.
+void skipgate_artifact_free(struct skipgate_artifact *artifact);
+
+// Number of gates, which is the length of a mask.
+//
+// # Safety
+//
+// `artifact` is null (then 0) or live.
+size_t skipgate_artifact_gates(const struct skipgate_artifact *artifact);
+
+// Number of values of an image: for a CIFAR network 3 x 32 x 32, channel by channel, row by row, preprocessed as the
+// manifest says.
+//
+// # Safety
+//
+// `artifact` is null (then 0) or live.
+size_t skipgate_artifact_image_length(const struct skipgate_artifact *artifact);
+
+// Number of logits.
+//
+// # Safety
+//
+// `artifact` is null (then 0) or live.
+size_t skipgate_artifact_logits_length(const struct skipgate_artifact *artifact);
+
+// Number of configurations on the artifact's front; 0 if it was not explored by `skipgate pareto`.
+//
+// # Safety
+//
+// `artifact` is null (then 0) or live.
+size_t skipgate_artifact_configurations(const struct skipgate_artifact *artifact);
+
+// The configuration `number` of the front: its mask, of `gates` elements, and its accuracy from 0 to 1, which is NaN if
+// it was not measured. `accuracy` may be null.
+//
+// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
+//
+// # Safety
+//
+// `artifact` is null or live; `mask` is null or `gates` elements can be written there; `accuracy` is null or can be
+// written to.
+enum skipgate_status skipgate_artifact_configuration(const struct skipgate_artifact *artifact,
+                                                     size_t number,
+                                                     bool *mask,
+                                                     size_t gates,
+                                                     double *accuracy);
+
+// Skips one step more after each request that finds the device busy and is dropped, one step less after a pause of more
+// than `idle_ns` between requests (algorithm 1 of the paper, section II-B).
+//
+// `levels` are those of the front, in its order; only those that are more accurate than `minimum_accuracy` are used. On
+// success, *controller is the caller's, who frees it with skipgate_controller_free. Errors:
+// SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_CONFIGURATIONS.
+//
+// # Safety
+//
+// `levels` is null or points to `count` levels; `controller` is null or can be written to.
+enum skipgate_status skipgate_controller_stepwise(const struct skipgate_level *levels,
+                                                  size_t count,
+                                                  double minimum_accuracy,
+                                                  uint64_t idle_ns,
+                                                  struct skipgate_controller **controller);
+
+// The same, but lets up to `room` requests wait instead of dropping them.
+//
+// # Safety
+//
+// As for skipgate_controller_stepwise.
+enum skipgate_status skipgate_controller_queueing(const struct skipgate_level *levels,
+                                                  size_t count,
+                                                  double minimum_accuracy,
+                                                  uint64_t idle_ns,
+                                                  size_t room,
+                                                  struct skipgate_controller **controller);
+
+// Runs the most accurate configuration that is expected to be through `deadline_ns` after the request arrived.
+//
+// # Safety
+//
+// As for skipgate_controller_stepwise.
+enum skipgate_status skipgate_controller_deadline(const struct skipgate_level *levels,
+                                                  size_t count,
+                                                  double minimum_accuracy,
+                                                  uint64_t deadline_ns,
+                                                  struct skipgate_controller **controller);
+
+// Frees a controller; null is passed over.
+//
+// # Safety
+//
+// `controller` is null, or was handed out by this library and is not used again.
+void skipgate_controller_free(struct skipgate_controller *controller);
+
+// A request arrives at `now_ns`, while `waiting` others are being processed or wait for it: whether it is kept. If not, it
+// is dropped. A null controller keeps none.
+//
+// # Safety
+//
+// `controller` is null, or live and used by no other thread.
+bool skipgate_controller_admit(struct skipgate_controller *controller,
+                               uint64_t now_ns,
+                               size_t waiting);
+
+// The device begins at `now_ns` with a request that arrived at `arrived_ns`, while `waiting` others wait behind it: the
+// number of the configuration to run. 0 for a null controller.
+//
+// # Safety
+//
+// `controller` is null, or live and used by no other thread.
+size_t skipgate_controller_choose(struct skipgate_controller *controller,
+                                  uint64_t now_ns,
+                                  uint64_t arrived_ns,
+                                  size_t waiting);
+
+// The device took this long for a request in that configuration.
+//
+// # Safety
+//
+// `controller` is null, or live and used by no other thread.
+void skipgate_controller_finished(struct skipgate_controller *controller,
+                                  size_t configuration,
+                                  uint64_t took_ns);
+
+// Loads an artifact. With 1 thread, the caller of skipgate_session_run does all the work; more need a 64-bit machine.
+//
+// On success, *session is the caller's, who frees it with skipgate_session_free. Errors:
+// SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN.
+//
+// # Safety
+//
+// `artifact` is null or live; `session` is null or can be written to.
+enum skipgate_status skipgate_session_new(const struct skipgate_artifact *artifact,
+                                          size_t threads,
+                                          struct skipgate_session **session);
+
+// Frees a session; null is passed over.
+//
+// # Safety
+//
+// `session` is null, or from skipgate_session_new and not used again.
+void skipgate_session_free(struct skipgate_session *session);
+
+// Runs the network on `image` with the blocks whose element of `mask` is true, and writes the logits.
+//
+// The lengths must be those of the artifact. Nothing is kept of the arguments. Errors:
+// SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN; the session stays usable.
+//
+// # Safety
+//
+// `session` is null or live and used by no other thread; the arrays are null or of their lengths, and `logits` can be
+// written to.
+enum skipgate_status skipgate_session_run(struct skipgate_session *session,
+                                          const float *image,
+                                          size_t image_length,
+                                          const bool *mask,
+                                          size_t gates,
+                                          float *logits,
+                                          size_t logits_length);
+
+// What was wrong with the last call of this thread that did not return SKIPGATE_STATUS_OK; empty if all worked.
+//
+// The text belongs to the library and is valid until the next call of this thread that fails.
+const char *skipgate_last_error(void);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SKIPGATE_H */

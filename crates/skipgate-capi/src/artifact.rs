@@ -1,0 +1,150 @@
+//! Artifacts and their fronts.
+
+use std::ffi::{CStr, c_char};
+use std::path::Path;
+
+use skipgate_core::{Front, PARETO_FILE};
+use skipgate_runtime::Artifact;
+
+use crate::status::{SkipgateStatus, failed, free, hand_out, invalid};
+
+/// A compiled network. Any number of threads may use one.
+pub struct SkipgateArtifact {
+    pub(crate) artifact: Artifact,
+    /// Empty if the artifact was not explored.
+    front: Front,
+}
+
+/// Opens the artifact in the folder `path`, and the front in it if there is one.
+///
+/// An artifact is native code: only open those that you made or trust. On success, *artifact is the caller's, who frees
+/// it with skipgate_artifact_free. Errors: SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_ARTIFACT.
+///
+/// # Safety
+///
+/// `path` is null or a NUL-terminated string; `artifact` is null or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_open(
+    path: *const c_char,
+    artifact: *mut *mut SkipgateArtifact,
+) -> SkipgateStatus {
+    if path.is_null() {
+        return invalid("the path is null");
+    }
+    // SAFETY: not null, so NUL-terminated by the caller's promise.
+    let Ok(path) = unsafe { CStr::from_ptr(path) }.to_str() else {
+        return invalid("the path is no UTF-8 text");
+    };
+    match open(Path::new(path)) {
+        // SAFETY: by the caller's promise about `artifact`.
+        Ok(opened) => unsafe { hand_out(opened, artifact) },
+        Err(error) => failed(SkipgateStatus::Artifact, error),
+    }
+}
+
+fn open(path: &Path) -> Result<SkipgateArtifact, String> {
+    let artifact = Artifact::open(path).map_err(|error| error.to_string())?;
+    let path = path.join(PARETO_FILE);
+    if !path.exists() {
+        return Ok(SkipgateArtifact { artifact, front: Front { provenance: None, configurations: vec![] } });
+    }
+    let unusable = |error: String| format!("cannot use {}: {error}", path.display());
+    let text = fs_err::read_to_string(&path).map_err(|error| error.to_string())?;
+    let front = Front::from_json(&text).map_err(|error| unusable(error.to_string()))?;
+    for configuration in &front.configurations {
+        configuration.mask.check_len(artifact.gates().len()).map_err(|error| unusable(error.to_string()))?;
+    }
+    Ok(SkipgateArtifact { artifact, front })
+}
+
+/// Frees an artifact; null is passed over. Sessions made from it stay usable.
+///
+/// # Safety
+///
+/// `artifact` is null, or from skipgate_artifact_open and not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_free(artifact: *mut SkipgateArtifact) {
+    // SAFETY: by the caller's promise.
+    unsafe { free(artifact) };
+}
+
+/// Number of gates, which is the length of a mask.
+///
+/// # Safety
+///
+/// `artifact` is null (then 0) or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_gates(artifact: *const SkipgateArtifact) -> usize {
+    // SAFETY: by the caller's promise.
+    unsafe { artifact.as_ref() }.map_or(0, |artifact| artifact.artifact.gates().len())
+}
+
+/// Number of values of an image: for a CIFAR network 3 x 32 x 32, channel by channel, row by row, preprocessed as the
+/// manifest says.
+///
+/// # Safety
+///
+/// `artifact` is null (then 0) or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_image_length(artifact: *const SkipgateArtifact) -> usize {
+    // SAFETY: by the caller's promise.
+    let artifact = unsafe { artifact.as_ref() };
+    artifact.and_then(|artifact| artifact.artifact.manifest().image().elements()).unwrap_or(0)
+}
+
+/// Number of logits.
+///
+/// # Safety
+///
+/// `artifact` is null (then 0) or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_logits_length(artifact: *const SkipgateArtifact) -> usize {
+    // SAFETY: by the caller's promise.
+    let artifact = unsafe { artifact.as_ref() };
+    artifact.and_then(|artifact| artifact.artifact.manifest().logits().elements()).unwrap_or(0)
+}
+
+/// Number of configurations on the artifact's front; 0 if it was not explored by `skipgate pareto`.
+///
+/// # Safety
+///
+/// `artifact` is null (then 0) or live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_configurations(artifact: *const SkipgateArtifact) -> usize {
+    // SAFETY: by the caller's promise.
+    unsafe { artifact.as_ref() }.map_or(0, |artifact| artifact.front.configurations.len())
+}
+
+/// The configuration `number` of the front: its mask, of `gates` elements, and its accuracy from 0 to 1, which is NaN if
+/// it was not measured. `accuracy` may be null.
+///
+/// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
+///
+/// # Safety
+///
+/// `artifact` is null or live; `mask` is null or `gates` elements can be written there; `accuracy` is null or can be
+/// written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_configuration(
+    artifact: *const SkipgateArtifact,
+    number: usize,
+    mask: *mut bool,
+    gates: usize,
+    accuracy: *mut f64,
+) -> SkipgateStatus {
+    // SAFETY: by the caller's promise.
+    let Some(artifact) = (unsafe { artifact.as_ref() }) else { return invalid("the artifact is null") };
+    let Some(configuration) = artifact.front.configurations.get(number) else {
+        return invalid("there is no configuration of that number");
+    };
+    if mask.is_null() || gates != configuration.mask.len() {
+        return invalid("the mask is null, or has another length than the artifact has gates");
+    }
+    // SAFETY: not null, and of that many elements by the caller's promise; all of them are written.
+    unsafe { mask.copy_from_nonoverlapping(configuration.mask.as_slice().as_ptr(), gates) };
+    // SAFETY: by the caller's promise.
+    if let Some(accuracy) = unsafe { accuracy.as_mut() } {
+        *accuracy = configuration.accuracy.unwrap_or(f64::NAN);
+    }
+    SkipgateStatus::Ok
+}

@@ -1,0 +1,135 @@
+//! The C interface: the example, built by a C compiler against the static and the shared library, here and for the board.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fs_err as fs;
+use serde_json::{Value, json};
+use skipgate_core::Manifest;
+use support::{compile, repository, scratch, skipgate, succeed};
+
+const MASKS: [&str; 3] = ["111111", "001111", "000000"];
+
+/// An artifact with a front, for the board if it is called so, and an image for it.
+fn artifact(target: &str) -> (PathBuf, PathBuf) {
+    let dir = scratch(&format!("capi-{target}"));
+    let artifact = dir.join("artifact");
+    // Valgrind knows no AVX-512.
+    let machine = if target == "odroid-xu4" { target } else { "x86-64-v3" };
+    compile(&repository().join("models/digits/resnet20.onnx"), machine, &artifact);
+    let configuration = |mask: &&str| json!({"mask": mask, "accuracy": 0.9});
+    let front = json!({"configurations": MASKS.iter().map(configuration).collect::<Vec<_>>()});
+    fs::write(artifact.join("pareto.json"), front.to_string()).unwrap();
+    let manifest = Manifest::from_json(&fs::read_to_string(artifact.join("manifest.json")).unwrap()).unwrap();
+    let values = skipgate_data::load_image(&sample(), &manifest).unwrap();
+    let image = dir.join("image.f32");
+    fs::write(&image, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()).unwrap();
+    (artifact, image)
+}
+
+fn sample() -> PathBuf {
+    repository().join("models/digits/samples/5.png")
+}
+
+/// Where `cargo xtask test` installed the libraries.
+fn prefix(variable: &str) -> PathBuf {
+    env::var_os(variable).unwrap_or_else(|| panic!("`cargo xtask test` sets {variable}")).into()
+}
+
+/// Builds the example.
+fn example(compiler: &str, prefix: &Path, flags: &[&str], output: &Path) {
+    let mut command = Command::new("pkg-config");
+    command.args(["--cflags", "--libs", "--static", "skipgate"]);
+    command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    let found = succeed(&mut command);
+    let source = repository().join("crates/skipgate-capi/examples/adaptive.c");
+    let mut command = Command::new(compiler);
+    command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror"]).arg(source);
+    succeed(command.args(flags).args(found.split_whitespace()).arg("-o").arg(output));
+}
+
+/// What the example prints: the class of every configuration, and one request of four dropped.
+fn expected(artifact: &Path) -> Vec<String> {
+    let class = |mask: &str| {
+        let mut run = skipgate();
+        run.args(["run", "--format", "json", "--mask", mask]).arg(artifact).arg("--image").arg(sample());
+        serde_json::from_str::<Value>(&succeed(&mut run)).unwrap()["top"][0]["index"].clone()
+    };
+    let classes: Vec<_> = MASKS.iter().map(|mask| class(mask)).collect();
+    let mut lines: Vec<_> = classes
+        .iter()
+        .enumerate()
+        .map(|(number, class)| format!("configuration {number}: class {class}"))
+        .collect();
+    lines.push(format!("request 0: configuration 0, class {}", classes[0]));
+    lines.push("request 1: dropped".to_owned());
+    for request in [2, 3] {
+        lines.push(format!("request {request}: configuration 1, class {}", classes[1]));
+    }
+    lines
+}
+
+fn lines(command: &mut Command) -> Vec<String> {
+    succeed(command).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_c_example_agrees_with_the_command_line() {
+    let (artifact, image) = artifact("host");
+    let (prefix, expected) = (prefix("SKIPGATE_CAPI"), expected(&artifact));
+    let output = image.with_file_name("shared");
+    example("cc", &prefix, &[], &output);
+    let run =
+        lines(Command::new(&output).env("LD_LIBRARY_PATH", prefix.join("lib")).arg(&artifact).arg(&image));
+    assert_eq!(run, expected);
+    // The same with the static library, under Valgrind: no memory error, and nothing of ours is left.
+    let library = prefix.join("lib/libskipgate.a");
+    let output = image.with_file_name("static");
+    let only_static = image.with_file_name("prefix");
+    fs::create_dir_all(only_static.join("lib/pkgconfig")).unwrap();
+    fs::create_dir_all(only_static.join("include")).unwrap();
+    for file in ["lib/pkgconfig/skipgate.pc", "include/skipgate.h"] {
+        fs::copy(prefix.join(file), only_static.join(file)).unwrap();
+    }
+    fs::copy(library, only_static.join("lib/libskipgate.a")).unwrap();
+    example("cc", &only_static, &[], &output);
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--quiet", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=definite"]);
+    valgrind.args(["--errors-for-leak-kinds=definite"]).arg(&output).arg(&artifact).arg(&image);
+    let found = lines(&mut valgrind);
+    assert_eq!(found[..4], expected[..4]);
+}
+
+#[test]
+fn the_c_example_runs_on_the_board() {
+    let (artifact, image) = artifact("odroid-xu4");
+    let output = image.with_file_name("board");
+    example("arm-linux-gnueabihf-gcc", &prefix("SKIPGATE_CAPI_BOARD"), &["-static"], &output);
+    let mut command = Command::new("qemu-arm");
+    let found = lines(command.args(["-cpu", "cortex-a15"]).arg(&output).arg(&artifact).arg(&image));
+    let (host, _) = self::artifact("host-of-board");
+    assert_eq!(found, expected(&host));
+}
+
+#[test]
+fn bad_arguments_give_a_status_and_a_message() {
+    let (artifact, image) = artifact("host-errors");
+    let output = image.with_file_name("shared");
+    let prefix = prefix("SKIPGATE_CAPI");
+    example("cc", &prefix, &[], &output);
+    let failure = |artifact: &Path, image: &Path| {
+        let mut command = Command::new(&output);
+        let output =
+            command.env("LD_LIBRARY_PATH", prefix.join("lib")).arg(artifact).arg(image).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(failure(&image, &image).contains("is not an artifact folder"));
+    fs::write(artifact.join("pareto.json"), r#"{"configurations": [{"mask": "101"}]}"#).unwrap();
+    let error = failure(&artifact, &image);
+    assert!(error.contains("the mask has 3 entries, the model has 6 gates"), "{error}");
+}
