@@ -25,7 +25,7 @@ impl Device {
     pub const MAX_THREADS: usize = 256;
 
     /// The thread that calls [`Session::run`](crate::Session::run) does all the work. Fits small networks and pinned threads.
-    pub fn local_sync() -> Self {
+    pub const fn local_sync() -> Self {
         Self(Kind::Sync)
     }
 

@@ -15,6 +15,6 @@ pub(crate) fn spinner(message: String) -> ProgressBar {
 
 /// For `count` things, with the time left.
 pub(crate) fn bar(count: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left");
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left {msg}");
     ProgressBar::new(count as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

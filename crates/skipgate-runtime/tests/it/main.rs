@@ -3,4 +3,5 @@
 mod allocation;
 mod artifact;
 mod fixture;
+mod server;
 mod session;
