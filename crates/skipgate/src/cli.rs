@@ -211,7 +211,7 @@ pub(crate) struct Bench {
     /// Only measure every N-th number of skipped blocks, besides none and all; blocks are skipped from the last
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) every: NonZeroUsize,
-    /// Measure the configurations of the artifact's front instead, for `serve` and `simulate`
+    /// Measure all blocks and the configurations of the artifact's front instead, for `serve` and `simulate`
     #[arg(long, conflicts_with_all = BENCH_DEPTHS)]
     pub(crate) front: bool,
     /// Draw the medians over the number of skipped blocks
@@ -241,7 +241,7 @@ pub(crate) struct Control {
     /// Only use configurations of more accuracy, in percent [default: ten points less than the best]
     #[arg(long, value_name = "PERCENT")]
     pub(crate) minimum_accuracy: Option<f64>,
-    /// Pause after which one block less is skipped [default: latency of the first configuration]
+    /// Pause after which the next slower configuration runs [default: latency with all blocks]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) idle: Option<Duration>,
     /// Time from arrival to answer that the deadline controller aims for, such as 5ms

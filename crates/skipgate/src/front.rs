@@ -14,3 +14,12 @@ pub(crate) fn masks(path: &Path, gates: usize) -> Result<Vec<SkipMask>> {
     masks.iter().try_for_each(|mask| mask.check_len(gates)).with_context(unusable)?;
     Ok(masks)
 }
+
+/// The same masks, and the one that runs every block if it is not among them: what skipping is measured by.
+pub(crate) fn with_all_run(mut masks: Vec<SkipMask>, gates: usize) -> Vec<SkipMask> {
+    let all_run = SkipMask::all_run(gates);
+    if !masks.contains(&all_run) {
+        masks.insert(0, all_run);
+    }
+    masks
+}

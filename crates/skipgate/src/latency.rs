@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Wall time of single calls, in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the unit belongs into the JSON keys")]
 pub(crate) struct Latency {
     pub(crate) min_us: f64,
@@ -27,9 +27,27 @@ impl Latency {
     }
 }
 
+impl Latency {
+    /// The time that this share of calls does not exceed, between the known ones in proportion.
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
+        let known = [(0.0, self.min_us), (0.5, self.median_us), (0.99, self.p99_us), (1.0, self.max_us)];
+        let above = known.iter().position(|(other, _)| *other >= share).unwrap_or(known.len() - 1).max(1);
+        let ((from, low), (to, high)) = (known[above - 1], known[above]);
+        let us = low + (high - low) * ((share - from) / (to - from)).clamp(0.0, 1.0);
+        Duration::try_from_secs_f64(us * 1e-6).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_quantiles_lie_between_the_known_ones() {
+        let latency = Latency { min_us: 100.0, median_us: 200.0, p99_us: 249.0, max_us: 1000.0 };
+        let found = [0.0, 0.25, 0.5, 0.75, 0.99, 0.995, 1.0].map(|share| latency.quantile(share).as_micros());
+        assert_eq!(found, [100, 150, 200, 225, 249, 624, 1000]);
+    }
 
     #[test]
     fn percentiles_are_nearest_rank() {

@@ -1,6 +1,6 @@
 //! The configurations of an artifact's front with what they cost on a device.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use skipgate_runtime::controller::Level;
 use skipgate_runtime::{Artifact, Device};
 
 use crate::bench::measure::Bench;
+use crate::front;
 use crate::latency::Latency;
 use crate::progress;
 
@@ -23,6 +24,9 @@ const CALLS: usize = 10;
 pub(crate) struct LeveledFront {
     pub(crate) masks: Vec<SkipMask>,
     pub(crate) levels: Vec<Level>,
+    pub(crate) latencies: Vec<Latency>,
+    /// Median latency with all blocks.
+    pub(crate) all_run: Duration,
     /// Where the latencies are from.
     pub(crate) source: String,
 }
@@ -37,13 +41,7 @@ struct File {
 #[derive(Deserialize)]
 struct Line {
     mask: SkipMask,
-    gated: Times,
-}
-
-#[derive(Deserialize)]
-struct Times {
-    median_us: f64,
-    p99_us: f64,
+    gated: Latency,
 }
 
 impl LeveledFront {
@@ -67,47 +65,46 @@ impl LeveledFront {
             })?);
             masks.push(mask);
         }
-        let (latencies, source) = match from {
-            Some(file) => read(file, &masks)?,
-            None => (measure(artifact, &masks)?, "measured on this machine, one thread".to_owned()),
+        let gates = artifact.gates().len();
+        let measured = front::with_all_run(masks.clone(), gates);
+        let (known, source) = match from {
+            Some(file) => read(file)?,
+            None => (measure(artifact, measured)?, "measured on this machine, one thread".to_owned()),
         };
-        let level = |(accuracy, [median, p99]): (f64, [Duration; 2])| Level::new(accuracy, median, p99);
-        Ok(Self { levels: accuracies.into_iter().zip(latencies).map(level).collect(), masks, source })
+        let latency = |mask: &SkipMask| {
+            known.get(mask).copied().with_context(|| {
+                format!(
+                    "there is no latency of mask {mask}, but {source}; measure with `skipgate bench --front`"
+                )
+            })
+        };
+        let all_run = latency(&SkipMask::all_run(gates))?.quantile(0.5);
+        let latencies = masks.iter().map(latency).collect::<Result<Vec<_>>>()?;
+        let level = |(accuracy, latency): (f64, &Latency)| {
+            Level::new(accuracy, latency.quantile(0.5), latency.quantile(0.99))
+        };
+        let levels = accuracies.into_iter().zip(&latencies).map(level).collect();
+        Ok(Self { masks, levels, latencies, all_run, source })
     }
 }
 
-/// Median and 99th percentile of each mask in the file.
-fn read(path: &Path, masks: &[SkipMask]) -> Result<(Vec<[Duration; 2]>, String)> {
-    let unusable = || format!("{} is not what `skipgate bench --front --format json` prints", path.display());
-    let file: File = serde_json::from_str(&fs::read_to_string(path)?).with_context(unusable)?;
-    let known: HashMap<_, _> = file.configurations.into_iter().map(|line| (line.mask, line.gated)).collect();
-    let of = |mask: &SkipMask| {
-        let times = known.get(mask).with_context(|| {
-            format!("{} has no latency of mask {mask}; measure with `skipgate bench --front`", path.display())
-        })?;
-        duration(times.median_us, times.p99_us).with_context(unusable)
-    };
-    let latencies = masks.iter().map(of).collect::<Result<_>>()?;
-    Ok((latencies, format!("{}, from {}", file.target, path.display())))
+/// The latencies in the file, and where they are from.
+fn read(path: &Path) -> Result<(HashMap<SkipMask, Latency>, String)> {
+    let file: File = serde_json::from_str(&fs::read_to_string(path)?).with_context(|| {
+        format!("{} is not what `skipgate bench --front --format json` prints", path.display())
+    })?;
+    let known = file.configurations.into_iter().map(|line| (line.mask, line.gated)).collect();
+    Ok((known, format!("{}, from {}", file.target, path.display())))
 }
 
-fn measure(artifact: &Artifact, masks: &[SkipMask]) -> Result<Vec<[Duration; 2]>> {
-    let mut bench =
-        Bench::new(artifact, std::collections::BTreeMap::new(), masks.to_vec(), Device::local_sync(), CALLS)?;
+fn measure(artifact: &Artifact, masks: Vec<SkipMask>) -> Result<HashMap<SkipMask, Latency>> {
+    let mut bench = Bench::new(artifact, BTreeMap::new(), masks, Device::local_sync(), CALLS)?;
     let bar = progress::bar(ROUNDS).with_message("measuring latencies");
     for _ in 0..ROUNDS {
         bench.round()?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let times = |configuration: &crate::bench::measure::Configuration| {
-        let Latency { median_us, p99_us, .. } = configuration.gated.latency();
-        duration(median_us, p99_us)
-    };
-    bench.configurations.iter().map(times).collect()
-}
-
-fn duration(median_us: f64, p99_us: f64) -> Result<[Duration; 2]> {
-    let duration = |us: f64| Duration::try_from_secs_f64(us * 1e-6).context("a latency is no time");
-    Ok([duration(median_us)?, duration(p99_us)?])
+    let measured = bench.configurations.into_iter();
+    Ok(measured.map(|configuration| (configuration.mask, configuration.gated.latency())).collect())
 }

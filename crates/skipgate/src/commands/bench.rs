@@ -19,7 +19,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let pruned = pruned(arguments, &artifact, &depths)?;
     let gates = artifact.gates().len();
     let masks = if arguments.front {
-        front::masks(&arguments.artifact.join(PARETO_FILE), gates)?
+        front::with_all_run(front::masks(&arguments.artifact.join(PARETO_FILE), gates)?, gates)
     } else {
         depths.iter().map(|&skipped| SkipMask::skipping_last(gates, skipped)).collect()
     };

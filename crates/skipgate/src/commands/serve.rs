@@ -26,7 +26,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let control = &arguments.control;
     let artifact = Artifact::open(&control.artifact)?;
     let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
-    let (adaptive, minimum_accuracy) = controller(control, &front.levels)?;
+    let (adaptive, minimum_accuracy) = controller(control, &front)?;
     let stop = stop_on_signals()?;
     let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
         let server = start(arguments, &artifact, front.masks, adaptive)?;

@@ -24,10 +24,13 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     };
     let artifact = Artifact::open(&control.artifact)?;
     let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
-    let (mut adaptive, minimum_accuracy) = controller(control, &front.levels)?;
+    let (mut adaptive, minimum_accuracy) = controller(control, &front)?;
     let arrivals: Vec<_> = arguments.workload.arrivals(control.seed)?.take(control.requests.get()).collect();
     let mut runs = Vec::new();
-    let gated = simulate(adaptive.as_mut(), &arrivals, |_, number| front.levels[number].median);
+    // Latencies vary as they were measured to, but for the networks that there is one number of.
+    let mut random = fastrand::Rng::with_seed(control.seed);
+    let latency = |_, number: usize| front.latencies[number].quantile(random.f64());
+    let gated = simulate(adaptive.as_mut(), &arrivals, latency);
     let accuracies: Vec<_> = front.levels.iter().map(|level| level.accuracy).collect();
     runs.push(("gated".to_owned(), gated, accuracies));
     for reference in &arguments.against {
