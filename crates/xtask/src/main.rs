@@ -73,7 +73,7 @@ enum Command {
     Capi {
         /// The folder to write
         prefix: PathBuf,
-        /// For the Odroid XU4 instead of this machine
+        /// For the Odroid XU4 instead of this machine; static only, as programs for it are
         #[arg(long)]
         board: bool,
     },
