@@ -137,6 +137,20 @@ fn other_networks_get_the_same_requests() {
     assert_eq!(report["networks"][1]["name"], "original");
 }
 
+/// An analyser that says 3 W all day.
+#[test]
+fn a_recording_of_power_is_aligned_with_the_requests() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let lines: Vec<_> = (now - 60..now + 600).map(|second| format!("{second},3.0")).collect();
+    fs::write(dir().join("power.csv"), format!("time,watts\n{}\n", lines.join("\n"))).unwrap();
+    let mut command = serve();
+    command.args(["--workload", "periodic:20ms", "--requests", "20", "--power", "trace:power.csv"]);
+    let network = network(&succeed(&mut command));
+    assert!((network["watts"].as_f64().unwrap() - 3.0).abs() < 1e-6, "{network}");
+    let expected = 3.0 * network["busy_s"].as_f64().unwrap() / check(&network, 20) as f64;
+    assert!((network["joules_per_inference"].as_f64().unwrap() - expected).abs() < 1e-6, "{network}");
+}
+
 /// A server that runs until it is told to stop.
 fn long_run(more: &[&str]) -> Child {
     let mut command = serve();

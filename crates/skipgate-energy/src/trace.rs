@@ -17,6 +17,11 @@ impl PowerTrace {
         self.0.push((time, watts));
     }
 
+    /// Time of the first sample.
+    pub fn start(&self) -> Option<Duration> {
+        self.0.first().map(|(time, _)| *time)
+    }
+
     /// Energy in joules from `from` to `to`; `None` unless samples reach over all of it.
     pub fn joules(&self, from: Duration, to: Duration) -> Option<f64> {
         let (first, last) = (self.0.first()?.0, self.0.last()?.0);

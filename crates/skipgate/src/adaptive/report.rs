@@ -34,6 +34,9 @@ pub(crate) struct Network {
     /// Average power in watts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) watts: Option<f64>,
+    /// Mean energy while a request is processed, where power was measured over time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) joules_per_inference: Option<f64>,
 }
 
 impl Network {
@@ -72,6 +75,7 @@ impl Adapted {
             "p99 ms",
             "busy",
             "watts",
+            "mJ",
             "points",
             "x processed",
             "x per watt",
@@ -96,6 +100,7 @@ impl Adapted {
                 ms(|latency| latency.p99_us),
                 format!("{:.0} %", 100.0 * busy_s / total_s),
                 optional(network.watts, 2),
+                optional(network.joules_per_inference.map(|joules| 1e3 * joules), 2),
                 points.map_or_else(String::new, |points| format!("{points:+.2}")),
                 optional(times, 2),
                 optional(per_watt, 2),

@@ -11,7 +11,7 @@ use skipgate_data::Dataset;
 use skipgate_energy::{PowerTrace, Recorder, Source};
 use skipgate_runtime::controller::{Controller, Fixed};
 use skipgate_runtime::{Artifact, Device, Server, ServerOptions};
-use skipgate_workload::{Request, Summary, Workload};
+use skipgate_workload::{Request, Workload};
 
 use crate::adaptive::controller;
 use crate::adaptive::levels::LeveledFront;
@@ -115,42 +115,47 @@ impl Scene<'_> {
         tally: &Shared,
     ) -> Result<(Network, Vec<Request>)> {
         let control = &self.arguments.control;
+        let measured = matches!(&control.power, Some(source) if !matches!(source, Source::Model(_)));
         #[cfg(feature = "compiler")]
-        let keep = control.plot.is_some();
+        let drawn = control.plot.is_some();
         #[cfg(not(feature = "compiler"))]
-        let keep = false;
+        let drawn = false;
         let requests = control.requests.get();
         let arrivals = self.workload.arrivals(control.seed)?.take(requests);
         let bar = progress::bar(requests);
         let (start, began) = (server.started() + server.now(), SystemTime::now());
         let meter = control.power.as_ref().map(Source::meter).transpose()?.flatten();
         let recorder = meter.map(|meter| Recorder::start(meter, start));
-        let requests = live::serve(&server, arrivals, images, tally, keep, self.stop, &bar)?;
+        let requests = live::serve(&server, arrivals, images, tally, drawn || measured, self.stop, &bar)?;
         let total = start.elapsed();
         let recorded = recorder.map(Recorder::stop).transpose()?;
         bar.finish_and_clear();
         drop(server);
         let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).summary();
-        let watts = watts(control.power.as_ref(), recorded, &summary, began, total)?;
-        Ok((Network { name: name.to_owned(), summary, watts }, requests))
+        let network = Network { name: name.to_owned(), summary, watts: None, joules_per_inference: None };
+        let Some(source) = &control.power else { return Ok((network, requests)) };
+        let trace = match source {
+            Source::Model(model) => {
+                let watts = Some(model.watts(network.summary.busy_s, network.summary.total_s));
+                return Ok((Network { watts, ..network }, requests));
+            }
+            Source::Trace(path) => PowerTrace::read(path, began, began + total)?,
+            Source::Powercap | Source::Hwmon(_) => recorded.context("a sensor is recorded")?,
+        };
+        let (watts, joules_per_inference) = (average(&trace, total), per_inference(&trace, &requests));
+        Ok((Network { watts, joules_per_inference, ..network }, requests))
     }
 }
 
-/// Average power over a run that began at `began` and took `total`.
-fn watts(
-    source: Option<&Source>,
-    recorded: Option<PowerTrace>,
-    summary: &Summary,
-    began: SystemTime,
-    total: Duration,
-) -> Result<Option<f64>> {
-    let trace = match source {
-        None => return Ok(None),
-        Some(Source::Model(model)) => return Ok(Some(model.watts(summary.busy_s, summary.total_s))),
-        Some(Source::Trace(path)) => PowerTrace::read(path, began, began + total)?,
-        Some(_) => recorded.context("a sensor is recorded")?,
-    };
-    // The first sample of a sensor comes a moment after the start.
-    let joules = (0..20).find_map(|late| trace.joules(Duration::from_millis(late), total));
-    Ok(joules.map(|joules| joules / total.as_secs_f64()))
+/// Average power in watts up to `end`.
+fn average(trace: &PowerTrace, end: Duration) -> Option<f64> {
+    let start = trace.start()?;
+    Some(trace.joules(start, end)? / end.saturating_sub(start).as_secs_f64())
+}
+
+/// Mean energy in joules while a request is processed, of those that the trace reaches over.
+fn per_inference(trace: &PowerTrace, requests: &[Request]) -> Option<f64> {
+    let processed = requests.iter().filter_map(Request::processed);
+    let joules: Vec<_> = processed.filter_map(|p| trace.joules(p.began, p.ended)).collect();
+    (!joules.is_empty()).then(|| joules.iter().sum::<f64>() / joules.len() as f64)
 }

@@ -48,7 +48,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         }
         let summary = tally.summary();
         let watts = model.map(|model| model.watts(summary.busy_s, summary.total_s));
-        Network { name: name.clone(), summary, watts }
+        Network { name: name.clone(), summary, watts, joules_per_inference: None }
     };
     let adapted = Adapted {
         workload: arguments.workload.to_string(),
