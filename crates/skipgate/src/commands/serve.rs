@@ -1,6 +1,6 @@
 //! `skipgate serve`: a workload in real time, on the real artifact.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -41,6 +41,9 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let server = start(arguments, &artifact, front.masks, adaptive)?;
     let mut runs = vec![scene.run("gated", server, &images, &tally)?];
     for (name, path) in &arguments.against {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         let artifact = Artifact::open(path)?;
         let masks = vec![SkipMask::all_run(artifact.gates().len())];
         let images = self::images(arguments, data, artifact.manifest())?;
