@@ -1,8 +1,10 @@
-//! That running does not allocate.
+//! That neither running nor choosing allocates.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::time::Duration;
 
+use skipgate_runtime::controller::{Controller, Deadline, Level, Levels, Queueing, Stepwise};
 use skipgate_runtime::{Device, Session, SkipMask};
 
 use crate::fixture::{Fixture, IMAGE};
@@ -40,6 +42,30 @@ fn only_the_first_call_may_allocate() {
     let before = ALLOCATIONS.get();
     for mask in masks.iter().cycle().take(100) {
         session.run(&IMAGE, mask).unwrap();
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert!(before > 0, "the counter counts");
+}
+
+#[test]
+fn controllers_never_allocate_once_they_are_made() {
+    let ms = Duration::from_millis;
+    let level = |number: u32| Level::new(0.9, ms(20) / (number + 1), ms(25) / (number + 1));
+    let levels = Levels::new((0..20).map(level).collect(), 0.5).unwrap();
+    let controllers: [Box<dyn Controller>; 3] = [
+        Box::new(Stepwise::new(levels.clone(), ms(20))),
+        Box::new(Queueing::new(levels.clone(), ms(20), 4)),
+        Box::new(Deadline::new(levels, ms(15))),
+    ];
+    let before = ALLOCATIONS.get();
+    for mut controller in controllers {
+        for request in 0..1000 {
+            let now = ms(7) * request;
+            if controller.admit(now, usize::from(request % 3 == 0)) {
+                let configuration = controller.choose(now, now, 0);
+                controller.finished(configuration, ms(9));
+            }
+        }
     }
     assert_eq!(ALLOCATIONS.get() - before, 0);
     assert!(before > 0, "the counter counts");
