@@ -6,13 +6,19 @@ use anyhow::{Context as _, Result};
 use fs_err as fs;
 use skipgate_core::{Front, SkipMask};
 
-/// The masks of the front in the file `path`, for a network with `gates` gates.
-pub(crate) fn masks(path: &Path, gates: usize) -> Result<Vec<SkipMask>> {
+/// The front in the file `path`, for a network with `gates` gates.
+pub(crate) fn read(path: &Path, gates: usize) -> Result<Front> {
     let unusable = || format!("cannot use {}", path.display());
     let front = Front::from_json(&fs::read_to_string(path)?).with_context(unusable)?;
-    let masks: Vec<_> = front.configurations.into_iter().map(|configuration| configuration.mask).collect();
-    masks.iter().try_for_each(|mask| mask.check_len(gates)).with_context(unusable)?;
-    Ok(masks)
+    let mut masks = front.configurations.iter().map(|configuration| &configuration.mask);
+    masks.try_for_each(|mask| mask.check_len(gates)).with_context(unusable)?;
+    Ok(front)
+}
+
+/// Its masks alone.
+pub(crate) fn masks(path: &Path, gates: usize) -> Result<Vec<SkipMask>> {
+    let front = read(path, gates)?;
+    Ok(front.configurations.into_iter().map(|configuration| configuration.mask).collect())
 }
 
 /// The same masks, and the one that runs every block if it is not among them: what skipping is measured by.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use serde::Deserialize;
-use skipgate_core::{Front, PARETO_FILE, SkipMask};
+use skipgate_core::{PARETO_FILE, SkipMask};
 use skipgate_runtime::controller::Level;
 use skipgate_runtime::{Artifact, Device};
 
@@ -54,18 +54,15 @@ impl LeveledFront {
             path.display(),
             dir.display()
         );
-        let unusable = || format!("cannot use {}", path.display());
-        let front = Front::from_json(&fs::read_to_string(&path)?).with_context(unusable)?;
+        let gates = artifact.gates().len();
         let (mut masks, mut accuracies) = (Vec::new(), Vec::new());
-        for configuration in front.configurations {
+        for configuration in front::read(&path, gates)?.configurations {
             let mask = configuration.mask;
-            mask.check_len(artifact.gates().len()).with_context(unusable)?;
             accuracies.push(configuration.accuracy.with_context(|| {
                 format!("{} has no accuracy for mask {mask}; `skipgate pareto` writes it", path.display())
             })?);
             masks.push(mask);
         }
-        let gates = artifact.gates().len();
         let measured = front::with_all_run(masks.clone(), gates);
         let (known, source) = match from {
             Some(file) => read(file)?,
