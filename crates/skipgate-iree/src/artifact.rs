@@ -41,9 +41,10 @@ pub fn compile(
     model_sha256: String,
     target: &Target,
     specialised: &[SkipMask],
+    exact: bool,
 ) -> Result<Compiled, CompileError> {
     // First, since its errors name the node where the trouble starts.
-    let mlir = import_onnx(model)?;
+    let mlir = import_onnx(model, target, exact)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     abi.specialised = entry_points(gates.len(), specialised)?;

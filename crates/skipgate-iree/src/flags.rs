@@ -10,6 +10,7 @@ pub(crate) const GLOBAL: &[&CStr] = &[
     c"skipgate",
     // Commands are recorded by every call: what is recorded depends on the mask.
     c"--iree-hal-indirect-command-buffers=false",
+    c"--pre-RA-sched=source",
 ];
 
 /// Flags that every target shares.

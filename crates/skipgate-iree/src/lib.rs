@@ -29,6 +29,7 @@ mod function_ids;
 mod gating;
 mod import;
 mod ir;
+mod kernels;
 mod library;
 mod linker;
 mod mlir;

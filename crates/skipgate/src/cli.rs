@@ -148,6 +148,9 @@ pub(crate) struct Compile {
     /// Remove these blocks for good, by name
     #[arg(long, value_name = "BLOCK", value_delimiter = ',', requires = "ungated")]
     pub(crate) remove: Vec<String>,
+    /// Compute every convolution as it is defined, which rounds less and takes longer
+    #[arg(long)]
+    pub(crate) exact: bool,
 }
 
 #[derive(Debug, Args)]

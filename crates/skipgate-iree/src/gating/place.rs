@@ -9,6 +9,8 @@ use crate::mlir;
 
 const BARRIER: &str = "util.optimization_barrier";
 pub(super) const DISPATCH: &str = "flow.dispatch.workgroups";
+/// A call of one of `crate::kernels`.
+const KERNEL: &str = "flow.dispatch";
 const EMPTY: &str = "flow.tensor.empty";
 /// Operations that become copies of bytes where they are contiguous.
 const COPIES: [&str; 3] = [UPDATE, "flow.tensor.slice", "flow.tensor.clone"];
@@ -74,14 +76,15 @@ impl<'i> Block<'i> {
     fn place(&self) -> Result<PlacedBlock, &'static str> {
         let x = self.entry.results()[0];
         let writer = Writer::of(self.exit.operands()[0]).ok_or("its result is not written to a frame")?;
-        if !is_zeros(writer.frame()) {
+        let in_place = writer.frame() == x;
+        if !in_place && !is_zeros(writer.frame()) {
             return Err("its result is written over something else");
         }
         let inside = self.inside(writer.op);
         for &op in &inside {
             Mark { gate: self.gate, aliases: vec![] }.set(op);
         }
-        let reads_input = writer.write_over(x, self.gate);
+        let reads_input = !in_place && writer.write_over(x, self.gate);
         let source = self.entry.operands()[0];
         let source = if source.uses().len() == 1 {
             source
@@ -134,7 +137,7 @@ impl<'i> Writer<'i> {
         let (op, result) = behind_reshapes(value).definition()?;
         let frame = match op.name() {
             UPDATE => 0,
-            DISPATCH => usize::try_from(*op.numbers(TIED_OPERANDS)?.get(result)?).ok()?,
+            DISPATCH | KERNEL => usize::try_from(*op.numbers(TIED_OPERANDS)?.get(result)?).ok()?,
             _ => return None,
         };
         (frame < op.operands().len()).then_some(Self { op, frame })

@@ -28,9 +28,9 @@ struct Capture {
     back: [usize; 4],
 }
 
-impl Importer<'_> {
+impl<'a> Importer<'a> {
     /// Writes an `If` with its branches, the else branch first, as torch-mlir expects.
-    pub(super) fn conditional(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+    pub(super) fn conditional(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
         let branches = [branch(node, "else_branch")?, branch(node, "then_branch")?];
         for tensor in branches.iter().flat_map(|branch| &branch.initializer) {
             self.initializer(tensor)?;
@@ -97,7 +97,7 @@ impl Importer<'_> {
     /// One branch.
     fn region(
         &mut self,
-        branch: &GraphProto,
+        branch: &'a GraphProto,
         captures: &BTreeMap<String, Capture>,
     ) -> Result<(), ImportError> {
         let outside = (self.values.clone(), self.framed.clone());

@@ -77,7 +77,7 @@ fn length<T>(values: &[T]) -> i64 {
     i64::try_from(values.len()).expect("an attribute is in memory")
 }
 
-fn floats(values: &[f32], dims: &[i64]) -> TensorProto {
+pub(super) fn floats(values: &[f32], dims: &[i64]) -> TensorProto {
     TensorProto {
         data_type: DataType::FLOAT as i32,
         float_data: values.to_vec(),

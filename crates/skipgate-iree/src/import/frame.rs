@@ -56,12 +56,32 @@ impl Frame {
         Self::new(ty, vec![0; rank], high)
     }
 
+    /// Just the value.
+    pub(super) fn without_room(ty: &TensorType) -> Option<Self> {
+        let none = vec![0; ty.shape.len()];
+        Self::new(ty, none.clone(), none)
+    }
+
+    /// Whether this frame has the room of `other` too.
+    pub(super) fn has_room_for(&self, other: &Self) -> bool {
+        let enough = |(have, want): (&usize, &usize)| have >= want;
+        self.inner == other.inner
+            && self.low.iter().zip(&other.low).all(enough)
+            && self.high.iter().zip(&other.high).all(enough)
+    }
+
+    /// Rows and columns of the frame, and where those of the value begin.
+    pub(super) fn rows_and_columns(&self) -> ([usize; 2], [usize; 2]) {
+        let outer = self.outer();
+        ([outer[1], outer[2]], [self.low[1], self.low[2]])
+    }
+
     fn new(ty: &TensorType, low: Vec<usize>, high: Vec<usize>) -> Option<Self> {
         let inner = channels_last(ty).static_shape()?;
         (ty.element_type == FLOAT && inner.len() == low.len()).then_some(Self { inner, low, high })
     }
 
-    fn builtin(shape: impl Iterator<Item = usize>) -> String {
+    pub(super) fn builtin(shape: impl Iterator<Item = usize>) -> String {
         let extents: Vec<_> = shape.map(|extent| extent.to_string()).collect();
         format!("tensor<{}xf32>", extents.join("x"))
     }
@@ -131,7 +151,7 @@ impl Importer<'_> {
     }
 
     /// A tensor of zeros of the shape of `frame`.
-    fn zeros(&mut self, frame: &Frame) -> String {
+    pub(super) fn zeros(&mut self, frame: &Frame) -> String {
         let [zero, empty, zeros] = [self.fresh(), self.fresh(), self.fresh()];
         let ty = frame.outer_type();
         self.line(&format!("{zero} = arith.constant 0.0 : f32"));
@@ -141,18 +161,31 @@ impl Importer<'_> {
     }
 
     /// Writes the value `name` into its place in a frame of zeros.
-    fn write_to_frame(&mut self, name: &str, frame: &Frame, zeros: &str) -> Result<String, ImportError> {
+    pub(super) fn write_to_frame(&mut self, name: &str, frame: &Frame, zeros: &str) -> Result<String, ImportError> {
         let ty = self.tensor_type(name)?;
         let value = self.value(name);
         let value = self.transpose(&value, ty, CHANNELS_LAST)?;
-        let [builtin, memory] = [self.fresh(), self.fresh()];
-        let (torch, inner) = (types::vtensor(name, &channels_last(ty))?, frame.inner_type());
-        self.line(&format!("{builtin} = torch_c.to_builtin_tensor {value} : {torch} -> {inner}"));
-        let (place, outer) = (frame.place(), frame.outer_type());
+        let builtin = self.builtin(&value, name, ty, frame)?;
+        let memory = self.fresh();
+        let (place, inner, outer) = (frame.place(), frame.inner_type(), frame.outer_type());
         self.line(&format!(
             "{memory} = tensor.insert_slice {builtin} into {zeros}{place} : {inner} into {outer}"
         ));
         Ok(memory)
+    }
+
+    /// `value`, which is `name` of type `ty` with its channels last, as a builtin tensor.
+    pub(super) fn builtin(
+        &mut self,
+        value: &str,
+        name: &str,
+        ty: &TensorType,
+        frame: &Frame,
+    ) -> Result<String, ImportError> {
+        let builtin = self.fresh();
+        let (torch, inner) = (types::vtensor(name, &channels_last(ty))?, frame.inner_type());
+        self.line(&format!("{builtin} = torch_c.to_builtin_tensor {value} : {torch} -> {inner}"));
+        Ok(builtin)
     }
 
     /// Keeps the compiler from moving anything across; the barrier's location is `name`.

@@ -108,15 +108,16 @@ impl Way {
 /// Operators that the compiler never puts into one kernel with another of them.
 const LAYERS: [&str; 4] = ["Conv", "ConvTranspose", "Gemm", "MatMul"];
 
-impl Importer<'_> {
+impl<'a> Importer<'a> {
     /// Writes `gate`; false if its value has no frame.
-    pub(super) fn gate(&mut self, gate: &Gate) -> Result<bool, ImportError> {
+    pub(super) fn gate(&mut self, gate: &Gate<'a>) -> Result<bool, ImportError> {
         let Some(frame) = self.frame_of(gate)? else { return Ok(false) };
         if self.framed.get(gate.input).is_none_or(|framed| framed.frame != frame) {
             self.put_in_frame(gate.input, frame.clone())?;
         }
         let x = self.boundary(gate.input, Boundary::entry(gate.number))?;
         let outside = (self.values.get(gate.input).cloned(), self.framed.get(gate.input).cloned());
+        self.overwritable.insert(x.memory.clone());
         self.read_from_frame(gate.input, x)?;
         let result = &gate.block.output[0].name;
         self.frames.insert(result.clone(), frame);

@@ -12,19 +12,24 @@
 mod attribute;
 mod branch;
 mod constant;
+mod convolution;
 mod frame;
 mod gate;
 mod types;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use skipgate_onnx::proto::attribute_proto::AttributeType;
 use skipgate_onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use skipgate_onnx::{Model, TensorType, infer_shapes};
 
+use skipgate_core::Target;
+
 use crate::ImportError;
+use crate::kernels::{Kernels, Simd};
 use constant::Blobs;
+use convolution::Readers;
 use frame::{Frame, Framed};
 use gate::Gate;
 
@@ -37,9 +42,10 @@ pub(crate) const FUNCTION: &str = "run";
 ///
 /// Fails on operators of other domains than ONNX's own, on model-local functions, on subgraphs other than the branches
 /// of `If`, and on values whose type the shape inference does not know.
-pub fn import_onnx(model: &Model) -> Result<String, ImportError> {
+pub fn import_onnx(model: &Model, target: &Target, exact: bool) -> Result<String, ImportError> {
     let types = infer_shapes(model)?;
-    let mut importer = Importer::new(&types, &model.proto().graph);
+    let kernels = Kernels::new(Simd::of(target), exact);
+    let mut importer = Importer::new(&types, &model.proto().graph, kernels);
     importer.module(model.proto())?;
     Ok(importer.finish())
 }
@@ -57,6 +63,12 @@ struct Importer<'a> {
     frames: HashMap<String, Frame>,
     /// The values that stand in one.
     framed: HashMap<String, Framed>,
+    kernels: Kernels,
+    readers: Readers<'a>,
+    /// Nodes, by the name of their result, that are part of a kernel already.
+    fused: HashSet<&'a str>,
+    /// Frames, by SSA name, that may be written over: those that gated blocks begin with.
+    overwritable: HashSet<String>,
     /// The element of the mask that each value is.
     mask: HashMap<String, usize>,
     /// Number of SSA names given out.
@@ -64,7 +76,7 @@ struct Importer<'a> {
 }
 
 impl<'a> Importer<'a> {
-    fn new(types: &'a HashMap<String, TensorType>, graph: &'a GraphProto) -> Self {
+    fn new(types: &'a HashMap<String, TensorType>, graph: &'a GraphProto, kernels: Kernels) -> Self {
         Self {
             types,
             initializers: initializers(graph)
@@ -76,6 +88,10 @@ impl<'a> Importer<'a> {
             values: HashMap::new(),
             frames: HashMap::new(),
             framed: HashMap::new(),
+            kernels,
+            readers: Readers::of(graph),
+            fused: HashSet::new(),
+            overwritable: HashSet::new(),
             mask: HashMap::new(),
             names: 0,
         }
@@ -126,7 +142,7 @@ impl<'a> Importer<'a> {
         Ok(types?.join(", "))
     }
 
-    fn module(&mut self, model: &ModelProto) -> Result<(), ImportError> {
+    fn module(&mut self, model: &'a ModelProto) -> Result<(), ImportError> {
         let graph = &model.graph;
         let is_initializer = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
         // Up to IR version 3 every initialiser is listed among the inputs too.
@@ -157,12 +173,14 @@ impl<'a> Importer<'a> {
         self.graph_body(graph)?;
         let values: Vec<_> = outputs.iter().map(|name| self.value(name)).collect();
         self.line(&format!("return {} : {results}", values.join(", ")));
-        self.line("}\n}");
+        self.line("}");
+        self.kernels.write(&mut self.text);
+        self.line("}");
         Ok(())
     }
 
     /// Initialisers and nodes of a graph.
-    fn graph_body(&mut self, graph: &GraphProto) -> Result<(), ImportError> {
+    fn graph_body(&mut self, graph: &'a GraphProto) -> Result<(), ImportError> {
         graph.initializer.iter().try_for_each(|tensor| self.initializer(tensor))?;
         graph.node.iter().try_for_each(|node| self.node(node))
     }
@@ -180,7 +198,7 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    fn node(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+    fn node(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
         if !types::is_onnx_domain(&node.domain) {
             return Err(unsupported(node, format!("an operator of the domain `{}`", node.domain)));
         }
@@ -190,6 +208,9 @@ impl<'a> Importer<'a> {
             let ty = self.type_of(output)?;
             let ssa = self.define(output);
             self.line(&constant_operation(&ssa, &literal, &ty, output));
+            return Ok(());
+        }
+        if self.fused.contains(node.output.first().map_or("", String::as_str)) || self.convolution(node)? {
             return Ok(());
         }
         if let Some(gate) = Gate::recognise(node, &self.mask) {

@@ -48,7 +48,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let compiler = Compiler::get()?;
     let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
     let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
-    let mut compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations)
+    let mut compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations, arguments.exact)
         .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
     compiled.front = arguments.pareto.as_ref().map(fs::read_to_string).transpose()?;
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;

@@ -1,0 +1,253 @@
+//! Convolutions as calls of kernels ([`crate::kernels`]).
+//!
+//! A kernel also does what directly follows its convolution, as long as nothing else reads the values in between: the
+//! sum with another value that is there already, and an activation.
+
+use std::collections::HashMap;
+
+use skipgate_onnx::element_type::FLOAT;
+use skipgate_onnx::proto::{GraphProto, NodeProto};
+use skipgate_onnx::tensor_bytes;
+
+use super::constant::floats;
+use super::frame::{CHANNELS_LAST, Frame, Framed, is_convolution};
+use super::{Importer, node_name, types};
+use crate::ImportError;
+use crate::kernels::{Activation, Convolution, Place};
+
+/// Which nodes read each value.
+#[derive(Default)]
+pub(super) struct Readers<'a> {
+    /// By the value's name; outputs of a graph count as readers that are no node.
+    readers: HashMap<&'a str, Vec<Option<&'a NodeProto>>>,
+}
+
+impl<'a> Readers<'a> {
+    pub(super) fn of(graph: &'a GraphProto) -> Self {
+        let mut readers = Self::default();
+        readers.collect(graph);
+        readers
+    }
+
+    fn collect(&mut self, graph: &'a GraphProto) {
+        for node in &graph.node {
+            for input in &node.input {
+                self.readers.entry(input).or_default().push(Some(node));
+            }
+            for subgraph in node.attribute.iter().filter_map(|attribute| attribute.g.as_ref()) {
+                self.collect(subgraph);
+            }
+        }
+        for output in &graph.output {
+            self.readers.entry(&output.name).or_default().push(None);
+        }
+    }
+
+    /// The node that alone reads `value`.
+    fn only(&self, value: &str) -> Option<&'a NodeProto> {
+        match self.readers.get(value)?[..] {
+            [reader] => reader,
+            _ => None,
+        }
+    }
+}
+
+/// A convolution and the nodes behind it that its kernel does too.
+struct Fused<'a> {
+    nodes: Vec<&'a NodeProto>,
+    /// Name of the value that is added.
+    residual: Option<&'a str>,
+    activation: Activation,
+    /// Name of the result.
+    result: &'a str,
+}
+
+impl<'a> Importer<'a> {
+    /// Calls a kernel for `node`; false if there is none for it.
+    pub(super) fn convolution(&mut self, node: &'a NodeProto) -> Result<bool, ImportError> {
+        let Some((mut convolution, weights, bias)) = self.recognise(node)? else { return Ok(false) };
+        let fused = self.fuse(node)?;
+        let input = self.image_for(&node.input[0], node)?;
+        convolution.input = place(&input.frame, convolution.input.low);
+        let residual = fused.residual.map(|name| self.image_as_it_is(name)).transpose()?;
+        convolution.activation = fused.activation;
+        let ty = self.tensor_type(fused.result)?;
+        let Some(whole) = Frame::without_room(ty) else { return Ok(false) };
+        let frame = self.frames.get(fused.result).cloned().unwrap_or(whole);
+        convolution.output = place(&frame, [0; 2]);
+        if let Some(residual) = &residual {
+            convolution.residual = Some(place(&residual.frame, [0; 2]));
+            convolution.in_place = residual.frame == frame && self.overwritable.contains(&residual.memory);
+        }
+        let memory = self.call(&convolution, &weights, &bias, &input, residual.as_ref(), &frame, &fused)?;
+        self.fused.extend(fused.nodes.iter().skip(1).map(|node| node.output[0].as_str()));
+        self.read_from_frame(fused.result, Framed { frame, memory })?;
+        Ok(true)
+    }
+
+    /// The convolution, its weights and its bias, if there are kernels for such ones. The place of the input is yet
+    /// without room: `low` are the rows and columns of padding in front of it, negated.
+    fn recognise(&self, node: &NodeProto) -> Result<Option<(Convolution, Vec<f32>, Vec<f32>)>, ImportError> {
+        let [input, weights, bias @ ..] = &node.input[..] else { return Ok(None) };
+        if !is_convolution(node) || self.tensor_type(input)?.element_type != FLOAT {
+            return Ok(None);
+        }
+        let shape = |name: &str| self.tensor_type(name).map(|ty| ty.static_shape());
+        let (Some(x), Some(w), Some(y)) = (shape(input)?, shape(weights)?, shape(&node.output[0])?) else {
+            return Ok(None);
+        };
+        let ([1, channels, ..], &[filters, filter_channels, rows, columns], &[_, _, height, width]) =
+            (&x[..], &w[..], &y[..])
+        else {
+            return Ok(None);
+        };
+        let numbers = |name: &str, default: i64, count: usize| -> Vec<i64> {
+            let attribute = node.attribute.iter().find(|attribute| attribute.name == name);
+            attribute.map_or(vec![default; count], |attribute| attribute.ints.clone())
+        };
+        let automatic = node.attribute.iter().any(|a| a.name == "auto_pad" && a.s.as_deref() != Some(b"NOTSET"));
+        if filter_channels != *channels || !self.kernels.take(filters) || automatic || numbers("dilations", 1, 2) != [1, 1] {
+            return Ok(None);
+        }
+        let extents = |numbers: Vec<i64>| numbers.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>();
+        let (Ok(strides), Ok(pads)) = (extents(numbers("strides", 1, 2)), extents(numbers("pads", 0, 4))) else {
+            return Ok(None);
+        };
+        let (&[down, right], &[top, left, ..]) = (&strides[..], &pads[..]) else { return Ok(None) };
+        let Some(weights) = self.constant_floats(weights)? else { return Ok(None) };
+        let bias = match bias.first().filter(|name| !name.is_empty()) {
+            Some(bias) => self.constant_floats(bias)?,
+            None => Some(vec![0.0; filters]),
+        };
+        let Some(bias) = bias.filter(|bias| bias.len() == filters) else { return Ok(None) };
+        let whole = Place { outer: [height, width], low: [0, 0] };
+        let convolution = Convolution {
+            channels: *channels,
+            filters,
+            taps: [rows, columns],
+            strides: [down, right],
+            size: [height, width],
+            input: Place { outer: [0, 0], low: [top, left] },
+            residual: None,
+            activation: Activation::Identity,
+            output: whole,
+            in_place: false,
+        };
+        Ok(Some((convolution, weights, bias)))
+    }
+
+    fn constant_floats(&self, name: &str) -> Result<Option<Vec<f32>>, ImportError> {
+        let Some(tensor) = self.initializers.get(name).filter(|tensor| tensor.data_type == FLOAT) else {
+            return Ok(None);
+        };
+        let bytes = tensor_bytes(tensor)?;
+        Ok(Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()))
+    }
+
+    /// What the kernel of `node` can do besides.
+    fn fuse(&self, node: &'a NodeProto) -> Result<Fused<'a>, ImportError> {
+        let mut fused = Fused {
+            nodes: vec![node],
+            residual: None,
+            activation: Activation::Identity,
+            result: &node.output[0],
+        };
+        while let Some(next) = self.readers.only(fused.result).filter(|next| types::is_onnx_domain(&next.domain)) {
+            match (next.op_type.as_str(), &next.input[..], fused.activation) {
+                ("Add", [a, b], Activation::Identity) if fused.residual.is_none() => {
+                    let other = if a == fused.result { b } else { a };
+                    let same = self.tensor_type(other)? == self.tensor_type(fused.result)?;
+                    if !same || !self.values.contains_key(other) {
+                        break;
+                    }
+                    fused.residual = Some(other);
+                }
+                ("Relu", [_], Activation::Identity) => fused.activation = Activation::Relu,
+                _ => break,
+            }
+            fused.nodes.push(next);
+            fused.result = &next.output[0];
+        }
+        Ok(fused)
+    }
+
+    /// The value `name` with the room that `reader` wants around it.
+    fn image_for(&mut self, name: &str, reader: &NodeProto) -> Result<Framed, ImportError> {
+        let ty = self.tensor_type(name)?;
+        let Some(wanted) = Frame::of_reader(reader, ty) else { return self.image_as_it_is(name) };
+        match self.framed.get(name) {
+            Some(framed) if framed.frame.has_room_for(&wanted) => Ok(framed.clone()),
+            _ => {
+                let zeros = self.zeros(&wanted);
+                let memory = self.write_to_frame(name, &wanted, &zeros)?;
+                Ok(Framed { frame: wanted, memory })
+            }
+        }
+    }
+
+    /// The value `name` in its frame, or in one without room.
+    fn image_as_it_is(&mut self, name: &str) -> Result<Framed, ImportError> {
+        if let Some(framed) = self.framed.get(name) {
+            return Ok(framed.clone());
+        }
+        let ty = self.tensor_type(name)?;
+        let frame = Frame::without_room(ty).ok_or_else(|| ImportError::UnknownShape { value: name.to_owned() })?;
+        let value = self.value(name);
+        let value = self.transpose(&value, ty, CHANNELS_LAST)?;
+        let memory = self.builtin(&value, name, ty, &frame)?;
+        Ok(Framed { frame, memory })
+    }
+
+    /// Calls the kernel; returns the frame's tensor with the result.
+    fn call(
+        &mut self,
+        convolution: &Convolution,
+        weights: &[f32],
+        bias: &[f32],
+        input: &Framed,
+        residual: Option<&Framed>,
+        frame: &Frame,
+        fused: &Fused,
+    ) -> Result<String, ImportError> {
+        let kernel = self.kernels.kernel(convolution, weights);
+        let weights = self.floats(&kernel.weights, &kernel.weights_shape)?;
+        let bias = self.floats(bias, &[bias.len()])?;
+        let mut operands = vec![(input.memory.clone(), input.frame.outer_type()), weights, bias];
+        operands.extend(residual.map(|framed| (framed.memory.clone(), framed.frame.outer_type())));
+        let result = match residual.filter(|_| convolution.in_place) {
+            Some(residual) => residual.memory.clone(),
+            None => frame.outer_type(),
+        };
+        let scratch = kernel.scratch.iter().map(|shape| Frame::builtin(shape.iter().copied()));
+        let results: Vec<_> = [result].into_iter().chain(scratch).collect();
+        let names: Vec<_> = results.iter().map(|_| self.fresh()).collect();
+        let (operands, operand_types): (Vec<_>, Vec<_>) = operands.into_iter().unzip();
+        let symbol = &kernel.symbol;
+        let location = fused.nodes.iter().map(|node| format!("{} {}", node.op_type, node_name(node)));
+        self.line(&format!(
+            "{} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> ({}) loc({})",
+            names.join(", "),
+            operands.join(", "),
+            operand_types.join(", "),
+            results.join(", "),
+            types::quoted(&location.collect::<Vec<_>>().join(", ")),
+        ));
+        Ok(names[0].clone())
+    }
+
+    /// A constant and its type.
+    fn floats(&mut self, values: &[f32], shape: &[usize]) -> Result<(String, String), ImportError> {
+        let dims: Vec<_> = shape.iter().map(|&extent| i64::try_from(extent).expect("it is in memory")).collect();
+        let literal = self.blobs.literal(&floats(values, &dims))?;
+        let value = self.fresh();
+        self.line(&format!("{value} = arith.constant {literal}"));
+        Ok((value, Frame::builtin(shape.iter().copied())))
+    }
+}
+
+/// Where in its frame the rows and columns of an image begin, `before` rows and columns further up and left.
+fn place(frame: &Frame, before: [usize; 2]) -> Place {
+    let (outer, low) = frame.rows_and_columns();
+    Place { outer, low: [low[0] - before[0], low[1] - before[1]] }
+}
+

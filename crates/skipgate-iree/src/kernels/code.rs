@@ -1,0 +1,228 @@
+//! MLIR text of a kernel, operation by operation.
+
+use std::fmt::{Display, Write as _};
+
+use super::Simd;
+
+/// A kernel's body as it grows. Values are SSA names.
+pub(super) struct Code {
+    text: String,
+    names: usize,
+    simd: Simd,
+}
+
+/// A buffer of floats in memory, row by row.
+#[derive(Debug, Clone)]
+pub(super) struct Memory {
+    name: String,
+    ty: String,
+}
+
+/// `index` constants and values, and vectors.
+pub(super) type Value = String;
+
+impl Code {
+    pub(super) fn new(simd: Simd) -> Self {
+        Self { text: String::new(), names: 0, simd }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.text
+    }
+
+    pub(super) fn simd(&self) -> Simd {
+        self.simd
+    }
+
+    /// `count` names that nothing has yet.
+    fn fresh(&mut self, count: usize) -> Vec<Value> {
+        let names = (self.names..self.names + count).map(|name| format!("%{name}")).collect();
+        self.names += count;
+        names
+    }
+
+    fn line(&mut self, line: impl Display) {
+        let _ = writeln!(self.text, "{line}");
+    }
+
+    /// The result of an operation.
+    fn operation(&mut self, operation: impl Display) -> Value {
+        let [name] = self.fresh(1).try_into().expect("asked for one");
+        self.line(format_args!("{name} = {operation}"));
+        name
+    }
+
+    fn vector(&self) -> String {
+        format!("vector<{}xf32>", self.simd.lanes)
+    }
+
+    /// Binding number `number` of the dispatch.
+    pub(super) fn binding(&mut self, number: usize, shape: &[usize]) -> Memory {
+        let extents: Vec<_> = shape.iter().map(ToString::to_string).collect();
+        let ty = format!("memref<{}xf32>", extents.join("x"));
+        let zero = self.index(0);
+        let name = self.operation(format_args!(
+            "hal.interface.binding.subspan layout(#layout) binding({number}) alignment(64) offset({zero}) : {ty}"
+        ));
+        Memory { name, ty }
+    }
+
+    /// Number of this workgroup.
+    pub(super) fn workgroup(&mut self) -> Value {
+        self.operation("hal.interface.workgroup.id[0] : index")
+    }
+
+    pub(super) fn index(&mut self, value: usize) -> Value {
+        self.operation(format_args!("arith.constant {value} : index"))
+    }
+
+    /// `value + offset`.
+    pub(super) fn offset(&mut self, value: &Value, offset: usize) -> Value {
+        if offset == 0 {
+            return value.clone();
+        }
+        let offset = self.index(offset);
+        self.operation(format_args!("arith.addi {value}, {offset} overflow<nsw, nuw> : index"))
+    }
+
+    pub(super) fn sum(&mut self, a: &Value, b: &Value) -> Value {
+        self.operation(format_args!("arith.addi {a}, {b} overflow<nsw, nuw> : index"))
+    }
+
+    /// `value * factor`.
+    pub(super) fn multiple(&mut self, value: &Value, factor: usize) -> Value {
+        if factor == 1 {
+            return value.clone();
+        }
+        let factor = self.index(factor);
+        self.operation(format_args!("arith.muli {value}, {factor} overflow<nsw, nuw> : index"))
+    }
+
+    /// A loop over `0, step, ...` below `end`, that carries `carried` from one round to the next.
+    pub(super) fn accumulate(
+        &mut self,
+        end: usize,
+        step: usize,
+        carried: Vec<Value>,
+        body: impl FnOnce(&mut Self, &Value, Vec<Value>) -> Vec<Value>,
+    ) -> Vec<Value> {
+        let (from, to, by) = (self.index(0), self.index(end), self.index(step));
+        if end == step {
+            return body(self, &from, carried);
+        }
+        let vector = self.vector();
+        let [counter] = self.fresh(1).try_into().expect("asked for one");
+        let (inside, outside) = (self.fresh(carried.len()), self.fresh(carried.len()));
+        let pairs: Vec<_> = inside.iter().zip(&carried).map(|(a, b)| format!("{a} = {b}")).collect();
+        let types = vec![vector; carried.len()].join(", ");
+        let bounds = format!("scf.for {counter} = {from} to {to} step {by}");
+        if carried.is_empty() {
+            self.line(format_args!("{bounds} {{"));
+        } else {
+            self.line(format_args!(
+                "{} = {bounds} iter_args({}) -> ({types}) {{",
+                outside.join(", "),
+                pairs.join(", ")
+            ));
+        }
+        let results = body(self, &counter, inside);
+        if !results.is_empty() {
+            self.line(format_args!("scf.yield {} : {types}", results.join(", ")));
+        }
+        self.line("}");
+        outside
+    }
+
+    /// A loop over `0, step, ...` below `end`.
+    pub(super) fn repeat(&mut self, end: usize, step: usize, body: impl FnOnce(&mut Self, &Value)) {
+        self.accumulate(end, step, vec![], |code, counter, _| {
+            body(code, counter);
+            vec![]
+        });
+    }
+
+    /// What `body` does only where `value` is `expected`.
+    pub(super) fn only_at(&mut self, value: &Value, expected: usize, body: impl FnOnce(&mut Self)) {
+        let expected = self.index(expected);
+        let is = self.operation(format_args!("arith.cmpi eq, {value}, {expected} : index"));
+        self.line(format_args!("scf.if {is} {{"));
+        body(self);
+        self.line("}");
+    }
+
+    /// The vector at `place`.
+    pub(super) fn load(&mut self, memory: &Memory, place: &[Value]) -> Value {
+        let vector = self.vector();
+        self.operation(format_args!("vector.load {}[{}] : {}, {vector}", memory.name, place.join(", "), memory.ty))
+    }
+
+    pub(super) fn store(&mut self, value: &Value, memory: &Memory, place: &[Value]) {
+        let vector = self.vector();
+        self.line(format_args!(
+            "vector.store {value}, {}[{}] : {}, {vector}",
+            memory.name,
+            place.join(", "),
+            memory.ty
+        ));
+    }
+
+    /// The one float at `place`, in all lanes.
+    pub(super) fn load_splat(&mut self, memory: &Memory, place: &[Value]) -> Value {
+        let element =
+            self.operation(format_args!("memref.load {}[{}] : {}", memory.name, place.join(", "), memory.ty));
+        self.splat(&element)
+    }
+
+    /// Lane `lane` of `vector`, in all lanes.
+    pub(super) fn lane(&mut self, vector: &Value, lane: usize) -> Value {
+        let ty = self.vector();
+        let element = self.operation(format_args!("vector.extract {vector}[{lane}] : f32 from {ty}"));
+        self.splat(&element)
+    }
+
+    fn splat(&mut self, element: &Value) -> Value {
+        let ty = self.vector();
+        self.operation(format_args!("vector.broadcast {element} : f32 to {ty}"))
+    }
+
+    /// `value` in all lanes.
+    pub(super) fn constant(&mut self, value: f32) -> Value {
+        let (ty, bits) = (self.vector(), value.to_bits());
+        self.operation(format_args!("arith.constant dense<0x{bits:08X}> : {ty}"))
+    }
+
+    fn binary(&mut self, name: &str, a: &Value, b: &Value) -> Value {
+        let ty = self.vector();
+        self.operation(format_args!("arith.{name} {a}, {b} : {ty}"))
+    }
+
+    pub(super) fn add(&mut self, a: &Value, b: &Value) -> Value {
+        self.binary("addf", a, b)
+    }
+
+    pub(super) fn subtract(&mut self, a: &Value, b: &Value) -> Value {
+        self.binary("subf", a, b)
+    }
+
+    pub(super) fn multiply(&mut self, a: &Value, b: &Value) -> Value {
+        self.binary("mulf", a, b)
+    }
+
+    pub(super) fn maximum(&mut self, a: &Value, b: &Value) -> Value {
+        self.binary("maximumf", a, b)
+    }
+
+    pub(super) fn minimum(&mut self, a: &Value, b: &Value) -> Value {
+        self.binary("minimumf", a, b)
+    }
+
+    /// `a * b + c`.
+    pub(super) fn multiply_add(&mut self, a: &Value, b: &Value, c: &Value) -> Value {
+        if self.simd.fused {
+            let ty = self.vector();
+            return self.operation(format_args!("vector.fma {a}, {b}, {c} : {ty}"));
+        }
+        let product = self.multiply(a, b);
+        self.add(c, &product)
+    }
+}

@@ -1,0 +1,93 @@
+//! Convolution as it is defined.
+
+use super::code::{Code, Value};
+use super::product::{self, Tile, add_channels};
+use super::{Body, Buffers, Convolution, Simd, divisor, output};
+
+/// Workgroups of a kernel, at most: as many as the boards that skipgate knows have fast cores.
+pub(super) const WORKGROUPS: usize = 4;
+
+/// `[block of filters][row][column][channel][filter of the block]`.
+pub(super) fn weights_shape(convolution: &Convolution, simd: Simd) -> Vec<usize> {
+    let block = product::vectors(convolution, simd) * simd.lanes;
+    let [rows, columns] = convolution.taps;
+    vec![convolution.filters / block, rows, columns, convolution.channels, block]
+}
+
+pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) -> Vec<f32> {
+    let [rows, columns] = convolution.taps;
+    let [.., block] = weights_shape(convolution, simd)[..] else { unreachable!("it has five dimensions") };
+    let mut packed = Vec::with_capacity(weights.len());
+    for first in (0..convolution.filters).step_by(block) {
+        for tap in 0..rows * columns {
+            for channel in 0..convolution.channels {
+                let filters = first..first + block;
+                packed.extend(
+                    filters.map(|filter| weights[(filter * convolution.channels + channel) * rows * columns + tap]),
+                );
+            }
+        }
+    }
+    packed
+}
+
+pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
+    let mut code = Code::new(simd);
+    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd), &[]);
+    let [rows, columns] = convolution.size;
+    let workgroups = divisor(rows, WORKGROUPS);
+    let tile = Tile::new(convolution, simd, columns);
+    let workgroup = code.workgroup();
+    let first = code.multiple(&workgroup, rows / workgroups);
+    code.repeat(rows / workgroups, 1, |code, row| {
+        let row = code.sum(&first, row);
+        code.repeat(columns, tile.pixels, |code, column| {
+            code.repeat(convolution.filters / tile.filters(simd), 1, |code, block| {
+                pixels(code, convolution, &buffers, tile, [&row, column, block]);
+            });
+        });
+    });
+    output::write_zeros(&mut code, convolution, &buffers.result, &workgroup);
+    Body { text: code.finish(), workgroups }
+}
+
+/// The results of one block of filters at some neighbouring pixels.
+fn pixels(
+    code: &mut Code,
+    convolution: &Convolution,
+    buffers: &Buffers,
+    tile: Tile,
+    [row, column, block]: [&Value; 3],
+) {
+    let filter = code.multiple(block, tile.filters(code.simd()));
+    let filters: Vec<_> =
+        (0..tile.vectors).map(|vector| code.offset(&filter, vector * code.simd().lanes)).collect();
+    let bias: Vec<_> = filters.iter().map(|filter| code.load(&buffers.bias, &[filter.clone()])).collect();
+    let start = bias.iter().cloned().cycle().take(tile.pixels * tile.vectors).collect();
+    let from = |code: &mut Code, at: &Value, axis: usize| {
+        let at = code.multiple(at, convolution.strides[axis]);
+        code.offset(&at, convolution.input.low[axis])
+    };
+    let (top, left) = (from(code, row, 0), from(code, column, 1));
+    let [tap_rows, tap_columns] = convolution.taps;
+    let sums = code.accumulate(tap_rows, 1, start, |code, tap_row, sums| {
+        let image_row = code.sum(&top, tap_row);
+        code.accumulate(tap_columns, 1, sums, |code, tap_column, sums| {
+            let image_column = code.sum(&left, tap_column);
+            let pixels: Vec<_> = (0..tile.pixels)
+                .map(|pixel| {
+                    vec![image_row.clone(), code.offset(&image_column, pixel * convolution.strides[1])]
+                })
+                .collect();
+            let filters = [block.clone(), tap_row.clone(), tap_column.clone()];
+            let channels = convolution.channels;
+            add_channels(code, tile, channels, sums, (&buffers.image, &pixels), (&buffers.weights, &filters))
+        })
+    });
+    for (pixel, sums) in sums.chunks(tile.vectors).enumerate() {
+        let column = code.offset(column, pixel);
+        for (sum, filter) in sums.iter().zip(&filters) {
+            output::write(code, convolution, buffers, sum, [row, &column, filter]);
+        }
+    }
+}

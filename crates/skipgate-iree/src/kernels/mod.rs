@@ -1,0 +1,210 @@
+//! Kernels for convolutions, as MLIR on buffers and vectors.
+//!
+//! IREE's own code for convolutions keeps few sums in registers and knows no fast form of them. So the importer calls
+//! kernels of its own, which are generated here for the sizes at hand and the target's vector unit ([`Simd`]):
+//! [`winograd`] for filters of 3x3 with stride 1, [`direct`] for all others. Bias, residual sum and activation are
+//! part of a kernel, and a kernel writes the zeros around its result that the next convolution asks for.
+
+mod code;
+mod direct;
+mod output;
+mod product;
+mod simd;
+mod transform;
+mod winograd;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+pub(crate) use output::Activation;
+pub(crate) use simd::Simd;
+pub(crate) use transform::Transform;
+
+use code::Code;
+
+/// An image of rows and columns somewhere in a larger one: the rest of it is room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// Rows and columns of the larger image.
+    pub(crate) outer: [usize; 2],
+    /// Where the image begins.
+    pub(crate) low: [usize; 2],
+}
+
+/// A convolution of one image, channels last, and what is done to its results.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Convolution {
+    pub(crate) channels: usize,
+    pub(crate) filters: usize,
+    /// Rows and columns of a filter.
+    pub(crate) taps: [usize; 2],
+    pub(crate) strides: [usize; 2],
+    /// Rows and columns of the result.
+    pub(crate) size: [usize; 2],
+    /// Where the first filter is applied.
+    pub(crate) input: Place,
+    /// An image that is added.
+    pub(crate) residual: Option<Place>,
+    pub(crate) activation: Activation,
+    pub(crate) output: Place,
+    /// Whether the result is written over the residual image, whose room stays as it is.
+    pub(crate) in_place: bool,
+}
+
+/// How a convolution is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Method {
+    Direct,
+    Winograd(Transform),
+}
+
+/// A convolution ready to be called.
+pub(crate) struct Kernel {
+    /// The executable's symbol.
+    pub(crate) symbol: String,
+    /// The weights in the order that the kernel reads them in.
+    pub(crate) weights: Vec<f32>,
+    /// Shape of the weights.
+    pub(crate) weights_shape: Vec<usize>,
+    /// Shapes of the buffers that the kernel needs while it runs.
+    pub(crate) scratch: Vec<Vec<usize>>,
+}
+
+/// The kernels of one module.
+pub(crate) struct Kernels {
+    simd: Simd,
+    exact: bool,
+    executables: BTreeMap<(Convolution, Method), Executable>,
+}
+
+struct Executable {
+    symbol: String,
+    text: String,
+}
+
+/// What a kernel's generator is asked for.
+struct Body {
+    text: String,
+    workgroups: usize,
+}
+
+impl Kernels {
+    /// Kernels for `simd`; only those that round like the plain sum if `exact`.
+    pub(crate) fn new(simd: Simd, exact: bool) -> Self {
+        Self { simd, exact, executables: BTreeMap::new() }
+    }
+
+    /// Whether there are kernels for this many filters.
+    pub(crate) fn take(&self, filters: usize) -> bool {
+        filters > 0 && filters % self.simd.lanes == 0
+    }
+
+    /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
+    pub(crate) fn kernel(&mut self, convolution: &Convolution, weights: &[f32]) -> Kernel {
+        let method = self.method(convolution);
+        let simd = self.simd;
+        let (weights, weights_shape, scratch) = match method {
+            Method::Direct => {
+                (direct::weights(convolution, simd, weights), direct::weights_shape(convolution, simd), vec![])
+            }
+            Method::Winograd(transform) => (
+                winograd::weights(convolution, transform, simd, weights),
+                winograd::weights_shape(convolution, transform, simd),
+                winograd::scratch(convolution, transform),
+            ),
+        };
+        let number = self.executables.len();
+        let executable = self.executables.entry((convolution.clone(), method)).or_insert_with(|| {
+            let symbol = format!("conv{number}");
+            let body = match method {
+                Method::Direct => direct::body(convolution, simd),
+                Method::Winograd(transform) => winograd::body(convolution, transform, simd),
+            };
+            let text = executable(&symbol, convolution, scratch.len(), &body);
+            Executable { symbol, text }
+        });
+        Kernel { symbol: executable.symbol.clone(), weights, weights_shape, scratch }
+    }
+
+    fn method(&self, convolution: &Convolution) -> Method {
+        let transform = winograd::transform(convolution, self.simd).filter(|_| !self.exact);
+        transform.map_or(Method::Direct, Method::Winograd)
+    }
+
+    /// The executables, to be written in front of the functions that call them.
+    pub(crate) fn write(&self, text: &mut String) {
+        for executable in self.executables.values() {
+            text.push_str(&executable.text);
+        }
+    }
+}
+
+/// The executable `symbol` with the function `@run`. Its bindings are image, weights, bias, the residual image if there
+/// is one, the result if it is not written over that, and scratch.
+fn executable(symbol: &str, convolution: &Convolution, scratch: usize, body: &Body) -> String {
+    let read_only = 3 + usize::from(convolution.residual.is_some() && !convolution.in_place);
+    let bindings: Vec<_> = (0..read_only)
+        .map(|_| "#hal.pipeline.binding<storage_buffer, ReadOnly>")
+        .chain((0..=scratch).map(|_| "#hal.pipeline.binding<storage_buffer>"))
+        .collect();
+    let layout = format!("#hal.pipeline.layout<bindings = [{}]>", bindings.join(", "));
+    let mut text = String::new();
+    let _ = write!(
+        text,
+        "hal.executable.source private @{symbol} {{
+           hal.executable.export public @{symbol} ordinal(0) layout({layout})
+               count(%device: !hal.device) -> (index, index, index) {{
+             %workgroups = arith.constant {} : index
+             %one = arith.constant 1 : index
+             hal.return %workgroups, %one, %one : index, index, index
+           }}
+           builtin.module {{
+             func.func @{symbol}() {{
+               {}
+               return
+             }}
+           }}
+         }}
+",
+        body.workgroups,
+        body.text.replace("#layout", &layout),
+    );
+    text
+}
+
+/// The buffers of a kernel, by their role.
+struct Buffers {
+    image: code::Memory,
+    weights: code::Memory,
+    bias: code::Memory,
+    residual: Option<code::Memory>,
+    result: code::Memory,
+    scratch: Vec<code::Memory>,
+}
+
+impl Buffers {
+    fn bind(code: &mut Code, convolution: &Convolution, weights: &[usize], scratch: &[Vec<usize>]) -> Self {
+        let image = |place: &Place, channels| [place.outer[0], place.outer[1], channels];
+        let filters = convolution.filters;
+        let mut number = 0;
+        let mut bind = |shape: &[usize]| {
+            number += 1;
+            code.binding(number - 1, shape)
+        };
+        let input = bind(&image(&convolution.input, convolution.channels));
+        let weights = bind(weights);
+        let bias = bind(&[filters]);
+        let residual = convolution.residual.as_ref().map(|place| bind(&image(place, filters)));
+        let result = match &residual {
+            Some(residual) if convolution.in_place => residual.clone(),
+            _ => bind(&image(&convolution.output, filters)),
+        };
+        let scratch = scratch.iter().map(|shape| bind(shape)).collect();
+        Self { image: input, weights, bias, residual, result, scratch }
+    }
+}
+
+/// The largest divisor of `number` that is at most `limit`.
+fn divisor(number: usize, limit: usize) -> usize {
+    (1..=limit.min(number)).rfind(|divisor| number % divisor == 0).unwrap_or(1)
+}

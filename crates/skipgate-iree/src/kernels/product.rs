@@ -1,0 +1,68 @@
+//! The inner loop of all kernels: pixels times filters, with all sums in registers.
+
+use super::code::{Code, Memory, Value};
+use super::{Convolution, Simd, divisor};
+
+/// Sums that are computed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tile {
+    pub(super) pixels: usize,
+    /// Vectors of filters.
+    pub(super) vectors: usize,
+}
+
+impl Tile {
+    /// The tile for rows of `pixels`.
+    pub(super) fn new(convolution: &Convolution, simd: Simd, pixels: usize) -> Self {
+        let vectors = vectors(convolution, simd);
+        Self { pixels: divisor(pixels, simd.sums / vectors), vectors }
+    }
+
+    pub(super) fn filters(self, simd: Simd) -> usize {
+        self.vectors * simd.lanes
+    }
+}
+
+/// Vectors of filters in a tile of `convolution`: the kernels' weights come in blocks of them.
+pub(super) fn vectors(convolution: &Convolution, simd: Simd) -> usize {
+    divisor(convolution.filters / simd.lanes, simd.vectors)
+}
+
+/// Adds to `sums`, pixel by pixel, what `channels` channels give. `pixel` says where channel 0 of a pixel is, `weights`
+/// where the vectors of channel 0 are; the last index of the one and the last but one of the other are the channel.
+pub(super) fn add_channels(
+    code: &mut Code,
+    tile: Tile,
+    channels: usize,
+    sums: Vec<Value>,
+    (image, pixels): (&Memory, &[Vec<Value>]),
+    (weights, filters): (&Memory, &[Value]),
+) -> Vec<Value> {
+    let simd = code.simd();
+    let by_lane = simd.by_lane && channels % simd.lanes == 0;
+    let step = if by_lane { simd.lanes } else { divisor(channels, 4) };
+    code.accumulate(channels, step, sums, |code, channel, mut sums| {
+        let at = |pixel: &Vec<Value>, channel: &Value| [&pixel[..], &[channel.clone()]].concat();
+        let rows: Vec<_> =
+            if by_lane { pixels.iter().map(|pixel| code.load(image, &at(pixel, channel))).collect() } else { vec![] };
+        for lane in 0..step {
+            let channel = code.offset(channel, lane);
+            let vectors: Vec<_> = (0..tile.vectors)
+                .map(|vector| {
+                    let column = code.index(vector * simd.lanes);
+                    code.load(weights, &[filters, &[channel.clone(), column]].concat())
+                })
+                .collect();
+            for (number, pixel) in pixels.iter().enumerate() {
+                let factor = match rows.get(number) {
+                    Some(row) => code.lane(row, lane),
+                    None => code.load_splat(image, &at(pixel, &channel)),
+                };
+                for (sum, vector) in sums[number * tile.vectors..].iter_mut().zip(&vectors) {
+                    *sum = code.multiply_add(&factor, vector, sum);
+                }
+            }
+        }
+        sums
+    })
+}

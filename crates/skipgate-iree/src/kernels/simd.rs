@@ -1,0 +1,36 @@
+//! What the kernels assume of a target's vector unit. Every choice that depends on the target is here.
+
+use skipgate_core::{Arch, Target};
+
+/// A vector unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Simd {
+    /// Floats of a vector register.
+    pub(super) lanes: usize,
+    /// Sums that the inner loop of a product keeps in registers: as many as fit beside its operands.
+    pub(super) sums: usize,
+    /// Vectors of sums of one pixel, at most.
+    pub(super) vectors: usize,
+    /// Whether a multiplication takes one lane of a register for all; otherwise such factors are loaded one by one.
+    pub(super) by_lane: bool,
+    /// Whether there is a multiply-add that rounds once and is no slower.
+    pub(super) fused: bool,
+}
+
+impl Simd {
+    pub(crate) fn of(target: &Target) -> Self {
+        let has = |name: &str| target.features.iter().any(|feature| feature == name);
+        match target.arch {
+            // Of 16 quad registers, 8 hold sums, 4 pixels and 2 weights. `vfma` takes no lane, `vmla` does.
+            Arch::Arm => Self { lanes: 4, sums: 8, vectors: 2, by_lane: true, fused: false },
+            Arch::Aarch64 => Self { lanes: 4, sums: 16, vectors: 4, by_lane: true, fused: true },
+            Arch::X86_64 if has("avx512f") => {
+                Self { lanes: 16, sums: 16, vectors: 1, by_lane: false, fused: true }
+            }
+            Arch::X86_64 if has("avx2") && has("fma") => {
+                Self { lanes: 8, sums: 12, vectors: 2, by_lane: false, fused: true }
+            }
+            Arch::X86_64 => Self { lanes: 4, sums: 8, vectors: 2, by_lane: false, fused: false },
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Convolution with filters of 3x3 and stride 1 by Winograd's minimal filtering, nested for two dimensions.
+//!
+//! Tiles of inputs are transformed, then every position of the transform is a product of tiles and filters over the
+//! channels, then the results are transformed back. A workgroup does all of it for some rows of tiles, a strip at a
+//! time, so that what is transformed stays in the cache.
+
+use super::code::{Code, Value};
+use super::direct::WORKGROUPS;
+use super::product::{self, Tile, add_channels};
+use super::transform::TAPS;
+use super::{Body, Buffers, Convolution, Simd, Transform, divisor, output};
+
+/// Tiles of a strip, at least, where a workgroup has as many: fewer would leave registers of the product unused.
+const STRIP: usize = 4;
+
+/// The transform for `convolution`: the one that needs the fewest multiplications, of those whose tiles fill the image.
+pub(super) fn transform(convolution: &Convolution, simd: Simd) -> Option<Transform> {
+    let fits = |outputs: &usize| convolution.size.iter().all(|extent| extent % outputs == 0);
+    let applies = convolution.taps == [TAPS; 2]
+        && convolution.strides == [1, 1]
+        && convolution.channels % simd.lanes == 0;
+    [4, 2].into_iter().find(fits).filter(|_| applies).map(Transform::of_outputs)
+}
+
+/// How the tiles of an image are shared out.
+struct Grid {
+    /// Rows of tiles in a workgroup, a multiple of those in a strip.
+    rows_of_workgroup: usize,
+    rows_of_strip: usize,
+    columns: usize,
+    workgroups: usize,
+}
+
+impl Grid {
+    fn new(convolution: &Convolution, transform: Transform) -> Self {
+        let [rows, columns] = convolution.size.map(|extent| extent / transform.outputs());
+        // The fewest rows with enough tiles.
+        let rows_of_strip =
+            (1..=rows).find(|strip| rows % strip == 0 && strip * columns >= STRIP).unwrap_or(rows);
+        let workgroups = divisor(rows / rows_of_strip, WORKGROUPS);
+        Self { rows_of_workgroup: rows / workgroups, rows_of_strip, columns, workgroups }
+    }
+
+    fn tiles_of_strip(&self) -> usize {
+        self.rows_of_strip * self.columns
+    }
+}
+
+/// Positions of a transformed tile.
+fn positions(transform: Transform) -> usize {
+    transform.inputs().pow(2)
+}
+
+/// `[position][block of filters][channel][filter of the block]`.
+pub(super) fn weights_shape(convolution: &Convolution, transform: Transform, simd: Simd) -> Vec<usize> {
+    let block = product::vectors(convolution, simd) * simd.lanes;
+    vec![positions(transform), convolution.filters / block, convolution.channels, block]
+}
+
+pub(super) fn weights(convolution: &Convolution, transform: Transform, simd: Simd, weights: &[f32]) -> Vec<f32> {
+    let transformed: Vec<_> =
+        weights.chunks(TAPS * TAPS).map(|filter| transform_filter(transform, filter)).collect();
+    let [.., block] = weights_shape(convolution, transform, simd)[..] else { unreachable!("it has four dimensions") };
+    let mut packed = Vec::new();
+    for position in 0..positions(transform) {
+        for first in (0..convolution.filters).step_by(block) {
+            for channel in 0..convolution.channels {
+                let filters = first..first + block;
+                packed.extend(filters.map(|filter| transformed[filter * convolution.channels + channel][position]));
+            }
+        }
+    }
+    packed
+}
+
+/// Transforms the columns, then the rows, in double precision.
+fn transform_filter(transform: Transform, filter: &[f32]) -> Vec<f32> {
+    let taps = |tap: [usize; TAPS]| tap.map(|tap| f64::from(filter[tap]));
+    let columns: Vec<_> =
+        (0..TAPS).map(|column| transform.filter(taps([column, TAPS + column, 2 * TAPS + column]))).collect();
+    let row = |row: usize| transform.filter([columns[0][row], columns[1][row], columns[2][row]]);
+    #[expect(clippy::cast_possible_truncation, reason = "weights are floats")]
+    (0..transform.inputs()).flat_map(row).map(|value| value as f32).collect()
+}
+
+/// Shapes of the transformed inputs and outputs: `[workgroup][position][tile][channel]`.
+pub(super) fn scratch(convolution: &Convolution, transform: Transform) -> Vec<Vec<usize>> {
+    let grid = Grid::new(convolution, transform);
+    let shape = |channels| vec![grid.workgroups, positions(transform), grid.tiles_of_strip(), channels];
+    vec![shape(convolution.channels), shape(convolution.filters)]
+}
+
+pub(super) fn body(convolution: &Convolution, transform: Transform, simd: Simd) -> Body {
+    let mut code = Code::new(simd);
+    let (weights, scratch) =
+        (weights_shape(convolution, transform, simd), scratch(convolution, transform));
+    let buffers = Buffers::bind(&mut code, convolution, &weights, &scratch);
+    let grid = Grid::new(convolution, transform);
+    let workgroup = code.workgroup();
+    let strip = Strip { convolution, transform, grid: &grid, buffers: &buffers, workgroup: workgroup.clone() };
+    let first = code.multiple(&workgroup, grid.rows_of_workgroup);
+    code.repeat(grid.rows_of_workgroup, grid.rows_of_strip, |code, row| {
+        let row = code.sum(&first, row);
+        strip.transform_inputs(code, &row);
+        strip.multiply(code);
+        strip.transform_outputs(code, &row);
+    });
+    output::write_zeros(&mut code, convolution, &buffers.result, &workgroup);
+    Body { text: code.finish(), workgroups: grid.workgroups }
+}
+
+/// Some rows of tiles.
+struct Strip<'a> {
+    convolution: &'a Convolution,
+    transform: Transform,
+    grid: &'a Grid,
+    buffers: &'a Buffers,
+    workgroup: Value,
+}
+
+impl Strip<'_> {
+    /// Calls `body` for every tile with its number in the strip, and the row and column of its first output.
+    fn tiles(&self, code: &mut Code, row: &Value, body: impl FnOnce(&mut Code, [&Value; 3])) {
+        let outputs = self.transform.outputs();
+        code.repeat(self.grid.rows_of_strip, 1, |code, strip_row| {
+            let row = code.sum(row, strip_row);
+            let row = code.multiple(&row, outputs);
+            let first = code.multiple(strip_row, self.grid.columns);
+            code.repeat(self.grid.columns, 1, |code, column| {
+                let tile = code.sum(&first, column);
+                let column = code.multiple(column, outputs);
+                body(code, [&tile, &row, &column]);
+            });
+        });
+    }
+
+    fn transform_inputs(&self, code: &mut Code, row: &Value) {
+        let (size, low) = (self.transform.inputs(), self.convolution.input.low);
+        self.tiles(code, row, |code, [tile, row, column]| {
+            code.repeat(self.convolution.channels, code.simd().lanes, |code, channel| {
+                let mut columns = Vec::new();
+                for x in 0..size {
+                    let column = code.offset(column, low[1] + x);
+                    let inputs: Vec<_> = (0..size)
+                        .map(|y| {
+                            let row = code.offset(row, low[0] + y);
+                            code.load(&self.buffers.image, &[row, column.clone(), channel.clone()])
+                        })
+                        .collect();
+                    columns.push(self.transform.input(code, &inputs));
+                }
+                for y in 0..size {
+                    let inputs: Vec<_> = columns.iter().map(|column| column[y].clone()).collect();
+                    for (x, value) in self.transform.input(code, &inputs).iter().enumerate() {
+                        let position = code.index(y * size + x);
+                        let at = [self.workgroup.clone(), position, tile.clone(), channel.clone()];
+                        code.store(value, &self.buffers.scratch[0], &at);
+                    }
+                }
+            });
+        });
+    }
+
+    /// The products at all positions.
+    fn multiply(&self, code: &mut Code) {
+        let simd = code.simd();
+        let tile = Tile::new(self.convolution, simd, self.grid.tiles_of_strip());
+        let [inputs, products] = &self.buffers.scratch[..] else { unreachable!("there are two") };
+        let filters = self.convolution.filters;
+        code.repeat(positions(self.transform), 1, |code, position| {
+            code.repeat(self.grid.tiles_of_strip(), tile.pixels, |code, first| {
+                code.repeat(filters / tile.filters(simd), 1, |code, block| {
+                    let at = |code: &mut Code, number| {
+                        vec![self.workgroup.clone(), position.clone(), code.offset(first, number)]
+                    };
+                    let places: Vec<_> = (0..tile.pixels).map(|number| at(code, number)).collect();
+                    let zero = code.constant(0.0);
+                    let sums = add_channels(
+                        code,
+                        tile,
+                        self.convolution.channels,
+                        vec![zero; tile.pixels * tile.vectors],
+                        (inputs, &places),
+                        (&self.buffers.weights, &[position.clone(), block.clone()]),
+                    );
+                    let filter = code.multiple(block, tile.filters(simd));
+                    for (place, sums) in places.iter().zip(sums.chunks(tile.vectors)) {
+                        for (vector, sum) in sums.iter().enumerate() {
+                            let filter = code.offset(&filter, vector * simd.lanes);
+                            code.store(sum, products, &[&place[..], &[filter]].concat());
+                        }
+                    }
+                });
+            });
+        });
+    }
+
+    fn transform_outputs(&self, code: &mut Code, row: &Value) {
+        let size = self.transform.inputs();
+        let products = &self.buffers.scratch[1];
+        self.tiles(code, row, |code, [tile, row, column]| {
+            code.repeat(self.convolution.filters, code.simd().lanes, |code, filter| {
+                let mut columns = Vec::new();
+                for x in 0..size {
+                    let mut column = Vec::new();
+                    for y in 0..size {
+                        let position = code.index(y * size + x);
+                        let at = [self.workgroup.clone(), position, tile.clone(), filter.clone()];
+                        let product = code.load(products, &at);
+                        column.push(if (x, y) == Transform::ONE { self.add_bias(code, &product, filter) } else { product });
+                    }
+                    columns.push(self.transform.output(code, &column));
+                }
+                for y in 0..self.transform.outputs() {
+                    let inputs: Vec<_> = columns.iter().map(|column| column[y].clone()).collect();
+                    let row = code.offset(row, y);
+                    for (x, value) in self.transform.output(code, &inputs).iter().enumerate() {
+                        let column = code.offset(column, x);
+                        output::write(code, self.convolution, self.buffers, value, [&row, &column, filter]);
+                    }
+                }
+            });
+        });
+    }
+
+    /// The transform turns a value at this position into the same one at all outputs.
+    fn add_bias(&self, code: &mut Code, product: &Value, filter: &Value) -> Value {
+        let bias = code.load(&self.buffers.bias, &[filter.clone()]);
+        code.add(product, &bias)
+    }
+}
