@@ -16,7 +16,7 @@ use std::process::Command;
 use fs_err as fs;
 use serde_json::json;
 use skipgate_core::{SkipMask, Target};
-use skipgate_iree::Compiler;
+use skipgate_iree::{Arithmetic, Compiler};
 use skipgate_onnx::{GateSelection, Model, fold_batch_norm, gate};
 use support::{
     ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, board, masks, oracle, python, repository, run, scratch,
@@ -78,7 +78,10 @@ fn gates_add_little_to_the_compiled_network() {
     let target = Target::named("odroid-xu4").unwrap();
     let size = |model, front: &[SkipMask]| {
         let compiler = Compiler::get().unwrap();
-        skipgate_iree::compile(compiler, model, String::new(), &target, front).unwrap().vmfb.len()
+        skipgate_iree::compile(compiler, model, String::new(), &target, front, Arithmetic::Fast)
+            .unwrap()
+            .vmfb
+            .len()
     };
     let front: Vec<_> = masks(6, 24).iter().map(|mask| mask.parse().unwrap()).collect();
     let (ungated, gated, with_front) = (size(&ungated, &[]), size(&gated, &[]), size(&gated, &front));

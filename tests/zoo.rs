@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 
 use fs_err as fs;
 use serde_json::Value;
-use skipgate_iree::import_onnx;
+use skipgate_core::Target;
+use skipgate_iree::{Arithmetic, import_onnx};
 use skipgate_onnx::Model;
 use support::{
     ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, compile, masks, oracle, python, repository, run,
@@ -158,7 +159,10 @@ impl Network {
     /// asked of large networks, which have the blocks of smaller ones but hundreds of megabytes of MLIR.
     fn has_branch(&self) -> bool {
         let small = fs::metadata(&self.gated).unwrap().len() < 50_000_000;
-        small && import_onnx(&Model::load(&self.gated).unwrap()).unwrap().contains("\"onnx.If\"")
+        small
+            && import_onnx(&Model::load(&self.gated).unwrap(), &Target::host().unwrap(), Arithmetic::Fast)
+                .unwrap()
+                .contains("\"onnx.If\"")
     }
 
     /// The original without the blocks that each mask skips.

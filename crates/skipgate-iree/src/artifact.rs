@@ -15,7 +15,7 @@ use skipgate_onnx::{MASK_INPUT, Model, infer_shapes};
 
 use crate::compiler::Program;
 use crate::import::{FUNCTION, MODULE};
-use crate::{ArtifactError, CompileError, Compiler, import_onnx};
+use crate::{Arithmetic, ArtifactError, CompileError, Compiler, import_onnx};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ pub fn compile(
     model_sha256: String,
     target: &Target,
     specialised: &[SkipMask],
-    exact: bool,
+    arithmetic: Arithmetic,
 ) -> Result<Compiled, CompileError> {
     // First, since its errors name the node where the trouble starts.
-    let mlir = import_onnx(model, target, exact)?;
+    let mlir = import_onnx(model, target, arithmetic)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     abi.specialised = entry_points(gates.len(), specialised)?;

@@ -3,8 +3,8 @@
 //! The compiler library is opened when it is first needed, so a program that links this crate starts on a machine
 //! without it. Three steps, one module each:
 //!
-//! * [`import_onnx`] writes an ONNX model as MLIR text in the form that IREE's ONNX input expects. It needs no
-//!   Python, and every operation carries the name of its ONNX node, so that the compiler's diagnostics name it;
+//! * [`import_onnx`] writes an ONNX model as MLIR text in the form that IREE's ONNX input expects, with kernels of its
+//!   own for convolutions. It needs no Python, and every operation carries the name of its ONNX node, so that the compiler's diagnostics name it;
 //! * [`Compiler`] turns MLIR into a vmfb for a [`Target`](skipgate_core::Target);
 //! * [`compile`] and [`write_artifact`] make the artifact folder of a model.
 //!
@@ -39,4 +39,5 @@ pub use compiler::Compiler;
 pub use error::{ArtifactError, CompileError, ImportError, LoadError};
 pub use gating::GateError;
 pub use import::import_onnx;
+pub use kernels::Arithmetic;
 pub use library::{LIBRARY_VARIABLE, find_library};

@@ -30,6 +30,9 @@ const BOARD_CRATES: [&str; 7] = [
 const NOT_ON_BOARD: [&str; 7] =
     ["bindgen", "onnx", "plotters", "protobuf", "skipgate-explore", "skipgate-iree", "skipgate-plot"];
 
+/// Some times what the tests take that run under emulation, most of it for building them.
+const BOARD_TESTS_LIMIT: Duration = Duration::from_secs(30 * 60);
+
 /// Everything that is written in Python. Each folder has the configuration of pytest and ruff that it needs.
 const PYTHON_FOLDERS: [&str; 2] = ["models", "tests/python"];
 
@@ -162,7 +165,9 @@ impl Suite<'_> {
         for name in BOARD_CRATES {
             cargo.args(["--package", name]);
         }
-        self.configure(&mut cargo)?.run()
+        // Under emulation, a process that is started while other threads run now and then hangs before it begins.
+        cargo.env("RUST_TEST_THREADS", "1");
+        self.configure(&mut cargo)?.run_within(BOARD_TESTS_LIMIT)
     }
 
     fn python_tests(&self) -> Result<()> {

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::proto::{GraphProto, NodeProto};
-use skipgate_onnx::tensor_bytes;
+use skipgate_onnx::{TensorType, tensor_bytes};
 
 use super::constant::floats;
 use super::frame::{CHANNELS_LAST, Frame, Framed, is_convolution};
 use super::{Importer, node_name, types};
 use crate::ImportError;
-use crate::kernels::{Activation, Convolution, Place};
+use crate::kernels::{Activation, Convolution, Kernel, Place};
 
 /// Which nodes read each value.
 #[derive(Default)]
@@ -52,6 +52,14 @@ impl<'a> Readers<'a> {
     }
 }
 
+/// A convolution that there are kernels for.
+struct Recognised {
+    convolution: Convolution,
+    /// `[filter][channel][row][column]`.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+}
+
 /// A convolution and the nodes behind it that its kernel does too.
 struct Fused<'a> {
     nodes: Vec<&'a NodeProto>,
@@ -65,7 +73,9 @@ struct Fused<'a> {
 impl<'a> Importer<'a> {
     /// Calls a kernel for `node`; false if there is none for it.
     pub(super) fn convolution(&mut self, node: &'a NodeProto) -> Result<bool, ImportError> {
-        let Some((mut convolution, weights, bias)) = self.recognise(node)? else { return Ok(false) };
+        let Some(Recognised { mut convolution, weights, bias }) = self.recognise(node)? else {
+            return Ok(false);
+        };
         let fused = self.fuse(node)?;
         let input = self.image_for(&node.input[0], node)?;
         convolution.input = place(&input.frame, convolution.input.low);
@@ -79,7 +89,17 @@ impl<'a> Importer<'a> {
             convolution.residual = Some(place(&residual.frame, [0; 2]));
             convolution.in_place = residual.frame == frame && self.overwritable.contains(&residual.memory);
         }
-        let memory = self.call(&convolution, &weights, &bias, &input, residual.as_ref(), &frame, &fused)?;
+        let kernel = self.kernels.kernel(&convolution, &weights);
+        let operands = [
+            vec![(input.memory, input.frame.outer_type())],
+            vec![self.floats(&kernel.weights, &kernel.weights_shape)?, self.floats(&bias, &[bias.len()])?],
+            residual.iter().map(|framed| (framed.memory.clone(), framed.frame.outer_type())).collect(),
+        ];
+        let result = match residual.filter(|_| convolution.in_place) {
+            Some(residual) => residual.memory,
+            None => frame.outer_type(),
+        };
+        let memory = self.call(&kernel, operands.concat(), result, &fused.nodes);
         self.fused.extend(fused.nodes.iter().skip(1).map(|node| node.output[0].as_str()));
         self.read_from_frame(fused.result, Framed { frame, memory })?;
         Ok(true)
@@ -87,12 +107,12 @@ impl<'a> Importer<'a> {
 
     /// The convolution, its weights and its bias, if there are kernels for such ones. The place of the input is yet
     /// without room: `low` are the rows and columns of padding in front of it, negated.
-    fn recognise(&self, node: &NodeProto) -> Result<Option<(Convolution, Vec<f32>, Vec<f32>)>, ImportError> {
+    fn recognise(&self, node: &NodeProto) -> Result<Option<Recognised>, ImportError> {
         let [input, weights, bias @ ..] = &node.input[..] else { return Ok(None) };
         if !is_convolution(node) || self.tensor_type(input)?.element_type != FLOAT {
             return Ok(None);
         }
-        let shape = |name: &str| self.tensor_type(name).map(|ty| ty.static_shape());
+        let shape = |name: &str| self.tensor_type(name).map(TensorType::static_shape);
         let (Some(x), Some(w), Some(y)) = (shape(input)?, shape(weights)?, shape(&node.output[0])?) else {
             return Ok(None);
         };
@@ -105,12 +125,19 @@ impl<'a> Importer<'a> {
             let attribute = node.attribute.iter().find(|attribute| attribute.name == name);
             attribute.map_or(vec![default; count], |attribute| attribute.ints.clone())
         };
-        let automatic = node.attribute.iter().any(|a| a.name == "auto_pad" && a.s.as_deref() != Some(b"NOTSET"));
-        if filter_channels != *channels || !self.kernels.take(filters) || automatic || numbers("dilations", 1, 2) != [1, 1] {
+        let automatic =
+            node.attribute.iter().any(|a| a.name == "auto_pad" && a.s.as_deref() != Some(b"NOTSET"));
+        if filter_channels != *channels
+            || !self.kernels.take(filters)
+            || automatic
+            || numbers("dilations", 1, 2) != [1, 1]
+        {
             return Ok(None);
         }
-        let extents = |numbers: Vec<i64>| numbers.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>();
-        let (Ok(strides), Ok(pads)) = (extents(numbers("strides", 1, 2)), extents(numbers("pads", 0, 4))) else {
+        let extents =
+            |numbers: Vec<i64>| numbers.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>();
+        let (Ok(strides), Ok(pads)) = (extents(numbers("strides", 1, 2)), extents(numbers("pads", 0, 4)))
+        else {
             return Ok(None);
         };
         let (&[down, right], &[top, left, ..]) = (&strides[..], &pads[..]) else { return Ok(None) };
@@ -133,7 +160,7 @@ impl<'a> Importer<'a> {
             output: whole,
             in_place: false,
         };
-        Ok(Some((convolution, weights, bias)))
+        Ok(Some(Recognised { convolution, weights, bias }))
     }
 
     fn constant_floats(&self, name: &str) -> Result<Option<Vec<f32>>, ImportError> {
@@ -152,7 +179,9 @@ impl<'a> Importer<'a> {
             activation: Activation::Identity,
             result: &node.output[0],
         };
-        while let Some(next) = self.readers.only(fused.result).filter(|next| types::is_onnx_domain(&next.domain)) {
+        while let Some(next) =
+            self.readers.only(fused.result).filter(|next| types::is_onnx_domain(&next.domain))
+        {
             match (next.op_type.as_str(), &next.input[..], fused.activation) {
                 ("Add", [a, b], Activation::Identity) if fused.residual.is_none() => {
                     let other = if a == fused.result { b } else { a };
@@ -163,12 +192,30 @@ impl<'a> Importer<'a> {
                     fused.residual = Some(other);
                 }
                 ("Relu", [_], Activation::Identity) => fused.activation = Activation::Relu,
+                ("Clip", [_, limits @ ..], Activation::Identity) => match self.clip(next, limits)? {
+                    Some(clip) => fused.activation = clip,
+                    None => break,
+                },
                 _ => break,
             }
             fused.nodes.push(next);
             fused.result = &next.output[0];
         }
         Ok(fused)
+    }
+
+    /// The `Clip` node `node`; its limits are inputs from opset 11 on. `None` if they are not known.
+    fn clip(&self, node: &NodeProto, limits: &[String]) -> Result<Option<Activation>, ImportError> {
+        let limit = |place: usize, attribute: &str, none: f32| -> Result<Option<f32>, ImportError> {
+            if let Some(name) = limits.get(place).filter(|name| !name.is_empty()) {
+                return Ok(self.constant_floats(name)?.and_then(|values| values.first().copied()));
+            }
+            let attribute = node.attribute.iter().find(|a| a.name == attribute);
+            Ok(Some(attribute.and_then(|attribute| attribute.f).unwrap_or(none)))
+        };
+        let limits = (limit(0, "min", f32::NEG_INFINITY)?, limit(1, "max", f32::INFINITY)?);
+        let (Some(low), Some(high)) = limits else { return Ok(None) };
+        Ok(Some(Activation::Clip { low: low.to_bits(), high: high.to_bits() }))
     }
 
     /// The value `name` with the room that `reader` wants around it.
@@ -191,53 +238,45 @@ impl<'a> Importer<'a> {
             return Ok(framed.clone());
         }
         let ty = self.tensor_type(name)?;
-        let frame = Frame::without_room(ty).ok_or_else(|| ImportError::UnknownShape { value: name.to_owned() })?;
+        let frame =
+            Frame::without_room(ty).ok_or_else(|| ImportError::UnknownShape { value: name.to_owned() })?;
         let value = self.value(name);
         let value = self.transpose(&value, ty, CHANNELS_LAST)?;
         let memory = self.builtin(&value, name, ty, &frame)?;
         Ok(Framed { frame, memory })
     }
 
-    /// Calls the kernel; returns the frame's tensor with the result.
+    /// Calls `kernel` with `operands`, SSA names and types; `result` is the type of its result or the operand that the
+    /// result is written over. Returns the SSA name of the result.
     fn call(
         &mut self,
-        convolution: &Convolution,
-        weights: &[f32],
-        bias: &[f32],
-        input: &Framed,
-        residual: Option<&Framed>,
-        frame: &Frame,
-        fused: &Fused,
-    ) -> Result<String, ImportError> {
-        let kernel = self.kernels.kernel(convolution, weights);
-        let weights = self.floats(&kernel.weights, &kernel.weights_shape)?;
-        let bias = self.floats(bias, &[bias.len()])?;
-        let mut operands = vec![(input.memory.clone(), input.frame.outer_type()), weights, bias];
-        operands.extend(residual.map(|framed| (framed.memory.clone(), framed.frame.outer_type())));
-        let result = match residual.filter(|_| convolution.in_place) {
-            Some(residual) => residual.memory.clone(),
-            None => frame.outer_type(),
-        };
+        kernel: &Kernel,
+        operands: Vec<(String, String)>,
+        result: String,
+        nodes: &[&NodeProto],
+    ) -> String {
         let scratch = kernel.scratch.iter().map(|shape| Frame::builtin(shape.iter().copied()));
         let results: Vec<_> = [result].into_iter().chain(scratch).collect();
         let names: Vec<_> = results.iter().map(|_| self.fresh()).collect();
         let (operands, operand_types): (Vec<_>, Vec<_>) = operands.into_iter().unzip();
-        let symbol = &kernel.symbol;
-        let location = fused.nodes.iter().map(|node| format!("{} {}", node.op_type, node_name(node)));
+        let nodes: Vec<_> =
+            nodes.iter().map(|node| format!("{} {}", node.op_type, node_name(node))).collect();
         self.line(&format!(
             "{} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> ({}) loc({})",
             names.join(", "),
             operands.join(", "),
             operand_types.join(", "),
             results.join(", "),
-            types::quoted(&location.collect::<Vec<_>>().join(", ")),
+            types::quoted(&nodes.join(", ")),
+            symbol = kernel.symbol,
         ));
-        Ok(names[0].clone())
+        names[0].clone()
     }
 
     /// A constant and its type.
     fn floats(&mut self, values: &[f32], shape: &[usize]) -> Result<(String, String), ImportError> {
-        let dims: Vec<_> = shape.iter().map(|&extent| i64::try_from(extent).expect("it is in memory")).collect();
+        let dims: Vec<_> =
+            shape.iter().map(|&extent| i64::try_from(extent).expect("it is in memory")).collect();
         let literal = self.blobs.literal(&floats(values, &dims))?;
         let value = self.fresh();
         self.line(&format!("{value} = arith.constant {literal}"));
@@ -250,4 +289,3 @@ fn place(frame: &Frame, before: [usize; 2]) -> Place {
     let (outer, low) = frame.rows_and_columns();
     Place { outer, low: [low[0] - before[0], low[1] - before[1]] }
 }
-

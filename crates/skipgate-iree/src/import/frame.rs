@@ -161,7 +161,12 @@ impl Importer<'_> {
     }
 
     /// Writes the value `name` into its place in a frame of zeros.
-    pub(super) fn write_to_frame(&mut self, name: &str, frame: &Frame, zeros: &str) -> Result<String, ImportError> {
+    pub(super) fn write_to_frame(
+        &mut self,
+        name: &str,
+        frame: &Frame,
+        zeros: &str,
+    ) -> Result<String, ImportError> {
         let ty = self.tensor_type(name)?;
         let value = self.value(name);
         let value = self.transpose(&value, ty, CHANNELS_LAST)?;

@@ -27,7 +27,7 @@ use skipgate_onnx::{Model, TensorType, infer_shapes};
 use skipgate_core::Target;
 
 use crate::ImportError;
-use crate::kernels::{Kernels, Simd};
+use crate::kernels::{Arithmetic, Kernels, Simd};
 use constant::Blobs;
 use convolution::Readers;
 use frame::{Frame, Framed};
@@ -40,11 +40,13 @@ pub(crate) const FUNCTION: &str = "run";
 /// Writes `model` as MLIR text: a module `@skipgate` with one function `@run` that takes the graph's inputs and
 /// returns its outputs, both in the graph's order.
 ///
+/// Convolutions become calls of kernels for `target`, where there are kernels for such ones.
+///
 /// Fails on operators of other domains than ONNX's own, on model-local functions, on subgraphs other than the branches
 /// of `If`, and on values whose type the shape inference does not know.
-pub fn import_onnx(model: &Model, target: &Target, exact: bool) -> Result<String, ImportError> {
+pub fn import_onnx(model: &Model, target: &Target, arithmetic: Arithmetic) -> Result<String, ImportError> {
     let types = infer_shapes(model)?;
-    let kernels = Kernels::new(Simd::of(target), exact);
+    let kernels = Kernels::new(Simd::of(target), arithmetic);
     let mut importer = Importer::new(&types, &model.proto().graph, kernels);
     importer.module(model.proto())?;
     Ok(importer.finish())

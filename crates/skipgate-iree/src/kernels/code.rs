@@ -153,7 +153,12 @@ impl Code {
     /// The vector at `place`.
     pub(super) fn load(&mut self, memory: &Memory, place: &[Value]) -> Value {
         let vector = self.vector();
-        self.operation(format_args!("vector.load {}[{}] : {}, {vector}", memory.name, place.join(", "), memory.ty))
+        self.operation(format_args!(
+            "vector.load {}[{}] : {}, {vector}",
+            memory.name,
+            place.join(", "),
+            memory.ty
+        ))
     }
 
     pub(super) fn store(&mut self, value: &Value, memory: &Memory, place: &[Value]) {
@@ -186,8 +191,9 @@ impl Code {
     }
 
     /// `value` in all lanes.
-    pub(super) fn constant(&mut self, value: f32) -> Value {
-        let (ty, bits) = (self.vector(), value.to_bits());
+    pub(super) fn constant(&mut self, value: f64) -> Value {
+        #[expect(clippy::cast_possible_truncation, reason = "vectors hold floats")]
+        let (ty, bits) = (self.vector(), (value as f32).to_bits());
         self.operation(format_args!("arith.constant dense<0x{bits:08X}> : {ty}"))
     }
 
@@ -208,12 +214,23 @@ impl Code {
         self.binary("mulf", a, b)
     }
 
-    pub(super) fn maximum(&mut self, a: &Value, b: &Value) -> Value {
-        self.binary("maximumf", a, b)
+    /// `value`, or `limit` where that is greater. What is no number stays none.
+    pub(super) fn at_least(&mut self, value: &Value, limit: &Value) -> Value {
+        self.limited("maximumf", "ogt", value, limit)
     }
 
-    pub(super) fn minimum(&mut self, a: &Value, b: &Value) -> Value {
-        self.binary("minimumf", a, b)
+    /// `value`, or `limit` where that is less.
+    pub(super) fn at_most(&mut self, value: &Value, limit: &Value) -> Value {
+        self.limited("minimumf", "olt", value, limit)
+    }
+
+    fn limited(&mut self, operation: &str, predicate: &str, value: &Value, limit: &Value) -> Value {
+        if self.simd.has_maximum {
+            return self.binary(operation, value, limit);
+        }
+        let exceeds = self.binary(&format!("cmpf {predicate},"), limit, value);
+        let (flags, ty) = (format!("vector<{}xi1>", self.simd.lanes), self.vector());
+        self.operation(format_args!("arith.select {exceeds}, {limit}, {value} : {flags}, {ty}"))
     }
 
     /// `a * b + c`.

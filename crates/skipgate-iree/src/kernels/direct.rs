@@ -1,5 +1,7 @@
 //! Convolution as it is defined.
 
+use std::slice;
+
 use super::code::{Code, Value};
 use super::product::{self, Tile, add_channels};
 use super::{Body, Buffers, Convolution, Simd, divisor, output};
@@ -23,7 +25,9 @@ pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) ->
             for channel in 0..convolution.channels {
                 let filters = first..first + block;
                 packed.extend(
-                    filters.map(|filter| weights[(filter * convolution.channels + channel) * rows * columns + tap]),
+                    filters.map(|filter| {
+                        weights[(filter * convolution.channels + channel) * rows * columns + tap]
+                    }),
                 );
             }
         }
@@ -62,7 +66,8 @@ fn pixels(
     let filter = code.multiple(block, tile.filters(code.simd()));
     let filters: Vec<_> =
         (0..tile.vectors).map(|vector| code.offset(&filter, vector * code.simd().lanes)).collect();
-    let bias: Vec<_> = filters.iter().map(|filter| code.load(&buffers.bias, &[filter.clone()])).collect();
+    let bias: Vec<_> =
+        filters.iter().map(|filter| code.load(&buffers.bias, slice::from_ref(filter))).collect();
     let start = bias.iter().cloned().cycle().take(tile.pixels * tile.vectors).collect();
     let from = |code: &mut Code, at: &Value, axis: usize| {
         let at = code.multiple(at, convolution.strides[axis]);

@@ -51,6 +51,15 @@ pub(crate) struct Convolution {
     pub(crate) in_place: bool,
 }
 
+/// What the compiler may do to a network's sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Compute convolutions in forms that need fewer multiplications and round a little more.
+    Fast,
+    /// Compute every convolution as it is defined.
+    Exact,
+}
+
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Method {
@@ -73,7 +82,7 @@ pub(crate) struct Kernel {
 /// The kernels of one module.
 pub(crate) struct Kernels {
     simd: Simd,
-    exact: bool,
+    arithmetic: Arithmetic,
     executables: BTreeMap<(Convolution, Method), Executable>,
 }
 
@@ -89,9 +98,8 @@ struct Body {
 }
 
 impl Kernels {
-    /// Kernels for `simd`; only those that round like the plain sum if `exact`.
-    pub(crate) fn new(simd: Simd, exact: bool) -> Self {
-        Self { simd, exact, executables: BTreeMap::new() }
+    pub(crate) fn new(simd: Simd, arithmetic: Arithmetic) -> Self {
+        Self { simd, arithmetic, executables: BTreeMap::new() }
     }
 
     /// Whether there are kernels for this many filters.
@@ -104,9 +112,11 @@ impl Kernels {
         let method = self.method(convolution);
         let simd = self.simd;
         let (weights, weights_shape, scratch) = match method {
-            Method::Direct => {
-                (direct::weights(convolution, simd, weights), direct::weights_shape(convolution, simd), vec![])
-            }
+            Method::Direct => (
+                direct::weights(convolution, simd, weights),
+                direct::weights_shape(convolution, simd),
+                vec![],
+            ),
             Method::Winograd(transform) => (
                 winograd::weights(convolution, transform, simd, weights),
                 winograd::weights_shape(convolution, transform, simd),
@@ -127,7 +137,8 @@ impl Kernels {
     }
 
     fn method(&self, convolution: &Convolution) -> Method {
-        let transform = winograd::transform(convolution, self.simd).filter(|_| !self.exact);
+        let transform =
+            winograd::transform(convolution, self.simd).filter(|_| self.arithmetic == Arithmetic::Fast);
         transform.map_or(Method::Direct, Method::Winograd)
     }
 

@@ -11,7 +11,10 @@ pub(crate) enum Activation {
     Identity,
     Relu,
     /// Between two limits.
-    Clip { low: u32, high: u32 },
+    Clip {
+        low: u32,
+        high: u32,
+    },
 }
 
 impl Activation {
@@ -20,12 +23,12 @@ impl Activation {
             Self::Identity => value.clone(),
             Self::Relu => {
                 let zero = code.constant(0.0);
-                code.maximum(value, &zero)
+                code.at_least(value, &zero)
             }
             Self::Clip { low, high } => {
-                let [low, high] = [low, high].map(|bits| code.constant(f32::from_bits(bits)));
-                let value = code.maximum(value, &low);
-                code.minimum(&value, &high)
+                let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(bits))));
+                let value = code.at_least(value, &low);
+                code.at_most(&value, &high)
             }
         }
     }

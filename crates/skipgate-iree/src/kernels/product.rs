@@ -1,5 +1,7 @@
 //! The inner loop of all kernels: pixels times filters, with all sums in registers.
 
+use std::slice;
+
 use super::code::{Code, Memory, Value};
 use super::{Convolution, Simd, divisor};
 
@@ -42,9 +44,12 @@ pub(super) fn add_channels(
     let by_lane = simd.by_lane && channels % simd.lanes == 0;
     let step = if by_lane { simd.lanes } else { divisor(channels, 4) };
     code.accumulate(channels, step, sums, |code, channel, mut sums| {
-        let at = |pixel: &Vec<Value>, channel: &Value| [&pixel[..], &[channel.clone()]].concat();
-        let rows: Vec<_> =
-            if by_lane { pixels.iter().map(|pixel| code.load(image, &at(pixel, channel))).collect() } else { vec![] };
+        let at = |pixel: &Vec<Value>, channel: &Value| [&pixel[..], slice::from_ref(channel)].concat();
+        let rows: Vec<_> = if by_lane {
+            pixels.iter().map(|pixel| code.load(image, &at(pixel, channel))).collect()
+        } else {
+            vec![]
+        };
         for lane in 0..step {
             let channel = code.offset(channel, lane);
             let vectors: Vec<_> = (0..tile.vectors)

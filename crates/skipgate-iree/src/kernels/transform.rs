@@ -79,7 +79,9 @@ impl Transform {
 
     /// The outputs of a tile from their transform.
     pub(super) fn output(self, code: &mut Code, transformed: &[Value]) -> Vec<Value> {
-        let [zero, pairs @ .., infinity] = transformed else { unreachable!("a tile has at least four inputs") };
+        let [zero, pairs @ .., infinity] = transformed else {
+            unreachable!("a tile has at least four inputs")
+        };
         let pairs: Vec<_> = pairs
             .chunks(2)
             .map(|pair| (code.add(&pair[0], &pair[1]), code.subtract(&pair[0], &pair[1])))
@@ -127,7 +129,8 @@ struct Scaled {
 }
 
 fn combination(code: &mut Code, coefficients: &[f64], values: &[Value]) -> Value {
-    let terms: Vec<_> = coefficients.iter().copied().zip(values.iter().cloned()).filter(|(c, _)| *c != 0.0).collect();
+    let terms: Vec<_> =
+        coefficients.iter().copied().zip(values.iter().cloned()).filter(|(c, _)| *c != 0.0).collect();
     weighted_sum(code, &terms)
 }
 
@@ -144,7 +147,7 @@ fn plus_minus(code: &mut Code, even: &Value, odd: &Scaled) -> [Value; 2] {
         return [code.add(even, &odd.value), code.subtract(even, &odd.value)];
     }
     [odd.factor, -odd.factor].map(|factor| {
-        let factor = code.constant(factor as f32);
+        let factor = code.constant(factor);
         code.multiply_add(&odd.value, &factor, even)
     })
 }
@@ -158,13 +161,13 @@ fn weighted_sum(code: &mut Code, terms: &[(f64, Value)]) -> Value {
         sum = Some(match sum {
             None if factor.to_bits() == 1f64.to_bits() => value.clone(),
             None => {
-                let factor = code.constant(*factor as f32);
+                let factor = code.constant(*factor);
                 code.multiply(value, &factor)
             }
             Some(sum) if factor.to_bits() == 1f64.to_bits() => code.add(&sum, value),
             Some(sum) if factor.to_bits() == (-1f64).to_bits() => code.subtract(&sum, value),
             Some(sum) => {
-                let factor = code.constant(*factor as f32);
+                let factor = code.constant(*factor);
                 code.multiply_add(value, &factor, &sum)
             }
         });

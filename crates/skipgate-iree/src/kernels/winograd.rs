@@ -4,6 +4,8 @@
 //! channels, then the results are transformed back. A workgroup does all of it for some rows of tiles, a strip at a
 //! time, so that what is transformed stays in the cache.
 
+use std::slice;
+
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
 use super::product::{self, Tile, add_channels};
@@ -57,16 +59,24 @@ pub(super) fn weights_shape(convolution: &Convolution, transform: Transform, sim
     vec![positions(transform), convolution.filters / block, convolution.channels, block]
 }
 
-pub(super) fn weights(convolution: &Convolution, transform: Transform, simd: Simd, weights: &[f32]) -> Vec<f32> {
+pub(super) fn weights(
+    convolution: &Convolution,
+    transform: Transform,
+    simd: Simd,
+    weights: &[f32],
+) -> Vec<f32> {
     let transformed: Vec<_> =
         weights.chunks(TAPS * TAPS).map(|filter| transform_filter(transform, filter)).collect();
-    let [.., block] = weights_shape(convolution, transform, simd)[..] else { unreachable!("it has four dimensions") };
+    let [.., block] = weights_shape(convolution, transform, simd)[..] else {
+        unreachable!("it has four dimensions")
+    };
     let mut packed = Vec::new();
     for position in 0..positions(transform) {
         for first in (0..convolution.filters).step_by(block) {
             for channel in 0..convolution.channels {
                 let filters = first..first + block;
-                packed.extend(filters.map(|filter| transformed[filter * convolution.channels + channel][position]));
+                let at = |filter: usize| &transformed[filter * convolution.channels + channel];
+                packed.extend(filters.map(|filter| at(filter)[position]));
             }
         }
     }
@@ -92,12 +102,12 @@ pub(super) fn scratch(convolution: &Convolution, transform: Transform) -> Vec<Ve
 
 pub(super) fn body(convolution: &Convolution, transform: Transform, simd: Simd) -> Body {
     let mut code = Code::new(simd);
-    let (weights, scratch) =
-        (weights_shape(convolution, transform, simd), scratch(convolution, transform));
+    let (weights, scratch) = (weights_shape(convolution, transform, simd), scratch(convolution, transform));
     let buffers = Buffers::bind(&mut code, convolution, &weights, &scratch);
     let grid = Grid::new(convolution, transform);
     let workgroup = code.workgroup();
-    let strip = Strip { convolution, transform, grid: &grid, buffers: &buffers, workgroup: workgroup.clone() };
+    let strip =
+        Strip { convolution, transform, grid: &grid, buffers: &buffers, workgroup: workgroup.clone() };
     let first = code.multiple(&workgroup, grid.rows_of_workgroup);
     code.repeat(grid.rows_of_workgroup, grid.rows_of_strip, |code, row| {
         let row = code.sum(&first, row);
@@ -207,7 +217,11 @@ impl Strip<'_> {
                         let position = code.index(y * size + x);
                         let at = [self.workgroup.clone(), position, tile.clone(), filter.clone()];
                         let product = code.load(products, &at);
-                        column.push(if (x, y) == Transform::ONE { self.add_bias(code, &product, filter) } else { product });
+                        column.push(if (x, y) == Transform::ONE {
+                            self.add_bias(code, &product, filter)
+                        } else {
+                            product
+                        });
                     }
                     columns.push(self.transform.output(code, &column));
                 }
@@ -225,7 +239,7 @@ impl Strip<'_> {
 
     /// The transform turns a value at this position into the same one at all outputs.
     fn add_bias(&self, code: &mut Code, product: &Value, filter: &Value) -> Value {
-        let bias = code.load(&self.buffers.bias, &[filter.clone()]);
+        let bias = code.load(&self.buffers.bias, slice::from_ref(filter));
         code.add(product, &bias)
     }
 }

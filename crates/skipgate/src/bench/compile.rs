@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use skipgate_iree::Compiler;
+use skipgate_iree::{Arithmetic, Compiler};
 use skipgate_onnx::{Model, remove_blocks};
 use skipgate_runtime::Artifact;
 
@@ -24,8 +24,9 @@ pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: 
         let pruned = remove_blocks(&onnx, &blocks)
             .with_context(|| format!("{} is not the model that the artifact was made of", model.display()))?;
         let spinner = progress::spinner(format!("compiling {} without {depth} blocks", model.display()));
-        let compiled = skipgate_iree::compile(Compiler::get()?, &pruned, String::new(), target, &[], false)
-            .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
+        let compiled =
+            skipgate_iree::compile(Compiler::get()?, &pruned, String::new(), target, &[], Arithmetic::Fast)
+                .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
         skipgate_iree::write_artifact(&path, &compiled)?;
         spinner.finish_and_clear();
     }

@@ -7,7 +7,7 @@ use fs_err as fs;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{Manifest, Target};
-use skipgate_iree::{Compiled, Compiler};
+use skipgate_iree::{Arithmetic, Compiled, Compiler};
 use skipgate_onnx::Model;
 
 use crate::cli::{Compile as Arguments, Format, Selection};
@@ -45,10 +45,11 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         Some(path) => front::masks(path, model.gates()?.len())?,
         None => vec![],
     };
+    let arithmetic = if arguments.exact { Arithmetic::Exact } else { Arithmetic::Fast };
     let compiler = Compiler::get()?;
     let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
     let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
-    let mut compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations, arguments.exact)
+    let mut compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations, arithmetic)
         .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
     compiled.front = arguments.pareto.as_ref().map(fs::read_to_string).transpose()?;
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;
