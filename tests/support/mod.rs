@@ -168,10 +168,10 @@ pub(crate) fn write_npy(path: &Path, shape: [u64; 4], values: &[f32]) {
 }
 
 /// Numbers between -1 and 1 (Marsaglia's xorshift).
-struct Noise(u64);
+pub(crate) struct Noise(pub(crate) u64);
 
 impl Noise {
-    fn next(&mut self) -> f32 {
+    pub(crate) fn next(&mut self) -> f32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -174,3 +174,33 @@ fn weighted_sum(code: &mut Code, terms: &[(f64, Value)]) -> Value {
     }
     sum.unwrap_or_else(|| code.constant(0.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_of_four_outputs_are_transformed_as_published() {
+        let [x, y, z] = [1.0, 10.0, 100.0];
+        let expected = [
+            x / 4.0,
+            -(x + y + z) / 6.0,
+            -(x - y + z) / 6.0,
+            (x + 2.0 * y + 4.0 * z) / 24.0,
+            (x - 2.0 * y + 4.0 * z) / 24.0,
+            z,
+        ];
+        let found = Transform::of_outputs(4).filter([x, y, z]);
+        assert_eq!(found.len(), expected.len());
+        assert!(
+            found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn polynomials_are_products_of_their_roots() {
+        assert_eq!(polynomial([1.0, -1.0, 2.0, -2.0].into_iter()), [4.0, 0.0, -5.0, 0.0, 1.0]);
+        assert_eq!(parity(&[1.0, 2.0, 3.0], 1), [0.0, 2.0, 0.0]);
+    }
+}

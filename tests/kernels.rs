@@ -1,0 +1,273 @@
+//! Single convolutions of many sizes, compiled, against their definition in double precision.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use skipgate_core::Target;
+use skipgate_onnx::Model;
+use skipgate_onnx::proto::attribute_proto::AttributeType;
+use skipgate_onnx::proto::tensor_proto::DataType;
+use skipgate_onnx::proto::tensor_shape_proto::{Dimension, dimension};
+use skipgate_onnx::proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TypeProto, ValueInfoProto, type_proto,
+};
+use support::{Noise, board, scratch, skipgate, succeed, write_npy};
+
+/// Largest error allowed, in units of the largest sum. A sum of n products is off by some multiple of sqrt(n) units
+/// in the last place, 2^-24 each; n is 576 at most here.
+const EXACT_TOLERANCE: f64 = 1e-6;
+/// The transforms of F(4, 3) multiply by up to 8 and cancel: about ten times as much.
+const FAST_TOLERANCE: f64 = 1e-5;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Activation {
+    None,
+    Relu,
+    Relu6,
+}
+
+/// A convolution, and its input again as residual where `residual`.
+struct Case {
+    channels: usize,
+    filters: usize,
+    size: [usize; 2],
+    taps: usize,
+    stride: usize,
+    /// Top, left, bottom, right.
+    pads: [usize; 4],
+    residual: bool,
+    activation: Activation,
+}
+
+const CASE: Case = Case {
+    channels: 16,
+    filters: 16,
+    size: [8, 12],
+    taps: 3,
+    stride: 1,
+    pads: [1; 4],
+    residual: false,
+    activation: Activation::None,
+};
+
+const CASES: [Case; 9] = [
+    Case { residual: true, activation: Activation::Relu, ..CASE },
+    Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
+    // Tiles of two outputs.
+    Case { channels: 32, size: [6, 10], ..CASE },
+    // No tile fits.
+    Case { filters: 48, size: [7, 5], activation: Activation::Relu, ..CASE },
+    // Channels that fill no register.
+    Case { channels: 3, size: [9, 9], stride: 2, activation: Activation::Relu6, ..CASE },
+    Case { channels: 3, size: [16, 16], taps: 7, stride: 2, pads: [3; 4], ..CASE },
+    Case { filters: 32, taps: 1, stride: 2, pads: [0; 4], ..CASE },
+    // Filters that fill no register of 16 lanes, which are left to the compiler.
+    Case { filters: 20, activation: Activation::Relu, ..CASE },
+    Case { size: [8, 8], pads: [0, 2, 2, 0], ..CASE },
+];
+
+#[test]
+fn kernels_compute_the_convolution_on_the_host() {
+    check("host", skipgate, &CASES);
+}
+
+#[test]
+fn kernels_for_avx2_compute_the_convolution() {
+    if Target::named("x86-64-v3").unwrap().missing_features().is_empty() {
+        check("x86-64-v3", skipgate, &CASES);
+    }
+}
+
+#[test]
+fn kernels_for_the_board_compute_the_convolution() {
+    check("odroid-xu4", board, &CASES);
+}
+
+fn check(target: &str, program: fn() -> Command, cases: &[Case]) {
+    let dir = scratch(&format!("kernels-{target}"));
+    let [mut exact, mut fast] = [0f64, 0f64];
+    for (number, case) in cases.iter().enumerate() {
+        let mut noise = Noise(u64::try_from(number).unwrap() + 1);
+        let numbers = |count: usize, noise: &mut Noise| (0..count).map(|_| noise.next()).collect::<Vec<_>>();
+        let image = numbers(case.channels * case.size[0] * case.size[1], &mut noise);
+        let weights = numbers(case.filters * case.channels * case.taps * case.taps, &mut noise);
+        let bias = numbers(case.filters, &mut noise);
+        let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
+        case.model(&weights, &bias).save(&model).unwrap();
+        let shape = [1, case.channels, case.size[0], case.size[1]].map(|extent| extent as u64);
+        write_npy(&input, shape, &image);
+        let (expected, scale) = case.expected(&image, &weights, &bias);
+        for (flag, worst, tolerance) in
+            [(Some("--exact"), &mut exact, EXACT_TOLERANCE), (None, &mut fast, FAST_TOLERANCE)]
+        {
+            let found = results(&dir, &model, &input, target, program, flag);
+            let error = largest_error(&found, &expected) / scale;
+            assert!(error <= tolerance, "case {number} for {target} {flag:?}: {error:e}");
+            *worst = worst.max(error);
+        }
+    }
+    println!("{target}: largest relative error {exact:.1e} as defined, {fast:.1e} with transforms");
+}
+
+fn results(
+    dir: &Path,
+    model: &Path,
+    input: &Path,
+    target: &str,
+    program: fn() -> Command,
+    flag: Option<&str>,
+) -> Vec<f32> {
+    let (artifact, output) = (dir.join("artifact"), dir.join("output.npy"));
+    let mut compile = skipgate();
+    compile.arg("compile").arg(model).args(["--ungated", "--target", target, "--output"]).arg(&artifact);
+    succeed(compile.args(flag));
+    let mut run = program();
+    run.arg("run").arg(artifact).arg("--input").arg(input).arg("--output").arg(&output);
+    succeed(&mut run);
+    let bytes = fs_err::read(output).unwrap();
+    npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
+}
+
+fn largest_error(found: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let errors = found.iter().zip(expected).map(|(&found, expected)| (f64::from(found) - expected).abs());
+    errors.fold(0.0, f64::max)
+}
+
+impl Case {
+    /// Rows and columns of the result.
+    fn result_size(&self) -> [usize; 2] {
+        [0, 1].map(|axis| {
+            (self.size[axis] + self.pads[axis] + self.pads[axis + 2] - self.taps) / self.stride + 1
+        })
+    }
+
+    /// The definition: all results, and the largest sum in front of the activation.
+    fn expected(&self, image: &[f32], weights: &[f32], bias: &[f32]) -> (Vec<f64>, f64) {
+        let [rows, columns] = self.result_size();
+        let pixel = |channel: usize, row: usize, column: usize| {
+            let row = row.checked_sub(self.pads[0]).filter(|row| *row < self.size[0]);
+            let column = column.checked_sub(self.pads[1]).filter(|column| *column < self.size[1]);
+            row.zip(column).map_or(0.0, |(row, column)| {
+                f64::from(image[(channel * self.size[0] + row) * self.size[1] + column])
+            })
+        };
+        let (mut results, mut largest) = (Vec::new(), 0f64);
+        for (filter, &bias) in bias.iter().enumerate() {
+            for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+                let mut sum = f64::from(bias);
+                for channel in 0..self.channels {
+                    for (y, x) in (0..self.taps).flat_map(|y| (0..self.taps).map(move |x| (y, x))) {
+                        let weight =
+                            weights[((filter * self.channels + channel) * self.taps + y) * self.taps + x];
+                        let value = pixel(channel, row * self.stride + y, column * self.stride + x);
+                        sum += f64::from(weight) * value;
+                    }
+                }
+                if self.residual {
+                    sum += pixel(filter, row + self.pads[0], column + self.pads[1]);
+                }
+                largest = largest.max(sum.abs());
+                results.push(match self.activation {
+                    Activation::None => sum,
+                    Activation::Relu => sum.max(0.0),
+                    Activation::Relu6 => sum.clamp(0.0, 6.0),
+                });
+            }
+        }
+        (results, largest)
+    }
+
+    fn model(&self, weights: &[f32], bias: &[f32]) -> Model {
+        let filters = [self.filters, self.channels, self.taps, self.taps];
+        let mut initializer =
+            vec![tensor("weights", &filters, weights), tensor("bias", &[self.filters], bias)];
+        let mut convolution = node("Conv", &["image", "weights", "bias"], "sum");
+        convolution.attribute = vec![ints("strides", &[self.stride; 2]), ints("pads", &self.pads)];
+        let mut nodes = vec![convolution];
+        let mut last = "sum";
+        if self.residual {
+            nodes.push(node("Add", &[last, "image"], "total"));
+            last = "total";
+        }
+        match self.activation {
+            Activation::None => {}
+            Activation::Relu => {
+                nodes.push(node("Relu", &[last], "positive"));
+                last = "positive";
+            }
+            Activation::Relu6 => {
+                initializer.extend([tensor("zero", &[], &[0.0]), tensor("six", &[], &[6.0])]);
+                nodes.push(node("Clip", &[last, "zero", "six"], "positive"));
+                last = "positive";
+            }
+        }
+        nodes.push(node("Flatten", &[last], "logits"));
+        let [rows, columns] = self.result_size();
+        let graph = GraphProto {
+            name: "convolution".to_owned(),
+            node: nodes,
+            initializer,
+            input: vec![value("image", &[1, self.channels, self.size[0], self.size[1]])],
+            output: vec![value("logits", &[1, self.filters * rows * columns])],
+            ..Default::default()
+        };
+        let opset = OperatorSetIdProto { version: 17, ..Default::default() };
+        let opset_import = vec![opset];
+        let proto =
+            ModelProto { ir_version: 8, opset_import, graph: Some(graph).into(), ..Default::default() };
+        Model::from_proto(proto).unwrap()
+    }
+}
+
+fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        name: output.to_owned(),
+        op_type: op_type.to_owned(),
+        input: inputs.iter().map(|&input| input.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..Default::default()
+    }
+}
+
+fn integer(value: usize) -> i64 {
+    i64::try_from(value).unwrap()
+}
+
+fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        type_: AttributeType::INTS.into(),
+        ints: values.iter().copied().map(integer).collect(),
+        ..Default::default()
+    }
+}
+
+fn tensor(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        data_type: DataType::FLOAT as i32,
+        dims: shape.iter().copied().map(integer).collect(),
+        float_data: values.to_vec(),
+        ..Default::default()
+    }
+}
+
+fn value(name: &str, shape: &[usize]) -> ValueInfoProto {
+    let extent = |&extent: &usize| Dimension {
+        value: Some(dimension::Value::DimValue(integer(extent))),
+        ..Default::default()
+    };
+    let shape = TensorShapeProto { dim: shape.iter().map(extent).collect(), ..Default::default() };
+    let tensor = type_proto::Tensor {
+        elem_type: DataType::FLOAT as i32,
+        shape: Some(shape).into(),
+        ..Default::default()
+    };
+    let ty = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
+    ValueInfoProto { name: name.to_owned(), type_: Some(ty).into(), ..Default::default() }
+}
