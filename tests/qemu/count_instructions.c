@@ -1,8 +1,9 @@
 // TCG plugin that counts the instructions a guest program executes.
 //
-//   qemu-arm -plugin file=libcount_instructions.so,out=FILE PROGRAM...
+//   qemu-arm -plugin file=libcount_instructions.so,out=FILE[,blocks=FILE] PROGRAM...
 //
-// writes the total to FILE, in decimal with a newline, when the program exits.
+// writes the total to FILE, in decimal with a newline, when the program exits, and to the other FILE a line for every
+// translated block: its address, its instructions and how often it ran, in decimal.
 //
 // The declarations below stand in for qemu-plugin.h, which distributions do not ship with qemu-user. They are the part
 // of the plugin API that every QEMU from 4.2 on has; only the number in qemu_plugin_version differs, and the build sets
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifndef QEMU_PLUGIN_API
@@ -33,45 +35,85 @@ extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, v
                                                  int flags, void *data);
 extern void qemu_plugin_register_atexit_cb(plugin_id id, void (*exited)(plugin_id, void *), void *data);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
+extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *block);
 
 EXPORT int qemu_plugin_version = QEMU_PLUGIN_API;
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 
-static uint64_t total;
+struct block {
+  uint64_t address;
+  uint64_t instructions;
+  uint64_t runs;
+  struct block *next;
+};
+
+// All of them; the emulator may translate a piece of code again, which then has several. None is ever freed: threads
+// may still run it.
+static struct block *blocks;
 static char out[4096];
+static char blocks_out[4096];
 
 // Runs at the start of each translated block. Guest threads run in parallel, hence the atomic addition.
-static void block_executed(unsigned vcpu, void *instructions) {
+static void block_executed(unsigned vcpu, void *block) {
   (void)vcpu;
-  __atomic_fetch_add(&total, (uintptr_t)instructions, __ATOMIC_RELAXED);
+  __atomic_fetch_add(&((struct block *)block)->runs, 1, __ATOMIC_RELAXED);
 }
 
-static void block_translated(plugin_id id, struct qemu_plugin_tb *block) {
+static void block_translated(plugin_id id, struct qemu_plugin_tb *translated) {
   (void)id;
-  // The number itself travels in the pointer, so that a block needs no memory of its own.
-  void *instructions = (void *)(uintptr_t)qemu_plugin_tb_n_insns(block);
-  qemu_plugin_register_vcpu_tb_exec_cb(block, block_executed, NO_REGISTERS, instructions);
+  struct block *block = malloc(sizeof *block);
+  if (block == NULL) {
+    fprintf(stderr, "count_instructions: out of memory\n");
+    abort();
+  }
+  *block = (struct block){qemu_plugin_tb_vaddr(translated), qemu_plugin_tb_n_insns(translated), 0, NULL};
+  block->next = __atomic_load_n(&blocks, __ATOMIC_RELAXED);
+  while (!__atomic_compare_exchange_n(&blocks, &block->next, block, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+  }
+  qemu_plugin_register_vcpu_tb_exec_cb(translated, block_executed, NO_REGISTERS, block);
+}
+
+static void check(const char *name, FILE *file, int written) {
+  if (file == NULL || written < 0 || fclose(file) != 0) {
+    fprintf(stderr, "count_instructions: cannot write %s: %s\n", name, strerror(errno));
+  }
 }
 
 static void program_exited(plugin_id id, void *data) {
   (void)id;
   (void)data;
-  FILE *file = fopen(out, "w");
-  if (file == NULL || fprintf(file, "%" PRIu64 "\n", total) < 0 || fclose(file) != 0) {
-    fprintf(stderr, "count_instructions: cannot write %s: %s\n", out, strerror(errno));
+  uint64_t total = 0;
+  for (const struct block *block = blocks; block != NULL; block = block->next) {
+    total += block->instructions * block->runs;
   }
+  FILE *file = fopen(out, "w");
+  check(out, file, file == NULL ? -1 : fprintf(file, "%" PRIu64 "\n", total));
+  if (blocks_out[0] == '\0') {
+    return;
+  }
+  file = fopen(blocks_out, "w");
+  int written = file == NULL ? -1 : 0;
+  for (const struct block *block = blocks; block != NULL && written >= 0; block = block->next) {
+    written =
+        fprintf(file, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", block->address, block->instructions, block->runs);
+  }
+  check(blocks_out, file, written);
+}
+
+// Copies what follows `prefix` in `argument`; whether there is anything and it fits.
+static int value_of(const char *argument, const char *prefix, char *value, size_t size) {
+  if (strncmp(argument, prefix, strlen(prefix)) != 0) {
+    return 0;
+  }
+  int length = snprintf(value, size, "%s", argument + strlen(prefix));
+  return length > 0 && (size_t)length < size;
 }
 
 int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
   (void)info;
-  const char *prefix = "out=";
-  if (argc != 1 || strncmp(argv[0], prefix, strlen(prefix)) != 0) {
-    fprintf(stderr, "count_instructions: wants exactly one argument, out=FILE\n");
-    return -1;
-  }
-  int length = snprintf(out, sizeof out, "%s", argv[0] + strlen(prefix));
-  if (length <= 0 || (size_t)length >= sizeof out) {
-    fprintf(stderr, "count_instructions: the name of the output file is empty or too long\n");
+  if (argc < 1 || argc > 2 || !value_of(argv[0], "out=", out, sizeof out) ||
+      (argc == 2 && !value_of(argv[1], "blocks=", blocks_out, sizeof blocks_out))) {
+    fprintf(stderr, "count_instructions: wants out=FILE and perhaps blocks=FILE, with names of less than 4096 bytes\n");
     return -1;
   }
   qemu_plugin_register_vcpu_tb_trans_cb(id, block_translated);

@@ -15,6 +15,7 @@ mod demo;
 mod instructions;
 mod parallel;
 mod process;
+mod profile;
 mod setup;
 mod stamp;
 mod test;
@@ -69,6 +70,14 @@ enum Command {
         #[arg(long, value_name = "N", default_value = "1")]
         every: NonZeroUsize,
     },
+    /// Show which kernels of an artifact for the board execute how many instructions
+    Profile {
+        /// The artifact folder, compiled for odroid-xu4
+        artifact: PathBuf,
+        /// Form of the table
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Build the C interface: header, static and shared library, and a file for pkg-config
     Capi {
         /// The folder to write
@@ -101,6 +110,7 @@ fn run(command: &Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match *command {
         Command::Instructions { ref artifact, every } => instructions::run(&workspace, artifact, every.get()),
+        Command::Profile { ref artifact, format } => profile::run(&workspace, artifact, format),
         Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
         Command::Demo { format } => demo::run(&workspace, format),

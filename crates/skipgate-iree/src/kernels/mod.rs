@@ -97,6 +97,18 @@ struct Body {
     workgroups: usize,
 }
 
+impl Method {
+    /// What profiles show: rows x columns x channels x filters of the result, the filters' size and the method.
+    fn name(self, Convolution { channels, filters, taps, strides, size, .. }: &Convolution) -> String {
+        let [sizes, taps, strides] = [size, taps, strides].map(|[y, x]| format!("{y}x{x}"));
+        let method = match self {
+            Self::Direct => "direct".to_owned(),
+            Self::Winograd(transform) => format!("winograd{}", transform.outputs()),
+        };
+        format!("conv_{sizes}x{channels}x{filters}_{taps}_by_{strides}_{method}")
+    }
+}
+
 impl Kernels {
     pub(crate) fn new(simd: Simd, arithmetic: Arithmetic) -> Self {
         Self { simd, arithmetic, executables: BTreeMap::new() }
@@ -125,7 +137,7 @@ impl Kernels {
         };
         let number = self.executables.len();
         let executable = self.executables.entry((convolution.clone(), method)).or_insert_with(|| {
-            let symbol = format!("conv{number}");
+            let symbol = format!("{}_{number}", method.name(convolution));
             let body = match method {
                 Method::Direct => direct::body(convolution, simd),
                 Method::Winograd(transform) => winograd::body(convolution, transform, simd),

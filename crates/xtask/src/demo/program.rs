@@ -10,7 +10,7 @@ use skipgate_core::SkipMask;
 
 use super::tensor::Tensor;
 use crate::process::CommandExt;
-use crate::setup::qemu::Emulator;
+use crate::setup::qemu::{Block, Emulator};
 
 /// What `skipgate run` reports and writes.
 pub(super) struct Run {
@@ -61,6 +61,13 @@ impl Arguments {
         let Output { latency } = serde_json::from_str(&json)
             .with_context(|| format!("cannot use what `skipgate run` printed: {json}"))?;
         Ok(Run { latency, logits: Tensor::read(&self.logits)? })
+    }
+
+    /// Runs them under emulation: what was executed where.
+    pub(crate) fn profile(&self, emulator: &Emulator, program: &Path) -> Result<Vec<Block>> {
+        let list: Vec<_> = self.list.iter().map(OsString::as_os_str).collect();
+        let note = |extension| self.logits.with_extension(extension);
+        emulator.profile(program, &list, &note("instructions"), &note("blocks"))
     }
 
     /// Runs them under emulation: the number of instructions of the whole program, if counted, and the logits.

@@ -57,6 +57,29 @@ impl Emulator {
     /// Runs a program for the board and returns how many instructions it executed, libraries included, if they can be
     /// counted. The plugin leaves the number in `note`, which no other run may use at the same time.
     pub(crate) fn run(&self, program: &Path, arguments: &[&OsStr], note: &Path) -> Result<Option<u64>> {
+        self.count(program, arguments, note, None)
+    }
+
+    /// Like [`Emulator::run`], and leaves in `blocks` what the plugin knows of every block of instructions.
+    pub(crate) fn profile(
+        &self,
+        program: &Path,
+        arguments: &[&OsStr],
+        note: &Path,
+        blocks: &Path,
+    ) -> Result<Vec<Block>> {
+        let counted = self.count(program, arguments, note, Some(blocks))?;
+        counted.context("this machine's qemu-arm cannot count instructions")?;
+        fs_err::read_to_string(blocks)?.lines().map(Block::parse).collect()
+    }
+
+    fn count(
+        &self,
+        program: &Path,
+        arguments: &[&OsStr],
+        note: &Path,
+        blocks: Option<&Path>,
+    ) -> Result<Option<u64>> {
         let mut qemu = Command::new(&self.qemu);
         // Python's hashes, and with them its instructions, differ from run to run otherwise.
         qemu.args(["-cpu", "cortex-a15"]).env("PYTHONHASHSEED", "0");
@@ -71,6 +94,10 @@ impl Emulator {
         option.push(plugin);
         option.push(",out=");
         option.push(note);
+        if let Some(blocks) = blocks {
+            option.push(",blocks=");
+            option.push(blocks);
+        }
         qemu.arg("-plugin").arg(option).arg(program).args(arguments).read()?;
         let text = fs_err::read_to_string(note)?;
         text.trim_end().parse().map(Some).with_context(|| format!("the plugin wrote `{text}`"))
@@ -101,6 +128,22 @@ impl Emulator {
             }
         }
         bail!("`{}` does not take the plugin\n{}", self.qemu.display(), failures.join("\n"))
+    }
+}
+
+/// Instructions in a row.
+pub(crate) struct Block {
+    /// Of the first one, in the emulated process.
+    pub(crate) address: u64,
+    /// Executed in it, over the whole run.
+    pub(crate) executed: u64,
+}
+
+impl Block {
+    fn parse(line: &str) -> Result<Self> {
+        let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [address, instructions, runs] = numbers[..] else { bail!("the plugin wrote `{line}`") };
+        Ok(Self { address, executed: instructions * runs })
     }
 }
 
