@@ -255,7 +255,7 @@ impl<'a> Importer<'a> {
         result: String,
         nodes: &[&NodeProto],
     ) -> String {
-        let scratch = kernel.scratch.iter().map(|shape| Frame::builtin(shape.iter().copied()));
+        let scratch = kernel.scratch.map(|floats| Frame::builtin([floats].into_iter()));
         let results: Vec<_> = [result].into_iter().chain(scratch).collect();
         let names: Vec<_> = results.iter().map(|_| self.fresh()).collect();
         let (operands, operand_types): (Vec<_>, Vec<_>) = operands.into_iter().unzip();

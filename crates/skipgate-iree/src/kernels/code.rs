@@ -58,11 +58,16 @@ impl Code {
 
     /// Binding number `number` of the dispatch.
     pub(super) fn binding(&mut self, number: usize, shape: &[usize]) -> Memory {
+        self.binding_behind(number, 0, shape)
+    }
+
+    /// What of binding number `number` is behind its first `floats`, which must fill whole cache lines.
+    pub(super) fn binding_behind(&mut self, number: usize, floats: usize, shape: &[usize]) -> Memory {
         let extents: Vec<_> = shape.iter().map(ToString::to_string).collect();
         let ty = format!("memref<{}xf32>", extents.join("x"));
-        let zero = self.index(0);
+        let offset = self.index(floats * size_of::<f32>());
         let name = self.operation(format_args!(
-            "hal.interface.binding.subspan layout(#layout) binding({number}) alignment(64) offset({zero}) : {ty}"
+            "hal.interface.binding.subspan layout(#layout) binding({number}) alignment(64) offset({offset}) : {ty}"
         ));
         Memory { name, ty }
     }

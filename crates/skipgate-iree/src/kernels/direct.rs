@@ -37,7 +37,7 @@ pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) ->
 
 pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let mut code = Code::new(simd);
-    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd), &[]);
+    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd));
     let [rows, columns] = convolution.size;
     let workgroups = divisor(rows, WORKGROUPS);
     let tile = Tile::new(convolution, simd, columns);

@@ -75,8 +75,8 @@ pub(crate) struct Kernel {
     pub(crate) weights: Vec<f32>,
     /// Shape of the weights.
     pub(crate) weights_shape: Vec<usize>,
-    /// Shapes of the buffers that the kernel needs while it runs.
-    pub(crate) scratch: Vec<Vec<usize>>,
+    /// Floats that the kernel needs while it runs, if any.
+    pub(crate) scratch: Option<usize>,
 }
 
 /// The kernels of one module.
@@ -124,15 +124,13 @@ impl Kernels {
         let method = self.method(convolution);
         let simd = self.simd;
         let (weights, weights_shape, scratch) = match method {
-            Method::Direct => (
-                direct::weights(convolution, simd, weights),
-                direct::weights_shape(convolution, simd),
-                vec![],
-            ),
+            Method::Direct => {
+                (direct::weights(convolution, simd, weights), direct::weights_shape(convolution, simd), None)
+            }
             Method::Winograd(transform) => (
                 winograd::weights(convolution, transform, simd, weights),
                 winograd::weights_shape(convolution, transform, simd),
-                winograd::scratch(convolution, transform),
+                Some(winograd::scratch(convolution, transform)),
             ),
         };
         let number = self.executables.len();
@@ -142,7 +140,7 @@ impl Kernels {
                 Method::Direct => direct::body(convolution, simd),
                 Method::Winograd(transform) => winograd::body(convolution, transform, simd),
             };
-            let text = executable(&symbol, convolution, scratch.len(), &body);
+            let text = executable(&symbol, convolution, scratch.is_some(), &body);
             Executable { symbol, text }
         });
         Kernel { symbol: executable.symbol.clone(), weights, weights_shape, scratch }
@@ -164,11 +162,11 @@ impl Kernels {
 
 /// The executable `symbol` with the function `@run`. Its bindings are image, weights, bias, the residual image if there
 /// is one, the result if it is not written over that, and scratch.
-fn executable(symbol: &str, convolution: &Convolution, scratch: usize, body: &Body) -> String {
+fn executable(symbol: &str, convolution: &Convolution, scratch: bool, body: &Body) -> String {
     let read_only = 3 + usize::from(convolution.residual.is_some() && !convolution.in_place);
     let bindings: Vec<_> = (0..read_only)
         .map(|_| "#hal.pipeline.binding<storage_buffer, ReadOnly>")
-        .chain((0..=scratch).map(|_| "#hal.pipeline.binding<storage_buffer>"))
+        .chain((0..=usize::from(scratch)).map(|_| "#hal.pipeline.binding<storage_buffer>"))
         .collect();
     let layout = format!("#hal.pipeline.layout<bindings = [{}]>", bindings.join(", "));
     let mut text = String::new();
@@ -202,11 +200,12 @@ struct Buffers {
     bias: code::Memory,
     residual: Option<code::Memory>,
     result: code::Memory,
-    scratch: Vec<code::Memory>,
+    /// Number of the binding behind the last of these.
+    scratch: usize,
 }
 
 impl Buffers {
-    fn bind(code: &mut Code, convolution: &Convolution, weights: &[usize], scratch: &[Vec<usize>]) -> Self {
+    fn bind(code: &mut Code, convolution: &Convolution, weights: &[usize]) -> Self {
         let image = |place: &Place, channels| [place.outer[0], place.outer[1], channels];
         let filters = convolution.filters;
         let mut number = 0;
@@ -222,8 +221,7 @@ impl Buffers {
             Some(residual) if convolution.in_place => residual.clone(),
             _ => bind(&image(&convolution.output, filters)),
         };
-        let scratch = scratch.iter().map(|shape| bind(shape)).collect();
-        Self { image: input, weights, bias, residual, result, scratch }
+        Self { image: input, weights, bias, residual, result, scratch: number }
     }
 }
 

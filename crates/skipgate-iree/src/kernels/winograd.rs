@@ -6,7 +6,7 @@
 
 use std::slice;
 
-use super::code::{Code, Value};
+use super::code::{Code, Memory, Value};
 use super::direct::WORKGROUPS;
 use super::product::{self, Tile, add_channels};
 use super::transform::TAPS;
@@ -94,20 +94,35 @@ fn transform_filter(transform: Transform, filter: &[f32]) -> Vec<f32> {
 }
 
 /// Shapes of the transformed inputs and outputs: `[workgroup][position][tile][channel]`.
-pub(super) fn scratch(convolution: &Convolution, transform: Transform) -> Vec<Vec<usize>> {
+fn transformed_shapes(convolution: &Convolution, transform: Transform) -> [Vec<usize>; 2] {
     let grid = Grid::new(convolution, transform);
-    let shape = |channels| vec![grid.workgroups, positions(transform), grid.tiles_of_strip(), channels];
-    vec![shape(convolution.channels), shape(convolution.filters)]
+    [convolution.channels, convolution.filters]
+        .map(|channels| vec![grid.workgroups, positions(transform), grid.tiles_of_strip(), channels])
+}
+
+/// Floats that the kernel needs while it runs. They are one buffer, since the compiler lays out several that live equally
+/// long in no particular order.
+pub(super) fn scratch(convolution: &Convolution, transform: Transform) -> usize {
+    transformed_shapes(convolution, transform).map(|shape| shape.iter().product::<usize>()).iter().sum()
 }
 
 pub(super) fn body(convolution: &Convolution, transform: Transform, simd: Simd) -> Body {
     let mut code = Code::new(simd);
-    let (weights, scratch) = (weights_shape(convolution, transform, simd), scratch(convolution, transform));
-    let buffers = Buffers::bind(&mut code, convolution, &weights, &scratch);
+    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, transform, simd));
+    let [inputs, products] = transformed_shapes(convolution, transform);
+    let products = code.binding_behind(buffers.scratch, inputs.iter().product(), &products);
+    let inputs = code.binding(buffers.scratch, &inputs);
     let grid = Grid::new(convolution, transform);
     let workgroup = code.workgroup();
-    let strip =
-        Strip { convolution, transform, grid: &grid, buffers: &buffers, workgroup: workgroup.clone() };
+    let strip = Strip {
+        convolution,
+        transform,
+        grid: &grid,
+        buffers: &buffers,
+        inputs,
+        products,
+        workgroup: workgroup.clone(),
+    };
     let first = code.multiple(&workgroup, grid.rows_of_workgroup);
     code.repeat(grid.rows_of_workgroup, grid.rows_of_strip, |code, row| {
         let row = code.sum(&first, row);
@@ -125,6 +140,10 @@ struct Strip<'a> {
     transform: Transform,
     grid: &'a Grid,
     buffers: &'a Buffers,
+    /// Transformed inputs.
+    inputs: Memory,
+    /// Transformed outputs.
+    products: Memory,
     workgroup: Value,
 }
 
@@ -164,7 +183,7 @@ impl Strip<'_> {
                     for (x, value) in self.transform.input(code, &inputs).iter().enumerate() {
                         let position = code.index(y * size + x);
                         let at = [self.workgroup.clone(), position, tile.clone(), channel.clone()];
-                        code.store(value, &self.buffers.scratch[0], &at);
+                        code.store(value, &self.inputs, &at);
                     }
                 }
             });
@@ -175,7 +194,6 @@ impl Strip<'_> {
     fn multiply(&self, code: &mut Code) {
         let simd = code.simd();
         let tile = Tile::new(self.convolution, simd, self.grid.tiles_of_strip());
-        let [inputs, products] = &self.buffers.scratch[..] else { unreachable!("there are two") };
         let filters = self.convolution.filters;
         code.repeat(positions(self.transform), 1, |code, position| {
             code.repeat(self.grid.tiles_of_strip(), tile.pixels, |code, first| {
@@ -190,14 +208,14 @@ impl Strip<'_> {
                         tile,
                         self.convolution.channels,
                         vec![zero; tile.pixels * tile.vectors],
-                        (inputs, &places),
+                        (&self.inputs, &places),
                         (&self.buffers.weights, &[position.clone(), block.clone()]),
                     );
                     let filter = code.multiple(block, tile.filters(simd));
                     for (place, sums) in places.iter().zip(sums.chunks(tile.vectors)) {
                         for (vector, sum) in sums.iter().enumerate() {
                             let filter = code.offset(&filter, vector * simd.lanes);
-                            code.store(sum, products, &[&place[..], &[filter]].concat());
+                            code.store(sum, &self.products, &[&place[..], &[filter]].concat());
                         }
                     }
                 });
@@ -207,7 +225,6 @@ impl Strip<'_> {
 
     fn transform_outputs(&self, code: &mut Code, row: &Value) {
         let size = self.transform.inputs();
-        let products = &self.buffers.scratch[1];
         self.tiles(code, row, |code, [tile, row, column]| {
             code.repeat(self.convolution.filters, code.simd().lanes, |code, filter| {
                 let mut columns = Vec::new();
@@ -216,7 +233,7 @@ impl Strip<'_> {
                     for y in 0..size {
                         let position = code.index(y * size + x);
                         let at = [self.workgroup.clone(), position, tile.clone(), filter.clone()];
-                        let product = code.load(products, &at);
+                        let product = code.load(&self.products, &at);
                         column.push(if (x, y) == Transform::ONE {
                             self.add_bias(code, &product, filter)
                         } else {
