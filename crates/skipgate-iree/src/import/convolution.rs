@@ -116,8 +116,11 @@ impl<'a> Importer<'a> {
         let (Some(x), Some(w), Some(y)) = (shape(input)?, shape(weights)?, shape(&node.output[0])?) else {
             return Ok(None);
         };
-        let ([1, channels, ..], &[filters, filter_channels, rows, columns], &[_, _, height, width]) =
-            (&x[..], &w[..], &y[..])
+        let (
+            &[1, channels, x_rows, x_columns],
+            &[filters, filter_channels, rows, columns],
+            &[_, _, height, width],
+        ) = (&x[..], &w[..], &y[..])
         else {
             return Ok(None);
         };
@@ -127,7 +130,7 @@ impl<'a> Importer<'a> {
         };
         let automatic =
             node.attribute.iter().any(|a| a.name == "auto_pad" && a.s.as_deref() != Some(b"NOTSET"));
-        if filter_channels != *channels
+        if filter_channels != channels
             || !self.kernels.take(filters)
             || automatic
             || numbers("dilations", 1, 2) != [1, 1]
@@ -140,8 +143,18 @@ impl<'a> Importer<'a> {
         else {
             return Ok(None);
         };
-        let (&[down, right], &[top, left, ..]) = (&strides[..], &pads[..]) else { return Ok(None) };
+        let (&[down, right], &[top, left, bottom, right_pad]) = (&strides[..], &pads[..]) else {
+            return Ok(None);
+        };
+        // Kernels check no bounds, so nothing that a file says of shapes is taken for granted.
+        let sizes = [
+            result_extent(x_rows, [top, bottom], rows, down),
+            result_extent(x_columns, [left, right_pad], columns, right),
+        ];
         let Some(weights) = self.constant_floats(weights)? else { return Ok(None) };
+        if sizes != [Some(height), Some(width)] || weights.len() != filters * channels * rows * columns {
+            return Ok(None);
+        }
         let bias = match bias.first().filter(|name| !name.is_empty()) {
             Some(bias) => self.constant_floats(bias)?,
             None => Some(vec![0.0; filters]),
@@ -149,7 +162,7 @@ impl<'a> Importer<'a> {
         let Some(bias) = bias.filter(|bias| bias.len() == filters) else { return Ok(None) };
         let whole = Place { outer: [height, width], low: [0, 0] };
         let convolution = Convolution {
-            channels: *channels,
+            channels,
             filters,
             taps: [rows, columns],
             strides: [down, right],
@@ -284,8 +297,28 @@ impl<'a> Importer<'a> {
     }
 }
 
+/// Rows or columns of a result.
+fn result_extent(from: usize, pads: [usize; 2], taps: usize, stride: usize) -> Option<usize> {
+    let padded = from.checked_add(pads[0])?.checked_add(pads[1])?;
+    Some(padded.checked_sub(taps)?.checked_div(stride)? + 1)
+}
+
 /// Where in its frame the rows and columns of an image begin, `before` rows and columns further up and left.
 fn place(frame: &Frame, before: [usize; 2]) -> Place {
     let (outer, low) = frame.rows_and_columns();
     Place { outer, low: [low[0] - before[0], low[1] - before[1]] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_has_an_extent_only_if_the_filter_fits_and_moves() {
+        assert_eq!(result_extent(32, [1, 1], 3, 1), Some(32));
+        assert_eq!(result_extent(9, [1, 1], 3, 2), Some(5));
+        assert_eq!(result_extent(2, [0, 0], 3, 1), None);
+        assert_eq!(result_extent(9, [0, 0], 3, 0), None);
+        assert_eq!(result_extent(9, [usize::MAX, 1], 3, 1), None);
+    }
 }
