@@ -10,6 +10,7 @@ pub(crate) const GLOBAL: &[&CStr] = &[
     c"skipgate",
     // Commands are recorded by every call: what is recorded depends on the mask.
     c"--iree-hal-indirect-command-buffers=false",
+    // LLVM's own order for 32-bit Arm loads everything first and spills; `kernels` write instructions in a good one.
     c"--pre-RA-sched=source",
 ];
 

@@ -76,6 +76,7 @@ impl<'i> Block<'i> {
     fn place(&self) -> Result<PlacedBlock, &'static str> {
         let x = self.entry.results()[0];
         let writer = Writer::of(self.exit.operands()[0]).ok_or("its result is not written to a frame")?;
+        // A kernel says so itself: its result is tied to its operand.
         let in_place = writer.frame() == x;
         if !in_place && !is_zeros(writer.frame()) {
             return Err("its result is written over something else");
