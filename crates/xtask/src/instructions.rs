@@ -17,7 +17,7 @@ use crate::setup;
 use crate::workspace::Workspace;
 
 /// Images of the shorter and of the longer run; the difference is free of what happens once per program.
-const IMAGES: [usize; 2] = [1, 3];
+pub(crate) const IMAGES: [usize; 2] = [1, 3];
 
 /// What is printed.
 #[derive(Serialize)]

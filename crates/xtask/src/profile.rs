@@ -18,13 +18,11 @@ use crate::demo::build::arm_program;
 use crate::demo::program::Arguments;
 use crate::demo::tensor::Tensor;
 use crate::demo::{Format, read_manifest};
+use crate::instructions::IMAGES;
 use crate::process::say;
 use crate::setup;
 use crate::setup::qemu::Block;
 use crate::workspace::Workspace;
-
-/// Images of the shorter and of the longer run; the difference is free of what happens once per program.
-const IMAGES: [usize; 2] = [1, 3];
 
 /// Libraries are loaded at multiples of this.
 const PAGE: u64 = 4096;

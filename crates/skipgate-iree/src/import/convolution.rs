@@ -60,6 +60,31 @@ struct Recognised {
     bias: Vec<f32>,
 }
 
+/// How a convolution's filter moves over its image, by rows and columns.
+struct Window {
+    strides: [usize; 2],
+    /// Padding in front of the image.
+    low: [usize; 2],
+    /// Padding behind it.
+    high: [usize; 2],
+}
+
+impl Window {
+    /// `None` if the filter has gaps, or if `node` leaves its padding to whoever runs it.
+    fn of(node: &NodeProto) -> Option<Self> {
+        let attribute = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
+        let numbers = |name: &str, default: i64, count: usize| -> Option<Vec<usize>> {
+            let numbers = attribute(name).map_or(vec![default; count], |attribute| attribute.ints.clone());
+            numbers.into_iter().map(|number| usize::try_from(number).ok()).collect()
+        };
+        let automatic = attribute("auto_pad").is_some_and(|pad| pad.s.as_deref() != Some(b"NOTSET"));
+        let [down, right] = numbers("strides", 1, 2)?[..] else { return None };
+        let [top, left, bottom, right_most] = numbers("pads", 0, 4)?[..] else { return None };
+        let window = Self { strides: [down, right], low: [top, left], high: [bottom, right_most] };
+        (!automatic && numbers("dilations", 1, 2)? == [1, 1]).then_some(window)
+    }
+}
+
 /// A convolution and the nodes behind it that its kernel does too.
 struct Fused<'a> {
     nodes: Vec<&'a NodeProto>,
@@ -124,32 +149,14 @@ impl<'a> Importer<'a> {
         else {
             return Ok(None);
         };
-        let numbers = |name: &str, default: i64, count: usize| -> Vec<i64> {
-            let attribute = node.attribute.iter().find(|attribute| attribute.name == name);
-            attribute.map_or(vec![default; count], |attribute| attribute.ints.clone())
-        };
-        let automatic =
-            node.attribute.iter().any(|a| a.name == "auto_pad" && a.s.as_deref() != Some(b"NOTSET"));
-        if filter_channels != channels
-            || !self.kernels.take(filters)
-            || automatic
-            || numbers("dilations", 1, 2) != [1, 1]
-        {
+        let Some(Window { strides, low, high }) = Window::of(node) else { return Ok(None) };
+        if filter_channels != channels || !self.kernels.take(filters) {
             return Ok(None);
         }
-        let extents =
-            |numbers: Vec<i64>| numbers.into_iter().map(usize::try_from).collect::<Result<Vec<_>, _>>();
-        let (Ok(strides), Ok(pads)) = (extents(numbers("strides", 1, 2)), extents(numbers("pads", 0, 4)))
-        else {
-            return Ok(None);
-        };
-        let (&[down, right], &[top, left, bottom, right_pad]) = (&strides[..], &pads[..]) else {
-            return Ok(None);
-        };
         // Kernels check no bounds, so nothing that a file says of shapes is taken for granted.
         let sizes = [
-            result_extent(x_rows, [top, bottom], rows, down),
-            result_extent(x_columns, [left, right_pad], columns, right),
+            result_extent(x_rows, [low[0], high[0]], rows, strides[0]),
+            result_extent(x_columns, [low[1], high[1]], columns, strides[1]),
         ];
         let Some(weights) = self.constant_floats(weights)? else { return Ok(None) };
         if sizes != [Some(height), Some(width)] || weights.len() != filters * channels * rows * columns {
@@ -165,9 +172,9 @@ impl<'a> Importer<'a> {
             channels,
             filters,
             taps: [rows, columns],
-            strides: [down, right],
+            strides,
             size: [height, width],
-            input: Place { outer: [0, 0], low: [top, left] },
+            input: Place { outer: [0, 0], low },
             residual: None,
             activation: Activation::Identity,
             output: whole,

@@ -152,7 +152,7 @@ impl Kernels {
         transform.map_or(Method::Direct, Method::Winograd)
     }
 
-    /// The executables, to be written in front of the functions that call them.
+    /// Writes the executables, which stand in the module beside the functions that call them.
     pub(crate) fn write(&self, text: &mut String) {
         for executable in self.executables.values() {
             text.push_str(&executable.text);
@@ -160,7 +160,7 @@ impl Kernels {
     }
 }
 
-/// The executable `symbol` with the function `@run`. Its bindings are image, weights, bias, the residual image if there
+/// The executable `symbol`, whose one function has the same name. Its bindings are image, weights, bias, the residual image if there
 /// is one, the result if it is not written over that, and scratch.
 fn executable(symbol: &str, convolution: &Convolution, scratch: bool, body: &Body) -> String {
     let read_only = 3 + usize::from(convolution.residual.is_some() && !convolution.in_place);
