@@ -12,7 +12,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use object::read::elf::ElfFile32;
 use object::{Object as _, ObjectSection as _};
 use serde::Serialize;
-use skipgate_core::{SkipMask, VMFB_FILE};
+use skipgate_core::{Arch, SkipMask, VMFB_FILE};
 
 use crate::demo::build::arm_program;
 use crate::demo::program::Arguments;
@@ -42,6 +42,13 @@ pub(crate) fn run(workspace: &Workspace, artifact: &Path, format: Format) -> Res
     let tools = setup::for_demo(workspace)?;
     let program = arm_program(workspace, &tools.arm_rust)?;
     let manifest = read_manifest(artifact)?;
+    let target = &manifest.target;
+    ensure!(
+        target.arch == Arch::Arm,
+        "{} is compiled for {}; compile it with `--target odroid-xu4`",
+        artifact.display(),
+        target.name
+    );
     let library = Library::read(&fs_err::read(artifact.join(VMFB_FILE))?)
         .with_context(|| format!("cannot find the kernels in {}", artifact.display()))?;
     let dir = workspace.path("target/profile");
