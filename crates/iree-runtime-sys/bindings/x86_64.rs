@@ -74,6 +74,20 @@ pub const IREE_ALLOCATOR_COMMAND_REALLOC: iree_allocator_command_e = 2;
 pub const IREE_ALLOCATOR_COMMAND_FREE: iree_allocator_command_e = 3;
 pub type iree_allocator_command_e = ::core::ffi::c_uint;
 pub use self::iree_allocator_command_e as iree_allocator_command_t;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_allocator_alloc_params_t {
+    pub byte_length: iree_host_size_t,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_allocator_alloc_params_t"]
+        [::core::mem::size_of::<iree_allocator_alloc_params_t>() - 8usize];
+    ["Alignment of iree_allocator_alloc_params_t"]
+        [::core::mem::align_of::<iree_allocator_alloc_params_t>() - 8usize];
+    ["Offset of field: iree_allocator_alloc_params_t::byte_length"]
+        [::core::mem::offset_of!(iree_allocator_alloc_params_t, byte_length) - 0usize];
+};
 pub type iree_allocator_ctl_fn_t = ::core::option::Option<
     unsafe extern "C" fn(
         self_: *mut ::core::ffi::c_void,
@@ -96,6 +110,8 @@ const _: () = {
     ["Offset of field: iree_allocator_t::ctl"][::core::mem::offset_of!(iree_allocator_t, ctl) - 8usize];
 };
 pub type iree_duration_t = i64;
+pub type iree_atomic_int32_t = i32;
+pub type iree_atomic_ref_count_t = iree_atomic_int32_t;
 pub type iree_async_proactor_capabilities_t = u32;
 pub const IREE_ASYNC_PROACTOR_THREADING_SAME_THREAD: iree_async_proactor_threading_mode_e = 0;
 pub const IREE_ASYNC_PROACTOR_THREADING_CROSS_THREAD: iree_async_proactor_threading_mode_e = 1;
@@ -201,6 +217,21 @@ pub struct iree_async_proactor_pool_t {
 }
 pub type iree_hal_queue_affinity_t = u64;
 #[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_resource_t {
+    pub ref_count: iree_atomic_ref_count_t,
+    pub vtable: *const ::core::ffi::c_void,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_resource_t"][::core::mem::size_of::<iree_hal_resource_t>() - 16usize];
+    ["Alignment of iree_hal_resource_t"][::core::mem::align_of::<iree_hal_resource_t>() - 8usize];
+    ["Offset of field: iree_hal_resource_t::ref_count"]
+        [::core::mem::offset_of!(iree_hal_resource_t, ref_count) - 0usize];
+    ["Offset of field: iree_hal_resource_t::vtable"]
+        [::core::mem::offset_of!(iree_hal_resource_t, vtable) - 8usize];
+};
+#[repr(C)]
 #[derive(Debug)]
 pub struct iree_hal_allocator_t {
     _unused: [u8; 0],
@@ -285,6 +316,116 @@ const _: () = {
     ["Alignment of iree_hal_buffer_t"][::core::mem::align_of::<iree_hal_buffer_t>() - 8usize];
 };
 #[repr(C)]
+#[derive(Debug)]
+pub struct iree_hal_profile_sink_t {
+    _unused: [u8; 0],
+}
+pub type iree_hal_device_profiling_data_families_t = u64;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_NONE: iree_hal_device_profiling_data_family_bits_t = 0;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_QUEUE_EVENTS: iree_hal_device_profiling_data_family_bits_t = 1;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_HOST_EXECUTION_EVENTS: iree_hal_device_profiling_data_family_bits_t =
+    2;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_DEVICE_QUEUE_EVENTS: iree_hal_device_profiling_data_family_bits_t =
+    4;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_DISPATCH_EVENTS: iree_hal_device_profiling_data_family_bits_t = 8;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_COUNTER_SAMPLES: iree_hal_device_profiling_data_family_bits_t = 16;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_EXECUTABLE_METADATA: iree_hal_device_profiling_data_family_bits_t =
+    32;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_EXECUTABLE_TRACES: iree_hal_device_profiling_data_family_bits_t = 64;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_MEMORY_EVENTS: iree_hal_device_profiling_data_family_bits_t = 128;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_DEVICE_METRICS: iree_hal_device_profiling_data_family_bits_t = 256;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_COMMAND_REGION_EVENTS: iree_hal_device_profiling_data_family_bits_t =
+    512;
+pub const IREE_HAL_DEVICE_PROFILING_DATA_COUNTER_RANGES: iree_hal_device_profiling_data_family_bits_t = 1024;
+pub type iree_hal_device_profiling_data_family_bits_t = ::core::ffi::c_uint;
+pub type iree_hal_device_profiling_flags_t = u32;
+pub type iree_hal_profile_capture_filter_flags_t = u32;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_profile_capture_filter_t {
+    pub flags: iree_hal_profile_capture_filter_flags_t,
+    pub executable_function_pattern: iree_string_view_t,
+    pub command_buffer_id: u64,
+    pub command_index: u32,
+    pub physical_device_ordinal: u32,
+    pub queue_ordinal: u32,
+    pub reserved0: u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_profile_capture_filter_t"]
+        [::core::mem::size_of::<iree_hal_profile_capture_filter_t>() - 48usize];
+    ["Alignment of iree_hal_profile_capture_filter_t"]
+        [::core::mem::align_of::<iree_hal_profile_capture_filter_t>() - 8usize];
+    ["Offset of field: iree_hal_profile_capture_filter_t::flags"]
+        [::core::mem::offset_of!(iree_hal_profile_capture_filter_t, flags) - 0usize];
+    ["Offset of field: iree_hal_profile_capture_filter_t::executable_function_pattern"]
+        [::core::mem::offset_of!(iree_hal_profile_capture_filter_t, executable_function_pattern) - 8usize];
+    ["Offset of field: iree_hal_profile_capture_filter_t::command_buffer_id"]
+        [::core::mem::offset_of!(iree_hal_profile_capture_filter_t, command_buffer_id) - 24usize];
+    ["Offset of field: iree_hal_profile_capture_filter_t::command_index"]
+        [::core::mem::offset_of!(iree_hal_profile_capture_filter_t, command_index) - 32usize];
+    ["Offset of field: iree_hal_profile_capture_filter_t::physical_device_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_capture_filter_t, physical_device_ordinal) - 36usize];
+    ["Offset of field: iree_hal_profile_capture_filter_t::queue_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_capture_filter_t, queue_ordinal) - 40usize];
+    ["Offset of field: iree_hal_profile_capture_filter_t::reserved0"]
+        [::core::mem::offset_of!(iree_hal_profile_capture_filter_t, reserved0) - 44usize];
+};
+pub type iree_hal_profile_counter_set_selection_flags_t = u32;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_profile_counter_set_selection_t {
+    pub flags: iree_hal_profile_counter_set_selection_flags_t,
+    pub name: iree_string_view_t,
+    pub counter_name_count: iree_host_size_t,
+    pub counter_names: *const iree_string_view_t,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_profile_counter_set_selection_t"]
+        [::core::mem::size_of::<iree_hal_profile_counter_set_selection_t>() - 40usize];
+    ["Alignment of iree_hal_profile_counter_set_selection_t"]
+        [::core::mem::align_of::<iree_hal_profile_counter_set_selection_t>() - 8usize];
+    ["Offset of field: iree_hal_profile_counter_set_selection_t::flags"]
+        [::core::mem::offset_of!(iree_hal_profile_counter_set_selection_t, flags) - 0usize];
+    ["Offset of field: iree_hal_profile_counter_set_selection_t::name"]
+        [::core::mem::offset_of!(iree_hal_profile_counter_set_selection_t, name) - 8usize];
+    ["Offset of field: iree_hal_profile_counter_set_selection_t::counter_name_count"]
+        [::core::mem::offset_of!(iree_hal_profile_counter_set_selection_t, counter_name_count) - 24usize];
+    ["Offset of field: iree_hal_profile_counter_set_selection_t::counter_names"]
+        [::core::mem::offset_of!(iree_hal_profile_counter_set_selection_t, counter_names) - 32usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_device_profiling_options_t {
+    pub flags: iree_hal_device_profiling_flags_t,
+    pub data_families: iree_hal_device_profiling_data_families_t,
+    pub sink: *mut iree_hal_profile_sink_t,
+    pub capture_filter: iree_hal_profile_capture_filter_t,
+    pub counter_set_count: iree_host_size_t,
+    pub counter_sets: *const iree_hal_profile_counter_set_selection_t,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_device_profiling_options_t"]
+        [::core::mem::size_of::<iree_hal_device_profiling_options_t>() - 88usize];
+    ["Alignment of iree_hal_device_profiling_options_t"]
+        [::core::mem::align_of::<iree_hal_device_profiling_options_t>() - 8usize];
+    ["Offset of field: iree_hal_device_profiling_options_t::flags"]
+        [::core::mem::offset_of!(iree_hal_device_profiling_options_t, flags) - 0usize];
+    ["Offset of field: iree_hal_device_profiling_options_t::data_families"]
+        [::core::mem::offset_of!(iree_hal_device_profiling_options_t, data_families) - 8usize];
+    ["Offset of field: iree_hal_device_profiling_options_t::sink"]
+        [::core::mem::offset_of!(iree_hal_device_profiling_options_t, sink) - 16usize];
+    ["Offset of field: iree_hal_device_profiling_options_t::capture_filter"]
+        [::core::mem::offset_of!(iree_hal_device_profiling_options_t, capture_filter) - 24usize];
+    ["Offset of field: iree_hal_device_profiling_options_t::counter_set_count"]
+        [::core::mem::offset_of!(iree_hal_device_profiling_options_t, counter_set_count) - 72usize];
+    ["Offset of field: iree_hal_device_profiling_options_t::counter_sets"]
+        [::core::mem::offset_of!(iree_hal_device_profiling_options_t, counter_sets) - 80usize];
+};
+#[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct iree_hal_device_create_params_t {
     pub next: *const ::core::ffi::c_void,
@@ -350,6 +491,229 @@ pub struct iree_hal_buffer_view_t {
 pub struct iree_hal_driver_registry_t {
     _unused: [u8; 0],
 }
+pub type iree_hal_profile_executable_function_flags_t = u32;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_profile_executable_function_record_t {
+    pub record_length: u32,
+    pub flags: iree_hal_profile_executable_function_flags_t,
+    pub executable_id: u64,
+    pub function_ordinal: u32,
+    pub constant_count: u32,
+    pub binding_count: u32,
+    pub parameter_count: u32,
+    pub workgroup_size: [u32; 3usize],
+    pub name_length: u32,
+    pub function_hash: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_profile_executable_function_record_t"]
+        [::core::mem::size_of::<iree_hal_profile_executable_function_record_t>() - 64usize];
+    ["Alignment of iree_hal_profile_executable_function_record_t"]
+        [::core::mem::align_of::<iree_hal_profile_executable_function_record_t>() - 8usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::record_length"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, record_length) - 0usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::flags"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, flags) - 4usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::executable_id"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, executable_id) - 8usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::function_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, function_ordinal) - 16usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::constant_count"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, constant_count) - 20usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::binding_count"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, binding_count) - 24usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::parameter_count"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, parameter_count) - 28usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::workgroup_size"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, workgroup_size) - 32usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::name_length"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, name_length) - 44usize];
+    ["Offset of field: iree_hal_profile_executable_function_record_t::function_hash"]
+        [::core::mem::offset_of!(iree_hal_profile_executable_function_record_t, function_hash) - 48usize];
+};
+pub type iree_hal_profile_queue_event_type_t = u32;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_NONE: iree_hal_profile_queue_event_type_e = 0;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_BARRIER: iree_hal_profile_queue_event_type_e = 1;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_DISPATCH: iree_hal_profile_queue_event_type_e = 2;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_EXECUTE: iree_hal_profile_queue_event_type_e = 3;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_COPY: iree_hal_profile_queue_event_type_e = 4;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_FILL: iree_hal_profile_queue_event_type_e = 5;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_UPDATE: iree_hal_profile_queue_event_type_e = 6;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_READ: iree_hal_profile_queue_event_type_e = 7;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_WRITE: iree_hal_profile_queue_event_type_e = 8;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_ALLOCA: iree_hal_profile_queue_event_type_e = 9;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_DEALLOCA: iree_hal_profile_queue_event_type_e = 10;
+pub const IREE_HAL_PROFILE_QUEUE_EVENT_TYPE_HOST_CALL: iree_hal_profile_queue_event_type_e = 11;
+pub type iree_hal_profile_queue_event_type_e = ::core::ffi::c_uint;
+pub type iree_hal_profile_host_execution_event_flags_t = u32;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_profile_host_execution_event_t {
+    pub record_length: u32,
+    pub type_: iree_hal_profile_queue_event_type_t,
+    pub flags: iree_hal_profile_host_execution_event_flags_t,
+    pub status_code: u32,
+    pub event_id: u64,
+    pub submission_id: u64,
+    pub command_buffer_id: u64,
+    pub executable_id: u64,
+    pub allocation_id: u64,
+    pub stream_id: u64,
+    pub physical_device_ordinal: u32,
+    pub queue_ordinal: u32,
+    pub command_index: u32,
+    pub function_ordinal: u32,
+    pub workgroup_count: [u32; 3usize],
+    pub workgroup_size: [u32; 3usize],
+    pub start_host_time_ns: i64,
+    pub end_host_time_ns: i64,
+    pub payload_length: u64,
+    pub tile_count: u64,
+    pub tile_duration_sum_ns: i64,
+    pub operation_count: u32,
+    pub reserved0: u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_profile_host_execution_event_t"]
+        [::core::mem::size_of::<iree_hal_profile_host_execution_event_t>() - 152usize];
+    ["Alignment of iree_hal_profile_host_execution_event_t"]
+        [::core::mem::align_of::<iree_hal_profile_host_execution_event_t>() - 8usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::record_length"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, record_length) - 0usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::type_"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, type_) - 4usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::flags"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, flags) - 8usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::status_code"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, status_code) - 12usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::event_id"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, event_id) - 16usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::submission_id"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, submission_id) - 24usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::command_buffer_id"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, command_buffer_id) - 32usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::executable_id"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, executable_id) - 40usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::allocation_id"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, allocation_id) - 48usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::stream_id"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, stream_id) - 56usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::physical_device_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, physical_device_ordinal) - 64usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::queue_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, queue_ordinal) - 68usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::command_index"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, command_index) - 72usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::function_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, function_ordinal) - 76usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::workgroup_count"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, workgroup_count) - 80usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::workgroup_size"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, workgroup_size) - 92usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::start_host_time_ns"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, start_host_time_ns) - 104usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::end_host_time_ns"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, end_host_time_ns) - 112usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::payload_length"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, payload_length) - 120usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::tile_count"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, tile_count) - 128usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::tile_duration_sum_ns"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, tile_duration_sum_ns) - 136usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::operation_count"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, operation_count) - 144usize];
+    ["Offset of field: iree_hal_profile_host_execution_event_t::reserved0"]
+        [::core::mem::offset_of!(iree_hal_profile_host_execution_event_t, reserved0) - 148usize];
+};
+pub type iree_hal_profile_chunk_flags_t = u64;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_profile_chunk_metadata_t {
+    pub content_type: iree_string_view_t,
+    pub name: iree_string_view_t,
+    pub session_id: u64,
+    pub stream_id: u64,
+    pub event_id: u64,
+    pub executable_id: u64,
+    pub command_buffer_id: u64,
+    pub physical_device_ordinal: u32,
+    pub queue_ordinal: u32,
+    pub flags: iree_hal_profile_chunk_flags_t,
+    pub dropped_record_count: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_profile_chunk_metadata_t"]
+        [::core::mem::size_of::<iree_hal_profile_chunk_metadata_t>() - 96usize];
+    ["Alignment of iree_hal_profile_chunk_metadata_t"]
+        [::core::mem::align_of::<iree_hal_profile_chunk_metadata_t>() - 8usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::content_type"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, content_type) - 0usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::name"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, name) - 16usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::session_id"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, session_id) - 32usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::stream_id"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, stream_id) - 40usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::event_id"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, event_id) - 48usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::executable_id"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, executable_id) - 56usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::command_buffer_id"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, command_buffer_id) - 64usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::physical_device_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, physical_device_ordinal) - 72usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::queue_ordinal"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, queue_ordinal) - 76usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::flags"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, flags) - 80usize];
+    ["Offset of field: iree_hal_profile_chunk_metadata_t::dropped_record_count"]
+        [::core::mem::offset_of!(iree_hal_profile_chunk_metadata_t, dropped_record_count) - 88usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iree_hal_profile_sink_vtable_t {
+    pub destroy: ::core::option::Option<unsafe extern "C" fn(sink: *mut iree_hal_profile_sink_t)>,
+    pub begin_session: ::core::option::Option<
+        unsafe extern "C" fn(
+            sink: *mut iree_hal_profile_sink_t,
+            metadata: *const iree_hal_profile_chunk_metadata_t,
+        ) -> iree_status_t,
+    >,
+    pub write: ::core::option::Option<
+        unsafe extern "C" fn(
+            sink: *mut iree_hal_profile_sink_t,
+            metadata: *const iree_hal_profile_chunk_metadata_t,
+            iovec_count: iree_host_size_t,
+            iovecs: *const iree_const_byte_span_t,
+        ) -> iree_status_t,
+    >,
+    pub end_session: ::core::option::Option<
+        unsafe extern "C" fn(
+            sink: *mut iree_hal_profile_sink_t,
+            metadata: *const iree_hal_profile_chunk_metadata_t,
+            session_status_code: iree_status_code_t,
+        ) -> iree_status_t,
+    >,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of iree_hal_profile_sink_vtable_t"]
+        [::core::mem::size_of::<iree_hal_profile_sink_vtable_t>() - 32usize];
+    ["Alignment of iree_hal_profile_sink_vtable_t"]
+        [::core::mem::align_of::<iree_hal_profile_sink_vtable_t>() - 8usize];
+    ["Offset of field: iree_hal_profile_sink_vtable_t::destroy"]
+        [::core::mem::offset_of!(iree_hal_profile_sink_vtable_t, destroy) - 0usize];
+    ["Offset of field: iree_hal_profile_sink_vtable_t::begin_session"]
+        [::core::mem::offset_of!(iree_hal_profile_sink_vtable_t, begin_session) - 8usize];
+    ["Offset of field: iree_hal_profile_sink_vtable_t::write"]
+        [::core::mem::offset_of!(iree_hal_profile_sink_vtable_t, write) - 16usize];
+    ["Offset of field: iree_hal_profile_sink_vtable_t::end_session"]
+        [::core::mem::offset_of!(iree_hal_profile_sink_vtable_t, end_session) - 24usize];
+};
 #[repr(C)]
 #[repr(align(8))]
 #[derive(Debug, Copy, Clone)]
@@ -590,6 +954,11 @@ unsafe extern "C" {
     ) -> iree_status_t;
     pub fn iree_hal_device_release(device: *mut iree_hal_device_t);
     pub fn iree_hal_device_allocator(device: *mut iree_hal_device_t) -> *mut iree_hal_allocator_t;
+    pub fn iree_hal_device_profiling_begin(
+        device: *mut iree_hal_device_t,
+        options: *const iree_hal_device_profiling_options_t,
+    ) -> iree_status_t;
+    pub fn iree_hal_device_profiling_end(device: *mut iree_hal_device_t) -> iree_status_t;
     pub fn iree_hal_buffer_view_release(buffer_view: *mut iree_hal_buffer_view_t);
     pub fn iree_hal_buffer_view_buffer(buffer_view: *const iree_hal_buffer_view_t) -> *mut iree_hal_buffer_t;
     pub fn iree_hal_buffer_view_shape_rank(buffer_view: *const iree_hal_buffer_view_t) -> iree_host_size_t;

@@ -53,5 +53,5 @@ pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
 pub use model::{IR_VERSIONS, Model, OPSET_VERSIONS};
 pub use remove::remove_blocks;
 pub use select::GateSelection;
-pub use shapes::{TensorType, infer_shapes};
+pub use shapes::{Excerpt, TensorType, find_excerpts, infer_shapes};
 pub use tensor::{element_type, tensor_bytes};

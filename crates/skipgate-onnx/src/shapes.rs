@@ -5,6 +5,7 @@
 //! ONNX operator specification.
 
 mod elementwise;
+mod excerpt;
 pub(crate) mod layout;
 mod reduce;
 pub(crate) mod site;
@@ -20,6 +21,7 @@ use crate::constants::{self, Ints};
 use crate::error::{Error, NodeProblem};
 use crate::model::Model;
 use crate::tensor;
+pub use excerpt::{Excerpt, find_excerpts};
 use site::{Inferred, Site, Stop};
 
 /// Element type and shape of a tensor value.

@@ -1,8 +1,9 @@
 //! Thin wrappers over IREE's C runtime: the one module with unsafe code.
 //!
-//! Every wrapper states what the C header says about threads and ownership. Nothing here calls back into Rust, so
-//! no panic can cross into C.
+//! Every wrapper states what the C header says about threads and ownership. The one function that C calls back hands on
+//! to C, so no panic can cross.
 
+use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -52,6 +53,43 @@ fn message(status: iree::iree_status_t) -> String {
 /// The C library's allocator.
 fn allocator() -> iree::iree_allocator_t {
     iree::iree_allocator_t { self_: ptr::null_mut(), ctl: Some(iree::iree_allocator_libc_ctl) }
+}
+
+/// An allocator for tensors with the C library's memory. IREE asks for zeros, and so would write the working memory of
+/// every inference once more than the network does.
+fn tensor_allocator() -> iree::iree_allocator_t {
+    iree::iree_allocator_t { self_: ptr::null_mut(), ctl: Some(allocate_tensors) }
+}
+
+/// Bytes of zeros that every new block begins with: room for what IREE keeps in front of a tensor's contents.
+const ZEROED: usize = 4096;
+
+/// `iree_allocator_libc_ctl`, but that only the first [`ZEROED`] bytes of a block that is asked to be zeroed are.
+///
+/// # Safety
+///
+/// As for `iree_allocator_libc_ctl`.
+unsafe extern "C" fn allocate_tensors(
+    this: *mut c_void,
+    command: iree::iree_allocator_command_t,
+    parameters: *const c_void,
+    memory: *mut *mut c_void,
+) -> iree::iree_status_t {
+    if command != iree::IREE_ALLOCATOR_COMMAND_CALLOC {
+        // SAFETY: by the caller's promise.
+        return unsafe { iree::iree_allocator_libc_ctl(this, command, parameters, memory) };
+    }
+    // SAFETY: of the two allocating commands with the same parameters (`base/allocator.h`), the caller meant the other. A
+    // block without an error is at least as long as those say.
+    unsafe {
+        let status =
+            iree::iree_allocator_libc_ctl(this, iree::IREE_ALLOCATOR_COMMAND_MALLOC, parameters, memory);
+        if status.is_null() {
+            let length = (*parameters.cast::<iree::iree_allocator_alloc_params_t>()).byte_length;
+            (*memory).cast::<u8>().write_bytes(0, length.min(ZEROED));
+        }
+        status
+    }
 }
 
 /// Borrows `text` for C: valid as long as `text` is.
@@ -176,10 +214,11 @@ fn device(process: &Process, kind: Kind) -> Result<Owned<iree::iree_hal_device_t
             iree::iree_hal_embedded_elf_loader_create(ptr::null_mut(), allocator(), out)
         })?
     };
-    // SAFETY: the name outlives the process.
+    // SAFETY: the name outlives the process. Nothing reads contents before they are written: IREE leaves those of new
+    // tensors undefined, and `Program::run` writes whole inputs.
     let heap = unsafe {
         Owned::create(iree::iree_hal_allocator_release, "create its allocator", |out| {
-            iree::iree_hal_allocator_create_heap(view("local"), allocator(), allocator(), out)
+            iree::iree_hal_allocator_create_heap(view("local"), tensor_allocator(), tensor_allocator(), out)
         })?
     };
     let shared = iree::iree_hal_device_create_params_t {

@@ -21,7 +21,7 @@ const RUNTIME_FUNCTIONS: &[&str] = &[
     "iree_hal_allocator_(create_heap|release)",
     "iree_hal_buffer_map_(read|write)",
     "iree_hal_buffer_view_(allocate_buffer_copy|buffer|element_type|release|shape_(dim|rank))",
-    "iree_hal_device_(allocator|release)",
+    "iree_hal_device_(allocator|profiling_begin|profiling_end|release)",
     "iree_hal_embedded_elf_loader_create",
     "iree_hal_executable_loader_release",
     "iree_hal_sync_device_(create|params_initialize)",
@@ -35,8 +35,13 @@ const RUNTIME_FUNCTIONS: &[&str] = &[
     "iree_task_topology_(deinitialize|initialize_from_group_count)",
 ];
 
-/// C enumerations whose values the project names.
-const RUNTIME_ENUMS: &[&str] = &[
+/// C enumerations whose values the project names, and structures that it fills or reads on its own.
+const RUNTIME_TYPES: &[&str] = &[
+    "iree_allocator_alloc_params_t",
+    "iree_hal_device_profiling_data_family_bits_t",
+    "iree_hal_profile_(executable_function_record|host_execution_event|sink_vtable)_t",
+    "iree_hal_profile_queue_event_type_e",
+    "iree_hal_resource_t",
     "iree_hal_buffer_usage_bits_t",
     "iree_hal_element_types_t",
     "iree_hal_encoding_types_t",
@@ -100,7 +105,7 @@ fn runtime(source: &Source, header: &Path, layout: &Layout) -> Result<String> {
     for function in RUNTIME_FUNCTIONS {
         builder = builder.allowlist_function(function);
     }
-    for name in RUNTIME_ENUMS {
+    for name in RUNTIME_TYPES {
         builder = builder.allowlist_type(name);
     }
     for name in RUNTIME_OPAQUE {

@@ -100,7 +100,7 @@ impl<'a> Importer<'a> {
         branch: &'a GraphProto,
         captures: &BTreeMap<String, Capture>,
     ) -> Result<(), ImportError> {
-        let outside = (self.values.clone(), self.framed.clone());
+        let outside = (self.values.clone(), self.framed.clone(), self.written.clone());
         // Frames that begin in a branch would have to end in it.
         let frames = std::mem::take(&mut self.frames);
         for (name, Capture { value, ty, back }) in captures {
@@ -112,7 +112,7 @@ impl<'a> Importer<'a> {
                 self.read_from_frame(name, framed.clone())?;
             }
         }
-        branch.node.iter().try_for_each(|node| self.node(node))?;
+        self.nodes(branch)?;
         let mut values = Vec::new();
         for output in &branch.output {
             let value = self.value(&output.name);
@@ -121,7 +121,7 @@ impl<'a> Importer<'a> {
         let types = self.crossing_types(branch.output.iter().map(|output| &output.name))?;
         self.line(&format!("torch.operator_terminator {} : {types}", values.join(", ")));
         self.frames = frames;
-        (self.values, self.framed) = outside;
+        (self.values, self.framed, self.written) = outside;
         Ok(())
     }
 

@@ -15,6 +15,9 @@ use super::{Importer, node_name, types};
 use crate::ImportError;
 use crate::kernels::{Activation, Convolution, Kernel, Place};
 
+/// Most nodes, each for the one before, that are written before their turn: shortcuts are short.
+const MOST_EARLY: usize = 64;
+
 /// Which nodes read each value.
 #[derive(Default)]
 pub(super) struct Readers<'a> {
@@ -125,7 +128,7 @@ impl<'a> Importer<'a> {
             None => frame.outer_type(),
         };
         let memory = self.call(&kernel, operands.concat(), result, &fused.nodes);
-        self.fused.extend(fused.nodes.iter().skip(1).map(|node| node.output[0].as_str()));
+        self.written.extend(fused.nodes.iter().skip(1).map(|node| node.output[0].as_str()));
         self.read_from_frame(fused.result, Framed { frame, memory })?;
         Ok(true)
     }
@@ -192,7 +195,7 @@ impl<'a> Importer<'a> {
     }
 
     /// What the kernel of `node` can do besides.
-    fn fuse(&self, node: &'a NodeProto) -> Result<Fused<'a>, ImportError> {
+    fn fuse(&mut self, node: &'a NodeProto) -> Result<Fused<'a>, ImportError> {
         let mut fused = Fused {
             nodes: vec![node],
             residual: None,
@@ -206,7 +209,7 @@ impl<'a> Importer<'a> {
                 ("Add", [a, b], Activation::Identity) if fused.residual.is_none() => {
                     let other = if a == fused.result { b } else { a };
                     let same = self.tensor_type(other)? == self.tensor_type(fused.result)?;
-                    if !same || !self.values.contains_key(other) {
+                    if !same || !self.write_early(other)? {
                         break;
                     }
                     fused.residual = Some(other);
@@ -222,6 +225,29 @@ impl<'a> Importer<'a> {
             fused.result = &next.output[0];
         }
         Ok(fused)
+    }
+
+    /// Writes what computes `value` before its turn, unless that is done; false if it depends on what is being written.
+    fn write_early(&mut self, value: &'a str) -> Result<bool, ImportError> {
+        if value.is_empty() || self.values.contains_key(value) {
+            return Ok(true);
+        }
+        let Some(&node) = self.producers.get(value) else { return Ok(false) };
+        // The branches of an `If` read more than its inputs.
+        let started = self.written.contains(node.output[0].as_str());
+        if started || node.op_type == "If" || self.early == MOST_EARLY {
+            return Ok(false);
+        }
+        self.early += 1;
+        let mut ready = true;
+        for input in &node.input {
+            ready = ready && self.write_early(input)?;
+        }
+        if ready {
+            self.node(node)?;
+        }
+        self.early -= 1;
+        Ok(ready)
     }
 
     /// The `Clip` node `node`; its limits are inputs from opset 11 on. `None` if they are not known.
@@ -253,7 +279,7 @@ impl<'a> Importer<'a> {
     }
 
     /// The value `name` in its frame, or in one without room.
-    fn image_as_it_is(&mut self, name: &str) -> Result<Framed, ImportError> {
+    pub(super) fn image_as_it_is(&mut self, name: &str) -> Result<Framed, ImportError> {
         if let Some(framed) = self.framed.get(name) {
             return Ok(framed.clone());
         }

@@ -76,6 +76,11 @@ impl Frame {
         ([outer[1], outer[2]], [self.low[1], self.low[2]])
     }
 
+    /// Where in the frame the element at `place` of the value is.
+    pub(super) fn inside(&self, place: [usize; 4]) -> [usize; 4] {
+        std::array::from_fn(|axis| place[axis] + self.low[axis])
+    }
+
     fn new(ty: &TensorType, low: Vec<usize>, high: Vec<usize>) -> Option<Self> {
         let inner = channels_last(ty).static_shape()?;
         (ty.element_type == FLOAT && inner.len() == low.len()).then_some(Self { inner, low, high })

@@ -13,6 +13,7 @@ mod attribute;
 mod branch;
 mod constant;
 mod convolution;
+mod excerpt;
 mod frame;
 mod gate;
 mod types;
@@ -22,7 +23,7 @@ use std::fmt::Write as _;
 
 use skipgate_onnx::proto::attribute_proto::AttributeType;
 use skipgate_onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
-use skipgate_onnx::{Model, TensorType, infer_shapes};
+use skipgate_onnx::{Excerpt, Model, TensorType, find_excerpts, infer_shapes};
 
 use skipgate_core::Target;
 
@@ -48,6 +49,7 @@ pub fn import_onnx(model: &Model, target: &Target, arithmetic: Arithmetic) -> Re
     let types = infer_shapes(model)?;
     let kernels = Kernels::new(Simd::of(target), arithmetic);
     let mut importer = Importer::new(&types, &model.proto().graph, kernels);
+    importer.excerpts = find_excerpts(model)?;
     importer.module(model.proto())?;
     Ok(importer.finish())
 }
@@ -67,8 +69,14 @@ struct Importer<'a> {
     framed: HashMap<String, Framed>,
     kernels: Kernels,
     readers: Readers<'a>,
-    /// Nodes, by the name of their result, that are part of a kernel already.
-    fused: HashSet<&'a str>,
+    /// The values that are padded parts of others.
+    excerpts: HashMap<String, Excerpt>,
+    /// Nodes, by the name of their first result, that are written already: as part of a kernel or for one.
+    written: HashSet<&'a str>,
+    /// The node that computes each value of the graph at hand.
+    producers: HashMap<&'a str, &'a NodeProto>,
+    /// How many nodes, each for the one before, are being written before their turn.
+    early: usize,
     /// Frames, by SSA name, that may be written over: those that gated blocks begin with.
     overwritable: HashSet<String>,
     /// The element of the mask that each value is.
@@ -92,7 +100,10 @@ impl<'a> Importer<'a> {
             framed: HashMap::new(),
             kernels,
             readers: Readers::of(graph),
-            fused: HashSet::new(),
+            excerpts: HashMap::new(),
+            written: HashSet::new(),
+            producers: HashMap::new(),
+            early: 0,
             overwritable: HashSet::new(),
             mask: HashMap::new(),
             names: 0,
@@ -184,7 +195,16 @@ impl<'a> Importer<'a> {
     /// Initialisers and nodes of a graph.
     fn graph_body(&mut self, graph: &'a GraphProto) -> Result<(), ImportError> {
         graph.initializer.iter().try_for_each(|tensor| self.initializer(tensor))?;
-        graph.node.iter().try_for_each(|node| self.node(node))
+        self.nodes(graph)
+    }
+
+    /// The nodes of a graph, in their order as far as none is wanted earlier.
+    fn nodes(&mut self, graph: &'a GraphProto) -> Result<(), ImportError> {
+        let outputs = |node: &'a NodeProto| node.output.iter().map(move |output| (output.as_str(), node));
+        let outside = std::mem::replace(&mut self.producers, graph.node.iter().flat_map(outputs).collect());
+        graph.node.iter().try_for_each(|node| self.node(node))?;
+        self.producers = outside;
+        Ok(())
     }
 
     fn initializer(&mut self, tensor: &TensorProto) -> Result<(), ImportError> {
@@ -212,7 +232,10 @@ impl<'a> Importer<'a> {
             self.line(&constant_operation(&ssa, &literal, &ty, output));
             return Ok(());
         }
-        if self.fused.contains(node.output.first().map_or("", String::as_str)) || self.convolution(node)? {
+        if !self.written.insert(node.output.first().map_or("", String::as_str)) {
+            return Ok(());
+        }
+        if self.convolution(node)? || self.excerpt(node)? {
             return Ok(());
         }
         if let Some(gate) = Gate::recognise(node, &self.mask) {

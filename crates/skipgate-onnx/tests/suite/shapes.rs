@@ -1,7 +1,7 @@
 //! Shape inference, operator by operator.
 
 use skipgate_onnx::proto::AttributeProto;
-use skipgate_onnx::{TensorType, infer_shapes};
+use skipgate_onnx::{Excerpt, TensorType, find_excerpts, infer_shapes};
 
 use crate::net::{self, FLOAT, INT64, Net, int, ints, text};
 
@@ -169,6 +169,40 @@ fn broken_rules_name_the_node_and_what_is_wrong() {
     assert!(error("Flatten", &[], &[int("axis", 5)]).contains("an axis of 4 dimensions"));
     assert!(error("Cast", &[], &[text("to", "float")]).contains("`to` should be an integer"));
     assert!(error("Expand", &[&[7, 9, 8]], &[]).contains("shapes that broadcast"));
+}
+
+#[test]
+fn a_shortcut_without_weights_is_one_excerpt() {
+    let (mut net, image) = Net::new(&IMAGE, 0);
+    let [starts, ends, columns, rows, steps, pads] =
+        [&[1][..], &[9], &[3], &[2], &[2], &[0, 3, 0, 0, 0, 2, 0, 0]].map(|values| net.ints(values));
+    let halved = net.op("Slice", &[&image, &starts, &ends, &columns, &steps], &[]);
+    let quartered = net.op("Slice", &[&halved, &starts, &ends, &rows, &steps], &[]);
+    let padded = net.op("Pad", &[&quartered, &pads], &[]);
+    let again = net.op("Slice", &[&padded, &starts, &ends, &rows], &[]);
+    let excerpts = find_excerpts(&net.model()).unwrap();
+    let expected = Excerpt {
+        source: image,
+        starts: vec![0, 0, 1, 1],
+        steps: vec![1, 1, 2, 2],
+        sizes: vec![1, 6, 4, 4],
+        low: vec![0, 3, 0, 0],
+        high: vec![0, 2, 0, 0],
+    };
+    assert_eq!(excerpts[&padded], expected);
+    // Zeros cannot be cut: what is taken of them begins anew.
+    assert_eq!((&excerpts[&again].source, &excerpts[&again].starts[..]), (&padded, &[0, 0, 1, 0][..]));
+}
+
+#[test]
+fn what_is_taken_backwards_or_padded_with_anything_else_is_no_excerpt() {
+    let (mut net, image) = Net::new(&IMAGE, 0);
+    let [starts, ends, axes, steps, pads] =
+        [&[7][..], &[0], &[3], &[-1], &[1; 8]].map(|values| net.ints(values));
+    let backwards = net.op("Slice", &[&image, &starts, &ends, &axes, &steps], &[]);
+    let mirrored = net.op("Pad", &[&image, &pads], &[text("mode", "reflect")]);
+    let excerpts = find_excerpts(&net.model()).unwrap();
+    assert!(!excerpts.contains_key(&backwards) && !excerpts.contains_key(&mirrored));
 }
 
 /// Sizes near the ends of the number ranges, in every operator that computes with them.
