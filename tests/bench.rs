@@ -98,6 +98,30 @@ fn worker_threads_can_share_the_work() {
 }
 
 #[test]
+fn every_layer_is_found_behind_one_dispatch() {
+    for threads in ["1", "2"] {
+        let arguments = ["--per-dispatch", "--rounds", "2", "--threads", threads];
+        let report = json(&succeed(bench().args(arguments)));
+        let dispatches = report["dispatches"].as_array().unwrap();
+        let mut layers = Vec::new();
+        for dispatch in dispatches {
+            check_latency(&dispatch["latency"]);
+            let nodes = dispatch["nodes"].as_array().unwrap().iter().map(|node| node.as_str().unwrap());
+            let convolutions: Vec<_> =
+                nodes.flat_map(|node| node.split(", ")).filter(|node| node.starts_with("Conv ")).collect();
+            let kernel = dispatch["kernel"].as_str().unwrap();
+            assert_eq!(kernel.starts_with("conv_"), !convolutions.is_empty(), "{dispatch}");
+            layers.extend(convolutions);
+        }
+        layers.sort_unstable();
+        layers.dedup();
+        assert_eq!(layers.len(), 19);
+        let gates = dispatches.iter().filter_map(|dispatch| dispatch["gate"].as_u64()).collect::<Vec<_>>();
+        assert_eq!(gates, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+    }
+}
+
+#[test]
 fn a_network_without_gates_is_one_configuration() {
     let mut command = skipgate();
     command.arg("bench").arg(dir().join("pruned/0")).args(["--format", "json", "--rounds", "1"]);

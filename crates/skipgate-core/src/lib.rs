@@ -15,6 +15,7 @@
 //! * **artifact** ([`Manifest`]): a folder with the compiled network and `manifest.json`.
 #![forbid(unsafe_code)]
 
+mod dispatch;
 mod front;
 mod gate;
 mod hint;
@@ -23,6 +24,7 @@ mod mask;
 mod reference;
 mod target;
 
+pub use dispatch::{DISPATCHES_FILE, Dispatch};
 pub use front::{
     Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE, Provenance,
 };

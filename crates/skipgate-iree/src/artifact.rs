@@ -7,8 +7,8 @@ use fs_err as fs;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, ElementType, EntryPoint, FORMAT_VERSION, MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target,
-    TensorSpec, VMFB_FILE,
+    Abi, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, MANIFEST_FILE, Manifest,
+    PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, infer_shapes};
@@ -24,6 +24,8 @@ pub struct Compiled {
     pub manifest: Manifest,
     /// What goes into `model.vmfb`.
     pub vmfb: Vec<u8>,
+    /// What goes into `dispatches.json`.
+    pub dispatches: Vec<Dispatch>,
     /// What goes into `pareto.json`, if the network was explored; `compile` knows of none.
     pub front: Option<String>,
 }
@@ -49,7 +51,7 @@ pub fn compile(
     let gates = model.gates().map_err(crate::ImportError::from)?;
     abi.specialised = entry_points(gates.len(), specialised)?;
     let program = Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
-    let vmfb = compiler.compile(program, target)?;
+    let (vmfb, dispatches) = compiler.compile(program, target)?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -64,7 +66,7 @@ pub fn compile(
     };
     // What a reader would refuse must not be written.
     match Manifest::from_json(&manifest.to_json()) {
-        Ok(manifest) => Ok(Compiled { manifest, vmfb, front: None }),
+        Ok(manifest) => Ok(Compiled { manifest, vmfb, dispatches, front: None }),
         Err(error) => Err(CompileError::Interface { found: error.to_string() }),
     }
 }
@@ -143,6 +145,8 @@ fn write_beside(dir: &Path, compiled: &Compiled) -> io::Result<()> {
     let temporary = builder.prefix(".skipgate-").permissions(folder_mode()).tempdir_in(parent)?;
     write_synced(&temporary.path().join(VMFB_FILE), &compiled.vmfb)?;
     write_synced(&temporary.path().join(MANIFEST_FILE), compiled.manifest.to_json().as_bytes())?;
+    let dispatches = Dispatch::to_json(&compiled.dispatches);
+    write_synced(&temporary.path().join(DISPATCHES_FILE), dispatches.as_bytes())?;
     if let Some(front) = &compiled.front {
         write_synced(&temporary.path().join(PARETO_FILE), front.as_bytes())?;
     }

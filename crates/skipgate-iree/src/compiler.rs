@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use skipgate_core::{EntryPoint, IREE_REVISION, IREE_VERSION, IreeVersion, Target};
+use skipgate_core::{Dispatch, EntryPoint, IREE_REVISION, IREE_VERSION, IreeVersion, Target};
 
 use crate::bindings::{
     CompilerApi, IREE_COMPILER_DIAGNOSTIC_SEVERITY_ERROR, IREE_COMPILER_PIPELINE_STD,
@@ -83,8 +83,12 @@ impl Compiler {
         &self.version
     }
 
-    /// Compiles MLIR text to a vmfb for `target`.
-    pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Vec<u8>, CompileError> {
+    /// Compiles MLIR text to a vmfb for `target`, and lists the dispatches of its function.
+    pub(crate) fn compile(
+        &self,
+        program: Program,
+        target: &Target,
+    ) -> Result<(Vec<u8>, Vec<Dispatch>), CompileError> {
         let linker = Linker::new(&self.path, target)?;
         let session = Session::new(&self.api);
         for flag in flags::for_target(target, linker.path()) {
@@ -97,12 +101,13 @@ impl Compiler {
         let placed = invocation.edit(&self.mlir, gating::place)??;
         invocation.run(c"dispatch-creation", c"hal")?;
         let Program { gates, entry_points, .. } = program;
+        let dispatches = invocation.edit(&self.mlir, |ir| gating::dispatches(ir, FUNCTION))?;
         invocation
             .edit(&self.mlir, |ir| gating::predicate(ir, FUNCTION, gates, &entry_points, &placed))??;
         invocation.run(c"hal", c"vm")?;
         invocation.edit(&self.mlir, branch_edges::split)?;
         invocation.run(c"vm", c"end")?;
-        invocation.vm_bytecode()
+        Ok((invocation.vm_bytecode()?, dispatches))
     }
 }
 

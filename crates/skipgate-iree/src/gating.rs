@@ -12,12 +12,14 @@
 //! copy, no wait, no allocation and no command buffer per gate. A function for one configuration is a copy without the
 //! commands of the blocks that it skips.
 
+mod dispatches;
 mod frames;
 mod place;
 mod predicate;
 
 use std::fmt;
 
+pub(crate) use dispatches::dispatches;
 pub(crate) use place::{Placed, place};
 pub(crate) use predicate::predicate;
 
@@ -79,7 +81,7 @@ struct Mark {
 
 impl Mark {
     fn set(&self, op: Op) {
-        op.set_location_name(&self.to_string());
+        op.add_location_name(&self.to_string());
     }
 
     fn of(op: Op) -> Option<Self> {

@@ -239,6 +239,7 @@ impl<'i> Op<'i> {
         unsafe {
             if (mlir.is_name)(location) {
                 names.push(self.ir.identifier((mlir.name_of)(location)));
+                self.collect_names((mlir.name_child)(location), names);
             } else if (mlir.is_call_site)(location) {
                 self.collect_names((mlir.callee)(location), names);
             } else if (mlir.is_fused)(location) {
@@ -252,13 +253,14 @@ impl<'i> Op<'i> {
         }
     }
 
-    pub(crate) fn set_location_name(self, name: &str) {
+    /// Puts `name` in front of the names in its location.
+    pub(crate) fn add_location_name(self, name: &str) {
         let mlir = self.ir.mlir;
         // SAFETY: the operation is live; the string is copied.
         unsafe {
             let context = self.ir.context();
-            let location =
-                (mlir.name_location)(context, StringRef::new(name), (mlir.unknown_location)(context));
+            let before = (mlir.operation_location)(self.handle);
+            let location = (mlir.name_location)(context, StringRef::new(name), before);
             (mlir.operation_set_location)(self.handle, location);
         }
     }

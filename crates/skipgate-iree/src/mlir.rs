@@ -166,10 +166,10 @@ api! {
     use_owner = "mlirOpOperandGetOwner": fn(Use) -> Operation;
     replace_uses = "mlirValueReplaceAllUsesOfWith": fn(Value, Value);
 
-    unknown_location = "mlirLocationUnknownGet": fn(Context) -> Location;
     name_location = "mlirLocationNameGet": fn(Context, StringRef, Location) -> Location;
     is_name = "mlirLocationIsAName": fn(Location) -> bool;
     name_of = "mlirLocationNameGetName": fn(Location) -> Identifier;
+    name_child = "mlirLocationNameGetChildLoc": fn(Location) -> Location;
     is_call_site = "mlirLocationIsACallSite": fn(Location) -> bool;
     callee = "mlirLocationCallSiteGetCallee": fn(Location) -> Location;
     is_fused = "mlirLocationIsAFused": fn(Location) -> bool;

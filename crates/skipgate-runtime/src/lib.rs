@@ -53,7 +53,7 @@ pub use artifact::Artifact;
 pub use device::Device;
 pub use error::{Error, Found, Status};
 pub use server::{Answer, Server, ServerOptions, Submission, Ticket};
-pub use session::Session;
+pub use session::{DispatchTime, Session};
 #[doc(no_inline)]
 pub use skipgate_controller as controller;
 #[doc(no_inline)]

@@ -1,9 +1,22 @@
 //! Runs a network.
 
+use std::time::Duration;
+
 use skipgate_core::SkipMask;
 
 use crate::raw::Program;
 use crate::{Artifact, Device, Error};
+
+/// How long a dispatch, one call of a compiled kernel, took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DispatchTime {
+    /// Name of the kernel.
+    pub function: String,
+    /// How often it ran in parallel, or could have, by dimension.
+    pub workgroups: [u32; 3],
+    /// From its start to its end, on the host's clock.
+    pub time: Duration,
+}
 
 /// A network that is ready to run.
 ///
@@ -51,15 +64,32 @@ impl Session {
     /// [`Error::ImageLength`] and [`Error::Mask`] before anything runs; [`Error::Iree`] and [`Error::Output`] if the
     /// network fails or does not do what its manifest says. The session stays usable.
     pub fn run(&mut self, image: &[f32], mask: &SkipMask) -> Result<&[f32], Error> {
+        self.check(image, mask)?;
+        let output = &self.artifact.manifest().logits().shape;
+        self.program.run(image, mask, output, &mut self.logits)?;
+        Ok(&self.logits)
+    }
+
+    /// Runs the network like [`run`](Self::run), and returns how long each dispatch took, in the order in which they ran.
+    ///
+    /// Times are IREE's own and include what it takes to start a dispatch; profiling makes the whole run slower. A mask
+    /// that has a function of its own runs in the one that takes any mask.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn profile(&mut self, image: &[f32], mask: &SkipMask) -> Result<Vec<DispatchTime>, Error> {
+        self.check(image, mask)?;
+        self.program.profile(image, mask)
+    }
+
+    fn check(&self, image: &[f32], mask: &SkipMask) -> Result<(), Error> {
         let input = self.artifact.manifest().image();
         let expected = input.elements().unwrap_or_default();
         if image.len() != expected {
             return Err(Error::ImageLength { expected, shape: input.shape.clone(), found: image.len() });
         }
-        mask.check_len(self.artifact.gates().len())?;
-        let output = &self.artifact.manifest().logits().shape;
-        self.program.run(image, mask, output, &mut self.logits)?;
-        Ok(&self.logits)
+        Ok(mask.check_len(self.artifact.gates().len())?)
     }
 
     /// The network that runs.

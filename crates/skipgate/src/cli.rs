@@ -189,7 +189,8 @@ pub(crate) struct Run {
 #[command(after_help = "\
 For steady figures, keep the machine idle and the program on one core:
   taskset --cpu-list 0 skipgate bench build/resnet20-host --model resnet20.onnx
-  skipgate bench build/resnet110-host --model resnet110.onnx --every 5 --threads 2 --plot latency.svg")]
+  skipgate bench build/resnet110-host --model resnet110.onnx --every 5 --threads 2 --plot latency.svg
+  skipgate bench build/resnet20-host --per-dispatch")]
 pub(crate) struct Bench {
     /// The artifact folder
     pub(crate) artifact: PathBuf,
@@ -217,6 +218,9 @@ pub(crate) struct Bench {
     /// Measure all blocks and the configurations of the artifact's front instead, for `serve` and `simulate`
     #[arg(long, conflicts_with_all = BENCH_DEPTHS)]
     pub(crate) front: bool,
+    /// Show which dispatches an inference with all blocks spends its time in, and the ONNX nodes behind each
+    #[arg(long, conflicts_with_all = BENCH_DEPTHS)]
+    pub(crate) per_dispatch: bool,
     /// Draw the medians over the number of skipped blocks
     #[cfg(feature = "compiler")]
     #[arg(long, value_name = "FILE.svg")]

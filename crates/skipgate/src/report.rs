@@ -34,6 +34,11 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
+/// `1 thread` or `2 threads`.
+pub(crate) fn threads(count: usize) -> String {
+    format!("{count} thread{}", if count == 1 { "" } else { "s" })
+}
+
 /// `40.6 M`: three significant digits and the unit prefix.
 #[cfg(feature = "compiler")]
 pub(crate) fn si(number: u64) -> String {

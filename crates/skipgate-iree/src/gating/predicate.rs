@@ -9,7 +9,7 @@ use crate::function_ids::look_up_once;
 use crate::ir::{Ir, Op, Parts, Value};
 
 const COPY: &str = "hal.command_buffer.copy_buffer";
-const DISPATCH: &str = "hal.command_buffer.dispatch";
+pub(super) const DISPATCH: &str = "hal.command_buffer.dispatch";
 const BARRIER: &str = "hal.command_buffer.execution_barrier";
 
 /// Elements of the mask, each a byte, that are read at once.

@@ -5,8 +5,8 @@
 use skipgate_onnx::Excerpt;
 use skipgate_onnx::proto::NodeProto;
 
-use super::Importer;
 use super::frame::{CHANNELS_LAST, Frame, Framed};
+use super::{Importer, node_name, types};
 use crate::ImportError;
 
 impl Importer<'_> {
@@ -30,11 +30,13 @@ impl Importer<'_> {
         let [taken, result] = [self.fresh(), self.fresh()];
         let (from, to) = (frame.outer_type(), whole.outer_type());
         let inner = Frame::builtin(sizes.into_iter());
+        let location = types::quoted(&format!("Pad {}", node_name(node)));
         self.line(&format!(
-            "{taken} = tensor.extract_slice {memory}{starts:?}{sizes:?}{steps:?} : {from} to {inner}"
+            "{taken} = tensor.extract_slice {memory}{starts:?}{sizes:?}{steps:?} : {from} to {inner} loc({location})"
         ));
         self.line(&format!(
-            "{result} = tensor.insert_slice {taken} into {zeros}{low:?}{sizes:?}[1, 1, 1, 1] : {inner} into {to}"
+            "{result} = tensor.insert_slice {taken} into {zeros}{low:?}{sizes:?}[1, 1, 1, 1] : {inner} into {to} \
+             loc({location})"
         ));
         self.read_from_frame(output, Framed { frame: whole, memory: result })?;
         Ok(true)

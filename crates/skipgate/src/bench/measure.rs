@@ -157,7 +157,7 @@ fn call(session: &mut Session, image: &[f32], mask: &SkipMask) -> Result<Duratio
 }
 
 /// Numbers from -1 to 1; zeros might be quicker than real images.
-fn pattern(elements: usize) -> Vec<f32> {
+pub(crate) fn pattern(elements: usize) -> Vec<f32> {
     (0..elements).map(|index| (index * 37 % 255) as f32 / 127.0 - 1.0).collect()
 }
 

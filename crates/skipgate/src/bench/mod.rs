@@ -2,6 +2,7 @@
 
 #[cfg(feature = "compiler")]
 pub(crate) mod compile;
+pub(crate) mod dispatches;
 pub(crate) mod measure;
 pub(crate) mod pruned;
 pub(crate) mod report;

@@ -78,7 +78,7 @@ impl Report for Measured {
             self.latencies(),
             self.switch_text(),
             self.target,
-            self.threads(),
+            report::threads(self.threads),
             self.rounds,
             self.calls,
             worst.unwrap_or_default()
@@ -87,11 +87,6 @@ impl Report for Measured {
 }
 
 impl Measured {
-    /// `1 thread` or `2 threads`.
-    pub(crate) fn threads(&self) -> String {
-        format!("{} thread{}", self.threads, if self.threads == 1 { "" } else { "s" })
-    }
-
     fn latencies(&self) -> comfy_table::Table {
         let mut table = report::table(["skipped", "min", "median", "p99", "max", "pruned", "ratio"]);
         for Configuration { skipped, gated, pruned, ratio, .. } in &self.configurations {

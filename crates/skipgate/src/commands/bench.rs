@@ -8,13 +8,19 @@ use skipgate_core::{PARETO_FILE, SkipMask, depths};
 use skipgate_runtime::{Artifact, Device};
 
 use crate::bench::measure::Bench;
-use crate::bench::pruned;
 use crate::bench::report::Measured;
+use crate::bench::{dispatches, pruned};
 use crate::cli::{Bench as Arguments, Format};
 use crate::{front, progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let artifact = Artifact::open(&arguments.artifact)?;
+    if arguments.per_dispatch {
+        let calls = arguments.rounds.get().saturating_mul(arguments.calls.get());
+        let (threads, device) = (arguments.threads.get(), device(arguments)?);
+        let profile = dispatches::profile(&artifact, &arguments.artifact, device, threads, calls)?;
+        return report::print(&profile, format);
+    }
     let depths = depths(artifact.gates().len(), arguments.every.get());
     let pruned = pruned(arguments, &artifact, &depths)?;
     let gates = artifact.gates().len();
@@ -120,6 +126,11 @@ fn plot(measured: &Measured) -> Result<String> {
         line("statically pruned", 1, |configuration| configuration.pruned),
     ];
     let drawn: Vec<_> = all.into_iter().filter(|line| !line.points.is_empty()).collect();
-    let title = format!("{} ({}, {})", measured.artifact.display(), measured.target, measured.threads());
+    let title = format!(
+        "{} ({}, {})",
+        measured.artifact.display(),
+        measured.target,
+        report::threads(measured.threads)
+    );
     Ok(Figure::latency_over_skipped(title, drawn).svg()?)
 }

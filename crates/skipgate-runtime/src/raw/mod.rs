@@ -3,6 +3,8 @@
 //! Every wrapper states what the C header says about threads and ownership. The one function that C calls back hands on
 //! to C, so no panic can cross.
 
+mod profile;
+
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -14,6 +16,7 @@ use iree_runtime_sys as iree;
 use memmap2::Mmap;
 use skipgate_core::{Manifest, SkipMask};
 
+use crate::DispatchTime;
 use crate::device::Kind;
 use crate::error::{Error, Status};
 
@@ -507,7 +510,7 @@ pub(crate) struct Program {
     image: Tensor,
     /// `None` in a network without gates.
     mask: Option<Tensor>,
-    _device: Owned<iree::iree_hal_device_t>,
+    device: Owned<iree::iree_hal_device_t>,
     /// The session points into it.
     _vmfb: Arc<Mmap>,
 }
@@ -538,7 +541,7 @@ impl Program {
         let specialised = manifest.abi.specialised.iter();
         let specialised = specialised.map(|entry| Ok((entry.mask.clone(), call(&entry.function)?)));
         let specialised = specialised.collect::<Result<_, Error>>()?;
-        Ok(Self { any, specialised, image, mask, _device: device, _vmfb: vmfb })
+        Ok(Self { any, specialised, image, mask, device, _vmfb: vmfb })
     }
 
     /// Runs the network; lengths are checked by the caller. The result must be `f32` of `shape`.
@@ -549,13 +552,22 @@ impl Program {
         shape: &[usize],
         logits: &mut [f32],
     ) -> Result<(), Error> {
-        self.image.write(image)?;
-        if let Some(tensor) = &mut self.mask {
-            tensor.write(mask.as_slice())?;
-        }
+        self.write(image, mask)?;
         let own = self.specialised.iter_mut().find(|(other, _)| other == mask);
         let result = own.map_or(&mut self.any, |(_, call)| call).invoke()?;
         result.expect(shape)?;
         result.read(logits)
+    }
+
+    fn write(&mut self, image: &[f32], mask: &SkipMask) -> Result<(), Error> {
+        self.image.write(image)?;
+        self.mask.as_mut().map_or(Ok(()), |tensor| tensor.write(mask.as_slice()))
+    }
+
+    /// Runs the network through the function that takes any mask; lengths are checked by the caller.
+    pub(crate) fn profile(&mut self, image: &[f32], mask: &SkipMask) -> Result<Vec<DispatchTime>, Error> {
+        self.write(image, mask)?;
+        let call = &mut self.any;
+        profile::profile(&self.device, || call.invoke().map(drop))
     }
 }

@@ -1,0 +1,25 @@
+//! Which ONNX nodes each dispatch computes.
+
+use skipgate_core::Dispatch;
+
+use super::Mark;
+use super::predicate::DISPATCH;
+use crate::ir::{Ir, Op};
+
+/// The dispatches of `function`, in the order of their commands, which do not depend on the mask yet.
+pub(crate) fn dispatches(ir: &Ir, function: &str) -> Vec<Dispatch> {
+    let functions = ir.module().body().filter(|op| op.text("sym_name") == Some(function));
+    functions.flat_map(|function| function.body().filter(|op| op.name() == DISPATCH).map(describe)).collect()
+}
+
+fn describe(op: Op) -> Dispatch {
+    let mut nodes: Vec<String> = Vec::new();
+    for name in op.location_names() {
+        // What is computed of constants alone is no part of an inference.
+        let is_node = !name.starts_with("skipgate ") && !name.starts_with("Constant ");
+        if is_node && nodes.iter().all(|node| node != name) {
+            nodes.push(name.to_owned());
+        }
+    }
+    Dispatch { gate: Mark::of(op).map(|mark| mark.gate), nodes }
+}
