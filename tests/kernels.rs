@@ -54,13 +54,16 @@ const CASE: Case = Case {
     activation: Activation::None,
 };
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     Case { residual: true, activation: Activation::Relu, ..CASE },
     Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
     // Tiles of two outputs.
     Case { channels: 32, size: [6, 10], ..CASE },
-    // No tile fits.
+    // Tiles that overlap along one side or both.
     Case { filters: 48, size: [7, 5], activation: Activation::Relu, ..CASE },
+    Case { size: [14, 8], residual: true, activation: Activation::Relu, ..CASE },
+    // No tile fits.
+    Case { size: [1, 5], ..CASE },
     // Channels that fill no register.
     Case { channels: 3, size: [9, 9], stride: 2, activation: Activation::Relu6, ..CASE },
     Case { channels: 3, size: [16, 16], taps: 7, stride: 2, pads: [3; 4], ..CASE },

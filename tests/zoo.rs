@@ -113,6 +113,13 @@ fn gated_networks_agree_with_the_ones_without_the_blocks() {
     }
 }
 
+/// Tiles overlap where the images of its last gated blocks have 14 and 7 rows, and results are written over inputs.
+#[test]
+fn resnet18_agrees_with_onnx_runtime_under_every_mask() {
+    let network = Network::new("artifact", "resnet18", "dynamo", 224);
+    network.check(&masks(4, 10));
+}
+
 #[test]
 fn resnet50_agrees_with_onnx_runtime_under_every_mask() {
     let network = Network::new("artifact", "resnet50", "torchscript", 224);

@@ -44,7 +44,7 @@ fn same_shape(a: &Found, b: &Found) -> bool {
     a.sum_type.is_some() && a.sum_type == b.sum_type
 }
 
-/// The block whose sum, perhaps after an activation, is `value`.
+/// The block whose sum, perhaps after an activation and in other numbers, is `value`.
 fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &'m str) -> Option<usize> {
     loop {
         if let Some(&index) = by_sum.get(value) {
@@ -52,11 +52,16 @@ fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &
         }
         let (index, node) = flow.producer(value)?;
         let before = flow.dominator_of_node(index)?;
-        if !is_activation(node) && !is_self_gate(flow, node, before) {
+        if !is_activation(node) && !is_quantization(node) && !is_self_gate(flow, node, before) {
             return None;
         }
         value = before;
     }
+}
+
+/// Whether `node` goes from floats to integers or back.
+fn is_quantization(node: &NodeProto) -> bool {
+    matches!(node.op_type.as_str(), "QuantizeLinear" | "DequantizeLinear")
 }
 
 /// Whether `node` multiplies `value` with an activation of itself, as exporters write `SiLU` and hard swish.

@@ -151,6 +151,9 @@ pub(crate) struct Compile {
     /// Compute every convolution as it is defined, which rounds less and takes longer
     #[arg(long)]
     pub(crate) exact: bool,
+    /// Compute all convolutions that can be in the fast form with tiles of this size, to compare them
+    #[arg(long, value_name = "2|4|6", conflicts_with = "exact", hide = true)]
+    pub(crate) tiles: Option<NonZeroUsize>,
 }
 
 #[derive(Debug, Args)]

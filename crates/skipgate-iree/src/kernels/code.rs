@@ -103,6 +103,12 @@ impl Code {
         self.operation(format_args!("arith.muli {value}, {factor} overflow<nsw, nuw> : index"))
     }
 
+    /// `value`, or `limit` if that is less.
+    pub(super) fn up_to(&mut self, value: &Value, limit: usize) -> Value {
+        let limit = self.index(limit);
+        self.operation(format_args!("arith.minui {value}, {limit} : index"))
+    }
+
     /// A loop over `0, step, ...` below `end`, that carries `carried` from one round to the next.
     pub(super) fn accumulate(
         &mut self,
@@ -150,6 +156,14 @@ impl Code {
     pub(super) fn only_at(&mut self, value: &Value, expected: usize, body: impl FnOnce(&mut Self)) {
         let expected = self.index(expected);
         let is = self.operation(format_args!("arith.cmpi eq, {value}, {expected} : index"));
+        self.line(format_args!("scf.if {is} {{"));
+        body(self);
+        self.line("}");
+    }
+
+    /// What `body` does only where `value` is `from` or more.
+    pub(super) fn only_from(&mut self, value: &Value, from: &Value, body: impl FnOnce(&mut Self)) {
+        let is = self.operation(format_args!("arith.cmpi uge, {value}, {from} : index"));
         self.line(format_args!("scf.if {is} {{"));
         body(self);
         self.line("}");

@@ -40,12 +40,11 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd));
     let [rows, columns] = convolution.size;
     let workgroups = divisor(rows, WORKGROUPS);
-    let tile = Tile::new(convolution, simd, columns);
     let workgroup = code.workgroup();
     let first = code.multiple(&workgroup, rows / workgroups);
     code.repeat(rows / workgroups, 1, |code, row| {
         let row = code.sum(&first, row);
-        code.repeat(columns, tile.pixels, |code, column| {
+        Tile::each(code, convolution, columns, |code, tile, column| {
             code.repeat(convolution.filters / tile.filters(simd), 1, |code, block| {
                 pixels(code, convolution, &buffers, tile, [&row, column, block]);
             });

@@ -15,6 +15,7 @@ mod winograd;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::num::NonZeroUsize;
 
 pub(crate) use output::Activation;
 pub(crate) use simd::Simd;
@@ -58,6 +59,8 @@ pub enum Arithmetic {
     Fast,
     /// Compute every convolution as it is defined.
     Exact,
+    /// Use the fast form with tiles of so many rows and columns of results, where it applies: to compare them.
+    Tiles(NonZeroUsize),
 }
 
 /// How a convolution is computed.
@@ -147,8 +150,12 @@ impl Kernels {
     }
 
     fn method(&self, convolution: &Convolution) -> Method {
-        let transform =
-            winograd::transform(convolution, self.simd).filter(|_| self.arithmetic == Arithmetic::Fast);
+        let outputs = match self.arithmetic {
+            Arithmetic::Exact => None,
+            Arithmetic::Fast => Some(winograd::best_outputs(convolution.size)),
+            Arithmetic::Tiles(outputs) => Some(outputs.get()),
+        };
+        let transform = outputs.and_then(|outputs| winograd::transform(convolution, self.simd, outputs));
         transform.map_or(Method::Direct, Method::Winograd)
     }
 

@@ -14,10 +14,23 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    /// The tile for rows of `pixels`.
-    pub(super) fn new(convolution: &Convolution, simd: Simd, pixels: usize) -> Self {
-        let vectors = vectors(convolution, simd);
-        Self { pixels: divisor(pixels, simd.sums / vectors), vectors }
+    /// Calls `body` for tiles that together are `pixels` pixels, with the first pixel of each: as large ones as registers
+    /// have room for, and one with what is left.
+    pub(super) fn each(
+        code: &mut Code,
+        convolution: &Convolution,
+        pixels: usize,
+        mut body: impl FnMut(&mut Code, Self, &Value),
+    ) {
+        let vectors = vectors(convolution, code.simd());
+        let full = Self { pixels: pixels.min(code.simd().sums / vectors), vectors };
+        let rest = Self { pixels: pixels % full.pixels, vectors };
+        let end = pixels - rest.pixels;
+        code.repeat(end, full.pixels, |code, first| body(code, full, first));
+        if rest.pixels > 0 {
+            let first = code.index(end);
+            body(code, rest, &first);
+        }
     }
 
     pub(super) fn filters(self, simd: Simd) -> usize {

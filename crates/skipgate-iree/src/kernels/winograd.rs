@@ -15,16 +15,25 @@ use super::{Body, Buffers, Convolution, Simd, Transform, divisor, output};
 /// Tiles of a strip, at least, where a workgroup has as many: fewer would leave registers of the product unused.
 const STRIP: usize = 4;
 
-/// The transform for `convolution`: the one that needs the fewest multiplications, of those whose tiles fill the image.
-pub(super) fn transform(convolution: &Convolution, simd: Simd) -> Option<Transform> {
-    let fits = |outputs: &usize| convolution.size.iter().all(|extent| extent % outputs == 0);
-    let applies = convolution.taps == [TAPS; 2]
-        && convolution.strides == [1, 1]
-        && convolution.channels % simd.lanes == 0;
-    [4, 2].into_iter().find(fits).filter(|_| applies).map(Transform::of_outputs)
+/// Rows and columns from which on F(4, 3) is faster than F(2, 3), which needs more multiplications and half the weights.
+/// F(6, 3) is slower than F(4, 3) or as fast at all sizes, and rounds more. `docs/kernels.md` has the figures.
+const LARGE: usize = 7;
+
+/// Outputs of a tile for images of `size`.
+pub(super) fn best_outputs(size: [usize; 2]) -> usize {
+    if size[0].min(size[1]) >= LARGE { 4 } else { 2 }
 }
 
-/// How the tiles of an image are shared out.
+/// The transform with tiles of `outputs`, if `convolution` can be computed with it.
+pub(super) fn transform(convolution: &Convolution, simd: Simd, outputs: usize) -> Option<Transform> {
+    let applies = convolution.taps == [TAPS; 2]
+        && convolution.strides == [1, 1]
+        && convolution.channels % simd.lanes == 0
+        && convolution.size.iter().all(|&extent| extent >= outputs);
+    Transform::of_outputs(outputs).filter(|_| applies)
+}
+
+/// How the tiles of an image are shared out. Where they do not fill it, the last ones overlap those before.
 struct Grid {
     /// Rows of tiles in a workgroup, a multiple of those in a strip.
     rows_of_workgroup: usize,
@@ -35,7 +44,7 @@ struct Grid {
 
 impl Grid {
     fn new(convolution: &Convolution, transform: Transform) -> Self {
-        let [rows, columns] = convolution.size.map(|extent| extent / transform.outputs());
+        let [rows, columns] = convolution.size.map(|extent| extent.div_ceil(transform.outputs()));
         // The fewest rows with enough tiles.
         let rows_of_strip =
             (1..=rows).find(|strip| rows % strip == 0 && strip * columns >= STRIP).unwrap_or(rows);
@@ -134,6 +143,16 @@ pub(super) fn body(convolution: &Convolution, transform: Transform, simd: Simd) 
     Body { text: code.finish(), workgroups: grid.workgroups }
 }
 
+/// Where a tile is.
+struct Spot<'a> {
+    /// Its number in the strip.
+    tile: &'a Value,
+    /// Row and column of its first output.
+    first: [Value; 2],
+    /// Row and column of the first output that no tile before has.
+    new: [Value; 2],
+}
+
 /// Some rows of tiles.
 struct Strip<'a> {
     convolution: &'a Convolution,
@@ -148,24 +167,39 @@ struct Strip<'a> {
 }
 
 impl Strip<'_> {
-    /// Calls `body` for every tile with its number in the strip, and the row and column of its first output.
-    fn tiles(&self, code: &mut Code, row: &Value, body: impl FnOnce(&mut Code, [&Value; 3])) {
-        let outputs = self.transform.outputs();
+    /// Calls `body` for every tile.
+    fn tiles(&self, code: &mut Code, row: &Value, body: impl FnOnce(&mut Code, &Spot)) {
         code.repeat(self.grid.rows_of_strip, 1, |code, strip_row| {
             let row = code.sum(row, strip_row);
-            let row = code.multiple(&row, outputs);
+            let (new_row, first_row) = self.outputs(code, &row, 0);
             let first = code.multiple(strip_row, self.grid.columns);
             code.repeat(self.grid.columns, 1, |code, column| {
                 let tile = code.sum(&first, column);
-                let column = code.multiple(column, outputs);
-                body(code, [&tile, &row, &column]);
+                let (new_column, first_column) = self.outputs(code, column, 1);
+                let first = [first_row.clone(), first_column];
+                body(code, &Spot { tile: &tile, first, new: [new_row.clone(), new_column] });
             });
         });
     }
 
+    /// The first new output of tile number `tile` along `axis`, and its first output.
+    fn outputs(&self, code: &mut Code, tile: &Value, axis: usize) -> (Value, Value) {
+        let new = code.multiple(tile, self.transform.outputs());
+        if self.is_filled(axis) {
+            return (new.clone(), new);
+        }
+        let first = code.up_to(&new, self.convolution.size[axis] - self.transform.outputs());
+        (new, first)
+    }
+
+    /// Whether tiles fill the image along `axis`.
+    fn is_filled(&self, axis: usize) -> bool {
+        self.convolution.size[axis] % self.transform.outputs() == 0
+    }
+
     fn transform_inputs(&self, code: &mut Code, row: &Value) {
         let (size, low) = (self.transform.inputs(), self.convolution.input.low);
-        self.tiles(code, row, |code, [tile, row, column]| {
+        self.tiles(code, row, |code, Spot { tile, first: [row, column], .. }| {
             code.repeat(self.convolution.channels, code.simd().lanes, |code, channel| {
                 let mut columns = Vec::new();
                 for x in 0..size {
@@ -182,7 +216,7 @@ impl Strip<'_> {
                     let inputs: Vec<_> = columns.iter().map(|column| column[y].clone()).collect();
                     for (x, value) in self.transform.input(code, &inputs).iter().enumerate() {
                         let position = code.index(y * size + x);
-                        let at = [self.workgroup.clone(), position, tile.clone(), channel.clone()];
+                        let at = [self.workgroup.clone(), position, (*tile).clone(), channel.clone()];
                         code.store(value, &self.inputs, &at);
                     }
                 }
@@ -193,10 +227,9 @@ impl Strip<'_> {
     /// The products at all positions.
     fn multiply(&self, code: &mut Code) {
         let simd = code.simd();
-        let tile = Tile::new(self.convolution, simd, self.grid.tiles_of_strip());
         let filters = self.convolution.filters;
         code.repeat(positions(self.transform), 1, |code, position| {
-            code.repeat(self.grid.tiles_of_strip(), tile.pixels, |code, first| {
+            Tile::each(code, self.convolution, self.grid.tiles_of_strip(), |code, tile, first| {
                 code.repeat(filters / tile.filters(simd), 1, |code, block| {
                     let at = |code: &mut Code, number| {
                         vec![self.workgroup.clone(), position.clone(), code.offset(first, number)]
@@ -225,14 +258,14 @@ impl Strip<'_> {
 
     fn transform_outputs(&self, code: &mut Code, row: &Value) {
         let size = self.transform.inputs();
-        self.tiles(code, row, |code, [tile, row, column]| {
+        self.tiles(code, row, |code, spot| {
             code.repeat(self.convolution.filters, code.simd().lanes, |code, filter| {
                 let mut columns = Vec::new();
                 for x in 0..size {
                     let mut column = Vec::new();
                     for y in 0..size {
                         let position = code.index(y * size + x);
-                        let at = [self.workgroup.clone(), position, tile.clone(), filter.clone()];
+                        let at = [self.workgroup.clone(), position, spot.tile.clone(), filter.clone()];
                         let product = code.load(&self.products, &at);
                         column.push(if (x, y) == Transform::ONE {
                             self.add_bias(code, &product, filter)
@@ -244,14 +277,37 @@ impl Strip<'_> {
                 }
                 for y in 0..self.transform.outputs() {
                     let inputs: Vec<_> = columns.iter().map(|column| column[y].clone()).collect();
-                    let row = code.offset(row, y);
-                    for (x, value) in self.transform.output(code, &inputs).iter().enumerate() {
-                        let column = code.offset(column, x);
-                        output::write(code, self.convolution, self.buffers, value, [&row, &column, filter]);
-                    }
+                    let row = code.offset(&spot.first[0], y);
+                    let values = self.transform.output(code, &inputs);
+                    self.only_new(code, 0, &row, spot, |code| {
+                        for (x, value) in values.iter().enumerate() {
+                            let column = code.offset(&spot.first[1], x);
+                            self.only_new(code, 1, &column, spot, |code| {
+                                let at = [&row, &column, filter];
+                                output::write(code, self.convolution, self.buffers, value, at);
+                            });
+                        }
+                    });
                 }
             });
         });
+    }
+
+    /// What `body` does unless a tile before has the outputs at `place` along `axis`: a result that is written over its
+    /// residual image must be written once.
+    fn only_new(
+        &self,
+        code: &mut Code,
+        axis: usize,
+        place: &Value,
+        spot: &Spot,
+        body: impl FnOnce(&mut Code),
+    ) {
+        if self.is_filled(axis) {
+            body(code);
+        } else {
+            code.only_from(place, &spot.new[axis], body);
+        }
     }
 
     /// The transform turns a value at this position into the same one at all outputs.

@@ -45,7 +45,11 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         Some(path) => front::masks(path, model.gates()?.len())?,
         None => vec![],
     };
-    let arithmetic = if arguments.exact { Arithmetic::Exact } else { Arithmetic::Fast };
+    let arithmetic = match (arguments.exact, arguments.tiles) {
+        (true, _) => Arithmetic::Exact,
+        (false, Some(outputs)) => Arithmetic::Tiles(outputs),
+        (false, None) => Arithmetic::Fast,
+    };
     let compiler = Compiler::get()?;
     let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
     let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
