@@ -11,7 +11,7 @@ use skipgate_core::{
     PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::{MASK_INPUT, Model, infer_shapes};
+use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
 
 use crate::compiler::Program;
 use crate::import::{FUNCTION, MODULE};
@@ -45,6 +45,7 @@ pub fn compile(
     specialised: &[SkipMask],
     arithmetic: Arithmetic,
 ) -> Result<Compiled, CompileError> {
+    let model = &dequantize_constants(model).map_err(crate::ImportError::from)?;
     // First, since its errors name the node where the trouble starts.
     let mlir = import_onnx(model, target, arithmetic)?;
     let mut abi = abi(model)?;

@@ -16,8 +16,9 @@
 //! 1. [`Model::load`] reads and checks a file, [`Model::save`] writes one;
 //! 2. [`infer_shapes`] types every value it can;
 //! 3. [`fold_batch_norm`] merges batch normalisation into the convolution before it;
-//! 4. [`find_blocks`] finds the residual blocks and says which can be skipped;
-//! 5. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good.
+//! 4. [`dequantize_constants`] turns the integers that a quantised network keeps into the floats that they stand for;
+//! 5. [`find_blocks`] finds the residual blocks and says which can be skipped;
+//! 6. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good.
 //!
 //! What the rewriter does not understand (unknown fields, metadata, other domains, functions) is carried through.
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@ mod check;
 mod constants;
 mod cost;
 mod dataflow;
+mod dequantize;
 mod edit;
 mod error;
 mod external;
@@ -46,6 +48,7 @@ mod tensor;
 
 pub use activation::is_activation;
 pub use blocks::{ResidualBlock, Shortcut, Verdict, find_blocks};
+pub use dequantize::dequantize_constants;
 pub use error::{Error, NodeProblem, TensorProblem};
 pub use fold::fold_batch_norm;
 pub use gate::{MASK_INPUT, gate};

@@ -11,6 +11,14 @@ use crate::error::{Error, TensorProblem};
 pub mod element_type {
     /// 32-bit float.
     pub const FLOAT: i32 = 1;
+    /// 8-bit unsigned integer.
+    pub const UINT8: i32 = 2;
+    /// 8-bit signed integer.
+    pub const INT8: i32 = 3;
+    /// 16-bit unsigned integer.
+    pub const UINT16: i32 = 4;
+    /// 16-bit signed integer.
+    pub const INT16: i32 = 5;
     /// 32-bit signed integer.
     pub const INT32: i32 = 6;
     /// 64-bit signed integer.
@@ -26,13 +34,13 @@ pub mod element_type {
     /// 16-bit float with the exponent of a 32-bit one.
     pub const BFLOAT16: i32 = 16;
 }
-use element_type::{BOOL, FLOAT, INT32, INT64};
+use element_type::{BOOL, FLOAT, INT8, INT16, INT32, INT64, UINT8, UINT16};
 
 /// Bits per element of an ONNX element type; `None` for strings and types newer than this crate.
 fn bits(element_type: i32) -> Option<usize> {
     Some(match element_type {
-        2 | 3 | BOOL | 17..=20 | 24 => 8,
-        4 | 5 | element_type::FLOAT16 | element_type::BFLOAT16 => 16,
+        UINT8 | INT8 | BOOL | 17..=20 | 24 => 8,
+        UINT16 | INT16 | element_type::FLOAT16 | element_type::BFLOAT16 => 16,
         FLOAT | INT32 | 12 => 32,
         INT64 | element_type::DOUBLE | 13 | 14 => 64,
         15 => 128,
@@ -138,14 +146,20 @@ pub(crate) fn floats(tensor: &TensorProto) -> Result<Option<Vec<f32>>, Error> {
     Ok(Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(low_bytes(b))).collect()))
 }
 
-/// The elements of a boolean or signed 32- or 64-bit integer tensor; `None` for other element types.
+/// The elements of a tensor of booleans or of integers of 8 to 64 bits, but unsigned ones of up to 16; `None` for other
+/// element types.
 pub(crate) fn integers(tensor: &TensorProto) -> Result<Option<Vec<i64>>, Error> {
     let bytes = match tensor.data_type {
-        BOOL | INT32 | INT64 => tensor_bytes(tensor)?,
+        BOOL | INT8 | INT16 | INT32 | INT64 | UINT8 | UINT16 => tensor_bytes(tensor)?,
         _ => return Ok(None),
     };
+    let pairs = || bytes.chunks_exact(2).map(low_bytes);
     Ok(Some(match tensor.data_type {
         BOOL => bytes.iter().map(|&b| i64::from(b != 0)).collect(),
+        INT8 => bytes.iter().map(|&b| i64::from(i8::from_le_bytes([b]))).collect(),
+        UINT8 => bytes.iter().map(|&b| i64::from(b)).collect(),
+        INT16 => pairs().map(|b| i64::from(i16::from_le_bytes(b))).collect(),
+        UINT16 => pairs().map(|b| i64::from(u16::from_le_bytes(b))).collect(),
         INT32 => bytes.chunks_exact(4).map(|b| i32::from_le_bytes(low_bytes(b)).into()).collect(),
         _ => bytes.chunks_exact(8).map(|b| i64::from_le_bytes(low_bytes(b))).collect(),
     }))

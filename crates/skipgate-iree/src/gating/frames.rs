@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::place::{DISPATCH, RESHAPE, TIED_OPERANDS, Writer, behind_reshapes, is_zeros};
+use super::place::{DISPATCH, KERNEL, RESHAPE, TIED_OPERANDS, Writer, behind_reshapes, is_zeros};
 use crate::ir::{Op, Parts, Value};
 use crate::mlir;
 
@@ -37,7 +37,7 @@ pub(super) fn store_whole_ranks(dispatch: Op) {
 pub(super) fn share_frames(function: Op) {
     let order: HashMap<_, _> = function.body().enumerate().map(|(index, op)| (op, index)).collect();
     let mut free: Vec<(Shape, Value)> = Vec::new();
-    for op in function.body().filter(|op| op.name() == DISPATCH) {
+    for op in function.body().filter(|op| [DISPATCH, KERNEL].contains(&op.name())) {
         for (result, frame) in op.numbers(TIED_OPERANDS).into_iter().flatten().enumerate() {
             let Ok(frame) = usize::try_from(frame) else { continue };
             let writer = Writer { op, frame };
@@ -45,6 +45,8 @@ pub(super) fn share_frames(function: Op) {
             let taken = free.iter().position(|(_, other)| behind_reshapes(*other) == behind_reshapes(value));
             let shape = match taken {
                 Some(taken) => Some(free.swap_remove(taken).0),
+                // A kernel only writes over what something else has written.
+                None if op.name() == KERNEL => continue,
                 None => Shape::of(&writer).filter(|_| is_zeros(value)),
             };
             let Some(shape) = shape else { continue };

@@ -10,7 +10,7 @@ use crate::mlir;
 const BARRIER: &str = "util.optimization_barrier";
 pub(super) const DISPATCH: &str = "flow.dispatch.workgroups";
 /// A call of one of `crate::kernels`.
-const KERNEL: &str = "flow.dispatch";
+pub(super) const KERNEL: &str = "flow.dispatch";
 const EMPTY: &str = "flow.tensor.empty";
 /// Operations that become copies of bytes where they are contiguous.
 const COPIES: [&str; 3] = [UPDATE, "flow.tensor.slice", "flow.tensor.clone"];

@@ -1,7 +1,7 @@
 //! Convolutions as calls of kernels ([`crate::kernels`]).
 //!
 //! A kernel also does what directly follows its convolution, as long as nothing else reads the values in between: the
-//! sum with another value that is there already, and an activation.
+//! sum with another value that is there already, activations, and rounding to what is left after quantisation.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::constant::floats;
 use super::frame::{CHANNELS_LAST, Frame, Framed, is_convolution};
 use super::{Importer, node_name, types};
 use crate::ImportError;
-use crate::kernels::{Activation, Convolution, Kernel, Place};
+use crate::kernels::{Convolution, Kernel, Place, Step};
 
 /// Most nodes, each for the one before, that are written before their turn: shortcuts are short.
 const MOST_EARLY: usize = 64;
@@ -91,9 +91,10 @@ impl Window {
 /// A convolution and the nodes behind it that its kernel does too.
 struct Fused<'a> {
     nodes: Vec<&'a NodeProto>,
+    /// What they do. The place of a value that is added is not known yet.
+    steps: Vec<Step>,
     /// Name of the value that is added.
     residual: Option<&'a str>,
-    activation: Activation,
     /// Name of the result.
     result: &'a str,
 }
@@ -108,13 +109,17 @@ impl<'a> Importer<'a> {
         let input = self.image_for(&node.input[0], node)?;
         convolution.input = place(&input.frame, convolution.input.low);
         let residual = fused.residual.map(|name| self.image_as_it_is(name)).transpose()?;
-        convolution.activation = fused.activation;
+        convolution.steps = fused.steps;
         let ty = self.tensor_type(fused.result)?;
         let Some(whole) = Frame::without_room(ty) else { return Ok(false) };
         let frame = self.frames.get(fused.result).cloned().unwrap_or(whole);
         convolution.output = place(&frame, [0; 2]);
         if let Some(residual) = &residual {
-            convolution.residual = Some(place(&residual.frame, [0; 2]));
+            for step in &mut convolution.steps {
+                if let Step::Add(at) = step {
+                    *at = place(&residual.frame, [0; 2]);
+                }
+            }
             convolution.in_place = residual.frame == frame && self.overwritable.contains(&residual.memory);
         }
         let kernel = self.kernels.kernel(&convolution, &weights);
@@ -178,8 +183,7 @@ impl<'a> Importer<'a> {
             strides,
             size: [height, width],
             input: Place { outer: [0, 0], low },
-            residual: None,
-            activation: Activation::Identity,
+            steps: Vec::new(),
             output: whole,
             in_place: false,
         };
@@ -194,35 +198,47 @@ impl<'a> Importer<'a> {
         Ok(Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()))
     }
 
+    /// The constant `name` if it is one float.
+    pub(super) fn constant_float(&self, name: &str) -> Result<Option<f32>, ImportError> {
+        let values = self.constant_floats(name)?;
+        Ok(values.filter(|values| values.len() == 1).map(|values| values[0]))
+    }
+
     /// What the kernel of `node` can do besides.
     fn fuse(&mut self, node: &'a NodeProto) -> Result<Fused<'a>, ImportError> {
-        let mut fused = Fused {
-            nodes: vec![node],
-            residual: None,
-            activation: Activation::Identity,
-            result: &node.output[0],
-        };
+        let mut fused =
+            Fused { nodes: vec![node], steps: Vec::new(), residual: None, result: &node.output[0] };
         while let Some(next) =
             self.readers.only(fused.result).filter(|next| types::is_onnx_domain(&next.domain))
         {
-            match (next.op_type.as_str(), &next.input[..], fused.activation) {
-                ("Add", [a, b], Activation::Identity) if fused.residual.is_none() => {
+            let mut last = next;
+            let step = match (next.op_type.as_str(), &next.input[..]) {
+                ("Add", [a, b]) if fused.residual.is_none() => {
                     let other = if a == fused.result { b } else { a };
                     let same = self.tensor_type(other)? == self.tensor_type(fused.result)?;
                     if !same || !self.write_early(other)? {
                         break;
                     }
                     fused.residual = Some(other);
+                    Step::Add(Place { outer: [0; 2], low: [0; 2] })
                 }
-                ("Relu", [_], Activation::Identity) => fused.activation = Activation::Relu,
-                ("Clip", [_, limits @ ..], Activation::Identity) => match self.clip(next, limits)? {
-                    Some(clip) => fused.activation = clip,
+                ("Relu", [_]) => Step::Relu,
+                ("Clip", [_, limits @ ..]) => match self.clip(next, limits)? {
+                    Some(clip) => clip,
                     None => break,
                 },
+                ("QuantizeLinear", [..]) => {
+                    let Some(dequantize) = self.readers.only(&next.output[0]) else { break };
+                    let Some(quantization) = self.quantization(next, dequantize)? else { break };
+                    fused.nodes.push(next);
+                    last = dequantize;
+                    Step::Quantize(quantization)
+                }
                 _ => break,
-            }
-            fused.nodes.push(next);
-            fused.result = &next.output[0];
+            };
+            fused.nodes.push(last);
+            fused.steps.push(step);
+            fused.result = &last.output[0];
         }
         Ok(fused)
     }
@@ -251,7 +267,7 @@ impl<'a> Importer<'a> {
     }
 
     /// The `Clip` node `node`; its limits are inputs from opset 11 on. `None` if they are not known.
-    fn clip(&self, node: &NodeProto, limits: &[String]) -> Result<Option<Activation>, ImportError> {
+    fn clip(&self, node: &NodeProto, limits: &[String]) -> Result<Option<Step>, ImportError> {
         let limit = |place: usize, attribute: &str, none: f32| -> Result<Option<f32>, ImportError> {
             if let Some(name) = limits.get(place).filter(|name| !name.is_empty()) {
                 return Ok(self.constant_floats(name)?.and_then(|values| values.first().copied()));
@@ -261,7 +277,7 @@ impl<'a> Importer<'a> {
         };
         let limits = (limit(0, "min", f32::NEG_INFINITY)?, limit(1, "max", f32::INFINITY)?);
         let (Some(low), Some(high)) = limits else { return Ok(None) };
-        Ok(Some(Activation::Clip { low: low.to_bits(), high: high.to_bits() }))
+        Ok(Some(Step::Clip { low: low.to_bits(), high: high.to_bits() }))
     }
 
     /// The value `name` with the room that `reader` wants around it.

@@ -16,6 +16,7 @@ mod convolution;
 mod excerpt;
 mod frame;
 mod gate;
+mod quantization;
 mod types;
 
 use std::collections::{HashMap, HashSet};
@@ -235,7 +236,7 @@ impl<'a> Importer<'a> {
         if !self.written.insert(node.output.first().map_or("", String::as_str)) {
             return Ok(());
         }
-        if self.convolution(node)? || self.excerpt(node)? {
+        if self.convolution(node)? || self.excerpt(node)? || self.dequantize(node)? {
             return Ok(());
         }
         if let Some(gate) = Gate::recognise(node, &self.mask) {

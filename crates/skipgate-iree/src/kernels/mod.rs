@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 
-pub(crate) use output::Activation;
+pub(crate) use output::{Quantization, ROUNDER, Step};
 pub(crate) use simd::Simd;
 pub(crate) use transform::Transform;
 
@@ -44,12 +44,21 @@ pub(crate) struct Convolution {
     pub(crate) size: [usize; 2],
     /// Where the first filter is applied.
     pub(crate) input: Place,
-    /// An image that is added.
-    pub(crate) residual: Option<Place>,
-    pub(crate) activation: Activation,
+    /// What is done to every sum, in order.
+    pub(crate) steps: Vec<Step>,
     pub(crate) output: Place,
     /// Whether the result is written over the residual image, whose room stays as it is.
     pub(crate) in_place: bool,
+}
+
+impl Convolution {
+    /// The image that is added, of which there is one at most.
+    fn residual(&self) -> Option<&Place> {
+        self.steps.iter().find_map(|step| match step {
+            Step::Add(place) => Some(place),
+            _ => None,
+        })
+    }
 }
 
 /// What the compiler may do to a network's sums.
@@ -170,7 +179,7 @@ impl Kernels {
 /// The executable `symbol`, whose one function has the same name. Its bindings are image, weights, bias, the residual image if there
 /// is one, the result if it is not written over that, and scratch.
 fn executable(symbol: &str, convolution: &Convolution, scratch: bool, body: &Body) -> String {
-    let read_only = 3 + usize::from(convolution.residual.is_some() && !convolution.in_place);
+    let read_only = 3 + usize::from(convolution.residual().is_some() && !convolution.in_place);
     let bindings: Vec<_> = (0..read_only)
         .map(|_| "#hal.pipeline.binding<storage_buffer, ReadOnly>")
         .chain((0..=usize::from(scratch)).map(|_| "#hal.pipeline.binding<storage_buffer>"))
@@ -223,7 +232,7 @@ impl Buffers {
         let input = bind(&image(&convolution.input, convolution.channels));
         let weights = bind(weights);
         let bias = bind(&[filters]);
-        let residual = convolution.residual.as_ref().map(|place| bind(&image(place, filters)));
+        let residual = convolution.residual().map(|place| bind(&image(place, filters)));
         let result = match &residual {
             Some(residual) if convolution.in_place => residual.clone(),
             _ => bind(&image(&convolution.output, filters)),

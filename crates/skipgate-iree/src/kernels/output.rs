@@ -1,36 +1,51 @@
-//! The end of a kernel: residual sum, activation, and the zeros around the result.
+//! The end of a kernel: residual sum, activation, quantisation, and the zeros around the result.
 
 use std::ops::Range;
 
 use super::code::{Code, Memory, Value};
 use super::{Buffers, Convolution, Place};
 
-/// What is done to every result. The numbers are bits of floats, so that activations can be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Activation {
-    Identity,
+/// 1.5 * 2^23: added to a float of less than 2^22 and subtracted again, it leaves the nearest integer, the even one of two
+/// that are as near.
+pub(crate) const ROUNDER: f32 = 12_582_912.0;
+
+/// Something that is done to every sum. The numbers are bits of floats, so that steps can be compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Step {
+    /// The image there is added.
+    Add(Place),
     Relu,
     /// Between two limits.
     Clip {
         low: u32,
         high: u32,
     },
+    Quantize(Quantization),
 }
 
-impl Activation {
+/// Rounds to multiples of a scale, between two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Quantization {
+    /// The bits of a positive float.
+    pub(crate) scale: u32,
+    /// The least multiple.
+    pub(crate) low: i32,
+    /// The greatest.
+    pub(crate) high: i32,
+}
+
+impl Quantization {
     fn apply(self, code: &mut Code, value: &Value) -> Value {
-        match self {
-            Self::Identity => value.clone(),
-            Self::Relu => {
-                let zero = code.constant(0.0);
-                code.at_least(value, &zero)
-            }
-            Self::Clip { low, high } => {
-                let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(bits))));
-                let value = code.at_least(value, &low);
-                code.at_most(&value, &high)
-            }
-        }
+        let scale = f64::from(f32::from_bits(self.scale));
+        let [inverse, low, high, rounder, scale] =
+            [scale.recip(), self.low.into(), self.high.into(), ROUNDER.into(), scale]
+                .map(|number| code.constant(number));
+        let scaled = code.multiply(value, &inverse);
+        let scaled = code.at_least(&scaled, &low);
+        let scaled = code.at_most(&scaled, &high);
+        let shifted = code.add(&scaled, &rounder);
+        let rounded = code.subtract(&shifted, &rounder);
+        code.multiply(&rounded, &scale)
     }
 }
 
@@ -42,13 +57,27 @@ pub(super) fn write(
     sum: &Value,
     [row, column, filter]: [&Value; 3],
 ) {
-    let mut sum = sum.clone();
-    if let (Some(place), Some(residual)) = (&convolution.residual, &buffers.residual) {
-        let at = [code.offset(row, place.low[0]), code.offset(column, place.low[1]), filter.clone()];
-        let residual = code.load(residual, &at);
-        sum = code.add(&sum, &residual);
+    let mut result = sum.clone();
+    for step in &convolution.steps {
+        result = match (step, &buffers.residual) {
+            (Step::Add(place), Some(residual)) => {
+                let at = [code.offset(row, place.low[0]), code.offset(column, place.low[1]), filter.clone()];
+                let residual = code.load(residual, &at);
+                code.add(&result, &residual)
+            }
+            (Step::Add(_), None) => unreachable!("what is added is bound"),
+            (Step::Relu, _) => {
+                let zero = code.constant(0.0);
+                code.at_least(&result, &zero)
+            }
+            (Step::Clip { low, high }, _) => {
+                let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(*bits))));
+                let result = code.at_least(&result, &low);
+                code.at_most(&result, &high)
+            }
+            (Step::Quantize(quantization), _) => quantization.apply(code, &result),
+        };
     }
-    let result = convolution.activation.apply(code, &sum);
     let low = convolution.output.low;
     let at = [code.offset(row, low[0]), code.offset(column, low[1]), filter.clone()];
     code.store(&result, &buffers.result, &at);
