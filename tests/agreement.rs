@@ -19,8 +19,8 @@ use skipgate_core::{SkipMask, Target};
 use skipgate_iree::{Arithmetic, Compiler};
 use skipgate_onnx::{GateSelection, Model, fold_batch_norm, gate};
 use support::{
-    ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, board, masks, oracle, python, repository, run, scratch,
-    skipgate, succeed, worst,
+    ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, board, masks, oracle, python, recipes, repository, run,
+    scratch, skipgate, succeed, worst,
 };
 
 /// Name of the environment variable that asks for every mask that the closing figures need: minutes instead of seconds.
@@ -52,6 +52,34 @@ fn resnet110_agrees_with_onnx_runtime_under_every_mask() {
     // Under emulation an inference takes seconds: all-run, all-skip and the first single skips.
     let emulated = if env::var_os(EVERY_MASK).is_some() { 8 } else { 4 };
     network.check(&masks, emulated);
+}
+
+/// Rounded to 8 bits, values next to the middle of two may fall to either side: then a logit is off by a step or two,
+/// which are a sixtieth of the largest one.
+const QUANTIZED_TOLERANCE: f64 = 0.05;
+
+#[test]
+fn a_quantised_network_agrees_with_onnx_runtime_under_every_mask() {
+    let dir = scratch("agreement-quantised");
+    let (digits, model) = (repository().join("models/digits"), dir.join("quantised.onnx"));
+    let mut quantize = recipes();
+    quantize.arg("quantize").arg(digits.join("resnet20.toml")).arg(digits.join("resnet20.onnx")).arg(&model);
+    succeed(quantize.args(["--calibrate", "64", "--images", "64"]));
+    let network = Network::of("resnet20-quantised", dir, model, 6);
+    let masks = chosen_masks(6);
+    let expected = network.gated_in_onnx_runtime(&masks);
+    for (target, program, masks) in
+        [("host", skipgate as fn() -> Command, &masks[..]), ("odroid-xu4", board, &masks[..4])]
+    {
+        let found = network.artifact(program, target, masks);
+        let difference = worst(&found, &expected[..masks.len()]);
+        println!("{} for {target}: {} masks: {difference:.1e}", network.name, masks.len());
+        assert!(difference <= QUANTIZED_TOLERANCE, "{target}: {difference:.1e}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(found.classes().eq(expected.classes()), "{target}");
+        }
+        assert!(found[1].relative_difference(&found[0]) > 2.0 * QUANTIZED_TOLERANCE);
+    }
 }
 
 #[test]
@@ -109,8 +137,12 @@ struct Network {
 
 impl Network {
     fn new(name: &'static str, gates: usize) -> Self {
-        let dir = scratch(&format!("agreement-{name}"));
         let model = repository().join("models/digits").join(format!("{name}.onnx"));
+        Self::of(name, scratch(&format!("agreement-{name}")), model, gates)
+    }
+
+    /// The network in `model`, with its artifacts in `dir`.
+    fn of(name: &'static str, dir: PathBuf, model: PathBuf, gates: usize) -> Self {
         let gated = dir.join("gated.onnx");
         let printed = succeed(skipgate().arg("gate").arg(&model).arg("-o").arg(&gated));
         assert!(printed.contains(&format!("{gates} gates")), "{printed}");
@@ -128,18 +160,31 @@ impl Network {
         Self { name, dir, model, gated, images }
     }
 
-    /// Compares under all `masks`, on armv7 under the first `emulated`.
-    fn check(&self, masks: &[String], emulated: usize) {
-        let job = |model: &Path, mask: Option<&String>, remove: Option<&String>| Job {
-            model: model.to_owned(),
-            mask: mask.cloned(),
-            remove: remove.cloned(),
+    /// Logits of the original model without the blocks that each mask skips.
+    fn removed(&self, masks: &[String]) -> Vec<Logits> {
+        let job = |mask: &String| Job {
+            model: self.model.clone(),
+            mask: None,
+            remove: Some(mask.clone()),
             gate_first: false,
         };
-        let removed: Vec<_> = masks.iter().map(|mask| job(&self.model, None, Some(mask))).collect();
-        let removed = oracle(&self.dir, &self.images, &removed);
-        let gated: Vec<_> = masks.iter().map(|mask| job(&self.gated, Some(mask), None)).collect();
-        let gated = oracle(&self.dir, &self.images, &gated);
+        oracle(&self.dir, &self.images, &masks.iter().map(job).collect::<Vec<_>>())
+    }
+
+    /// Logits of the gated model under each mask.
+    fn gated_in_onnx_runtime(&self, masks: &[String]) -> Vec<Logits> {
+        let job = |mask: &String| Job {
+            model: self.gated.clone(),
+            mask: Some(mask.clone()),
+            remove: None,
+            gate_first: false,
+        };
+        oracle(&self.dir, &self.images, &masks.iter().map(job).collect::<Vec<_>>())
+    }
+
+    /// Compares under all `masks`, on armv7 under the first `emulated`.
+    fn check(&self, masks: &[String], emulated: usize) {
+        let (removed, gated) = (self.removed(masks), self.gated_in_onnx_runtime(masks));
         let host = self.artifact(skipgate, "host", masks);
         let armv7 = self.artifact(board, "odroid-xu4", &masks[..emulated]);
         let (a, b, c) = (worst(&gated, &removed), worst(&host, &removed), worst(&armv7, &removed));

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from skipgate_models import config, data, depths, digits, evaluate, importance, masks, run
+from skipgate_models import config, data, depths, digits, evaluate, importance, masks, quantize, run
 from skipgate_models.data import Dataset
 from skipgate_models.export import DEFAULT_OPSET, EXPORTERS, ExportError, describe, export
 from skipgate_models.gated import GatedNetwork
@@ -98,6 +98,18 @@ def _verify(arguments: argparse.Namespace) -> None:
     print(
         f"{arguments.artifact}: within {difference:.1e} of PyTorch, {same:.1f} % of {images} images in the same class"
     )
+
+
+def _quantize(arguments: argparse.Namespace) -> None:
+    dataset = data.load(config.load(arguments.config), arguments.data)
+    order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(arguments.seed))
+    images = dataset.preprocessing(dataset.train.images[order[: arguments.calibrate]]).numpy()
+    quantize.quantize(arguments.model, images, arguments.output)
+    before, after = (
+        quantize.accuracy(model, dataset, arguments.images) for model in (arguments.model, arguments.output)
+    )
+    count = min(arguments.images, len(dataset.test))
+    print(f"{arguments.output}: {after:.2f} % of {count} test images, {arguments.model.name}: {before:.2f} %")
 
 
 def _plot(arguments: argparse.Namespace) -> None:
@@ -196,9 +208,30 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--mask", help="blocks to run, one digit per gate (default: all)")
     command.set_defaults(command=_verify)
 
+    _add_quantize(commands, shared)
+
     command = commands.add_parser("plot", help="plot the logs of run folders or the results files of `evaluate`")
     command.add_argument("kind", choices=("log", "masks"))
     command.add_argument("output", type=Path, help="the .svg or .png to write")
     command.add_argument("inputs", type=Path, nargs="+", help="run folders (log) or results files (masks)")
     command.set_defaults(command=_plot)
     return parser
+
+
+def _add_quantize(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
+) -> None:
+    command = commands.add_parser(
+        "quantize",
+        parents=[shared],
+        help="quantise an exported network to 8 bits",
+        description=quantize.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("config", type=Path, help="TOML file of the network's training, which names the data set")
+    command.add_argument("model", type=Path, help="the .onnx that `export` wrote")
+    command.add_argument("output", type=Path, help="the .onnx to write")
+    command.add_argument("--calibrate", type=int, default=512, help="training images to take ranges from")
+    command.add_argument("--images", type=int, default=1000, help="test images to compare accuracies on")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(command=_quantize)

@@ -42,14 +42,26 @@ pub(crate) fn board() -> Command {
     command
 }
 
-/// A script of `tests/python` in the environment that `cargo xtask setup` makes.
+/// A script of `tests/python`.
 pub(crate) fn python(script: &str) -> Command {
-    let tools = env::var_os("SKIPGATE_TOOLS").expect("cargo sets SKIPGATE_TOOLS");
-    let python =
-        env::var_os("PYTHON").map_or_else(|| repository().join(tools).join("venv/bin/python"), PathBuf::from);
-    let mut command = Command::new(python);
+    let mut command = interpreter();
     command.arg(repository().join("tests/python").join(script));
     command
+}
+
+/// The training recipes in `models`.
+pub(crate) fn recipes() -> Command {
+    let mut command = interpreter();
+    command.args(["-m", "skipgate_models"]).current_dir(repository().join("models"));
+    command
+}
+
+/// Python with the environment that `cargo xtask setup` makes.
+fn interpreter() -> Command {
+    let tools = env::var_os("SKIPGATE_TOOLS").expect("cargo sets SKIPGATE_TOOLS");
+    Command::new(
+        env::var_os("PYTHON").map_or_else(|| repository().join(tools).join("venv/bin/python"), PathBuf::from),
+    )
 }
 
 /// Runs `command` and returns what it printed. A failure shows all there is to know.
