@@ -54,21 +54,26 @@ impl<'m> Costs<'m> {
         Some((outputs as u64).saturating_mul(per_output as u64))
     }
 
-    /// Number of distinct weights that `nodes` read, biases and scales included. Scalars are settings and not weights.
+    /// Number of distinct weights that `nodes` read, biases and scales included. Scalars are settings and not weights, and
+    /// the integers of a quantised tensor are its weights, not what they are scaled by.
     pub(crate) fn parameters(&self, flow: &Dataflow, nodes: &[usize]) -> u64 {
         let (mut seen, mut work) = (HashSet::new(), Vec::new());
         for &index in nodes {
-            for_each_read(flow.node(index), &mut |name| work.push(name));
+            for_each_read(flow.node(index), &mut |name| work.push((name, false)));
         }
         let mut total = 0u64;
-        while let Some(name) = work.pop() {
+        while let Some((name, quantized)) = work.pop() {
             if flow.flows(name) || !seen.insert(name) {
                 continue;
             }
             if let Some(tensor) = self.constants.get(name) {
-                total = total.saturating_add(weights(tensor));
+                total = total.saturating_add(if quantized { elements(tensor) } else { weights(tensor) });
             } else if let Some((_, node)) = flow.producer(name) {
-                for_each_read(node, &mut |name| work.push(name));
+                if node.op_type == "DequantizeLinear" {
+                    work.extend(node.input.first().map(|name| (name.as_str(), true)));
+                } else {
+                    for_each_read(node, &mut |name| work.push((name, quantized)));
+                }
             }
         }
         total
@@ -90,6 +95,9 @@ fn product(shape: &[Option<usize>]) -> Option<usize> {
 fn weights(tensor: &TensorProto) -> u64 {
     use element_type::{BFLOAT16, DOUBLE, FLOAT, FLOAT16};
     let is_float = matches!(tensor.data_type, FLOAT | FLOAT16 | BFLOAT16 | DOUBLE);
-    let count = tensor::element_count(tensor).unwrap_or(0);
-    if is_float && !tensor.dims.is_empty() { count as u64 } else { 0 }
+    if is_float && !tensor.dims.is_empty() { elements(tensor) } else { 0 }
+}
+
+fn elements(tensor: &TensorProto) -> u64 {
+    tensor::element_count(tensor).unwrap_or(0) as u64
 }

@@ -218,7 +218,8 @@ pub(crate) struct Bench {
     /// Only measure every N-th number of skipped blocks, besides none and all; blocks are skipped from the last
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) every: NonZeroUsize,
-    /// Measure all blocks and the configurations of the artifact's front instead, for `serve` and `simulate`
+    /// Measure all blocks and the configurations of the artifact's front instead, as a server has them, with a pause
+    /// before each call: for `serve` and `simulate`
     #[arg(long, conflicts_with_all = BENCH_DEPTHS)]
     pub(crate) front: bool,
     /// Show which dispatches an inference with all blocks spends its time in, and the ONNX nodes behind each

@@ -7,4 +7,5 @@ mod files;
 mod gates;
 mod hostile;
 mod net;
+mod quantized;
 mod shapes;

@@ -69,6 +69,15 @@ impl Net {
         name
     }
 
+    /// An initialiser of bytes: 8-bit integers, or anything else in little-endian order.
+    pub(crate) fn bytes(&mut self, data_type: i32, dims: &[i64], bytes: &[u8]) -> String {
+        let name = self.name("bytes");
+        let (dims, raw_data) = (dims.to_vec(), bytes.to_vec());
+        let tensor = TensorProto { name: name.clone(), dims, data_type, raw_data, ..TensorProto::default() };
+        self.graph.initializer.push(tensor);
+        name
+    }
+
     pub(crate) fn ints(&mut self, values: &[i64]) -> String {
         let name = self.name("ints");
         self.graph.initializer.push(int_tensor(&name, values));

@@ -1,6 +1,6 @@
 //! The configurations of an artifact's front with what they cost on a device.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,10 +11,9 @@ use skipgate_core::{PARETO_FILE, SkipMask};
 use skipgate_runtime::controller::Level;
 use skipgate_runtime::{Artifact, Device};
 
-use crate::bench::measure::Bench;
+use crate::bench::service;
 use crate::front;
 use crate::latency::Latency;
-use crate::progress;
 
 /// Calls that a configuration is measured with when nobody measured it before.
 const ROUNDS: usize = 10;
@@ -95,13 +94,6 @@ fn read(path: &Path) -> Result<(HashMap<SkipMask, Latency>, String)> {
 }
 
 fn measure(artifact: &Artifact, masks: Vec<SkipMask>) -> Result<HashMap<SkipMask, Latency>> {
-    let mut bench = Bench::new(artifact, BTreeMap::new(), masks, Device::local_sync(), CALLS)?;
-    let bar = progress::bar(ROUNDS).with_message("measuring latencies");
-    for _ in 0..ROUNDS {
-        bench.round()?;
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let measured = bench.configurations.into_iter();
-    Ok(measured.map(|configuration| (configuration.mask, configuration.gated.latency())).collect())
+    let times = service::measure(artifact, &masks, Device::local_sync(), ROUNDS, CALLS)?;
+    Ok(masks.into_iter().zip(times).map(|(mask, times)| (mask, times.latency())).collect())
 }

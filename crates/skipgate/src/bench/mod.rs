@@ -6,4 +6,5 @@ pub(crate) mod dispatches;
 pub(crate) mod measure;
 pub(crate) mod pruned;
 pub(crate) mod report;
+pub(crate) mod service;
 pub(crate) mod times;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
 use serde::Serialize;
+use skipgate_core::SkipMask;
 
 use super::measure;
 use super::times::Times;
@@ -55,6 +56,19 @@ impl From<&measure::Configuration> for Configuration {
             gated: measured.gated.latency(),
             pruned: pruned.map(Times::latency),
             ratio: pruned.map(|times| measured.gated.ratio_to(times)),
+        }
+    }
+}
+
+impl Configuration {
+    /// With nothing measured beside it.
+    pub(crate) fn alone(mask: &SkipMask, times: &Times) -> Self {
+        Self {
+            skipped: mask.skipped(),
+            mask: mask.to_string(),
+            gated: times.latency(),
+            pruned: None,
+            ratio: None,
         }
     }
 }

@@ -8,8 +8,8 @@ use skipgate_core::{PARETO_FILE, SkipMask, depths};
 use skipgate_runtime::{Artifact, Device};
 
 use crate::bench::measure::Bench;
-use crate::bench::report::Measured;
-use crate::bench::{dispatches, pruned};
+use crate::bench::report::{Configuration, Measured};
+use crate::bench::{dispatches, pruned, service};
 use crate::cli::{Bench as Arguments, Format};
 use crate::{front, progress, report};
 
@@ -21,14 +21,13 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         let profile = dispatches::profile(&artifact, &arguments.artifact, device, threads, calls)?;
         return report::print(&profile, format);
     }
-    let depths = depths(artifact.gates().len(), arguments.every.get());
-    let pruned = pruned(arguments, &artifact, &depths)?;
+    if arguments.front {
+        return report::print(&served(arguments, &artifact)?, format);
+    }
     let gates = artifact.gates().len();
-    let masks = if arguments.front {
-        front::with_all_run(front::masks(&arguments.artifact.join(PARETO_FILE), gates)?, gates)
-    } else {
-        depths.iter().map(|&skipped| SkipMask::skipping_last(gates, skipped)).collect()
-    };
+    let depths = depths(gates, arguments.every.get());
+    let pruned = pruned(arguments, &artifact, &depths)?;
+    let masks = depths.iter().map(|&skipped| SkipMask::skipping_last(gates, skipped)).collect();
     let mut bench = Bench::new(&artifact, pruned, masks, device(arguments)?, arguments.calls.get())?;
     let rounds = if arguments.paced { paced(&mut bench)? } else { all(&mut bench, arguments.rounds.get())? };
     if rounds == 0 {
@@ -48,6 +47,27 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         fs_err::write(path, plot(&measured)?)?;
     }
     report::print(&measured, format)
+}
+
+/// The configurations of the front, as a server runs them.
+fn served(arguments: &Arguments, artifact: &Artifact) -> Result<Measured> {
+    let gates = artifact.gates().len();
+    let masks = front::with_all_run(front::masks(&arguments.artifact.join(PARETO_FILE), gates)?, gates);
+    let (rounds, calls) = (arguments.rounds.get(), arguments.calls.get());
+    let times = service::measure(artifact, &masks, device(arguments)?, rounds, calls)?;
+    Ok(Measured {
+        artifact: arguments.artifact.clone(),
+        target: artifact.manifest().target.name.clone(),
+        threads: arguments.threads.get(),
+        rounds,
+        calls,
+        configurations: masks
+            .iter()
+            .zip(&times)
+            .map(|(mask, times)| Configuration::alone(mask, times))
+            .collect(),
+        switches: Vec::new(),
+    })
 }
 
 fn device(arguments: &Arguments) -> Result<Device> {
@@ -109,7 +129,6 @@ fn paced(bench: &mut Bench) -> Result<usize> {
 fn plot(measured: &Measured) -> Result<String> {
     use skipgate_plot::{Figure, Line};
 
-    use crate::bench::report::Configuration;
     use crate::latency::Latency;
 
     let line = |name: &str, color, latency: fn(&Configuration) -> Option<Latency>| Line {
