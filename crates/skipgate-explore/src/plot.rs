@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use skipgate_core::{LatencyUnit, Reference};
-use skipgate_plot::{Corner, Figure, Line, Marks, Panel};
+use skipgate_plot::{Figure, LegendPlace, Line, Marks, Panel};
 
 use crate::{Candidate, Error, Exploration, Explored, write_whole};
 
@@ -55,7 +55,7 @@ impl<'a> Picture<'a> {
             lines.push(line("the paper's method", PAPER, best(paper).map(over_skipped)));
         }
         lines.extend(self.levels(|reference| 100.0 * reference.accuracy));
-        Panel::new("skipped blocks", "accuracy (%)", Marks::Lines(lines, Corner::LowerLeft))
+        Panel::new("skipped blocks", "accuracy (%)", Marks::Lines(lines, LegendPlace::LowerLeft))
     }
 
     fn latency(&self) -> Panel {
@@ -63,7 +63,7 @@ impl<'a> Picture<'a> {
         let over_skipped = |candidate: &Candidate| (skipped(candidate), candidate.latency / scale);
         let mut lines = vec![line("latency", OURS, best(self.explored).map(over_skipped))];
         lines.extend(self.levels(|reference| reference.latency / scale));
-        Panel::new("skipped blocks", self.latency_name(), Marks::Lines(lines, Corner::LowerLeft))
+        Panel::new("skipped blocks", self.latency_name(), Marks::Lines(lines, LegendPlace::LowerLeft))
     }
 
     /// How many times as fast as with all blocks.
@@ -75,7 +75,7 @@ impl<'a> Picture<'a> {
         let most = self.explored.candidates.last().map_or(f64::NAN, |last| all_run / last.latency);
         Panel {
             title: format!("{most:.2} with everything skipped"),
-            ..Panel::new("skipped blocks", "speed-up", Marks::Lines(lines, Corner::UpperLeft))
+            ..Panel::new("skipped blocks", "speed-up", Marks::Lines(lines, LegendPlace::UpperLeft))
         }
     }
 
@@ -89,7 +89,7 @@ impl<'a> Picture<'a> {
         lines.extend(self.references.iter().zip(FIRST_REFERENCE..).map(|(reference, color)| {
             line(&reference.name, color, [(reference.latency / scale, 100.0 * reference.accuracy)])
         }));
-        Panel::new(self.latency_name(), "accuracy (%)", Marks::Lines(lines, Corner::LowerRight))
+        Panel::new(self.latency_name(), "accuracy (%)", Marks::Lines(lines, LegendPlace::LowerRight))
     }
 
     /// What skipping a block alone costs.

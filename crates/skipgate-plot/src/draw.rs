@@ -7,7 +7,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
-use crate::{Corner, Figure, Line, Marks, Panel};
+use crate::{Figure, LegendPlace, Line, Marks, Panel};
 
 /// Of Okabe and Ito; they stay apart in print, too, through their lightness.
 const COLORS: [RGBColor; 7] = [
@@ -61,7 +61,7 @@ where
     }
 }
 
-fn lines<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, lines: &[Line], corner: Corner) -> Drawn
+fn lines<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, lines: &[Line], legend: LegendPlace) -> Drawn
 where
     DB::ErrorType: 'static,
 {
@@ -78,10 +78,11 @@ where
     if lines.len() > 1 {
         chart
             .configure_series_labels()
-            .position(match corner {
-                Corner::LowerLeft => SeriesLabelPosition::LowerLeft,
-                Corner::UpperLeft => SeriesLabelPosition::UpperLeft,
-                Corner::LowerRight => SeriesLabelPosition::LowerRight,
+            .position(match legend {
+                LegendPlace::LowerLeft => SeriesLabelPosition::LowerLeft,
+                LegendPlace::UpperLeft => SeriesLabelPosition::UpperLeft,
+                LegendPlace::LowerRight => SeriesLabelPosition::LowerRight,
+                LegendPlace::MiddleRight => SeriesLabelPosition::MiddleRight,
             })
             .background_style(WHITE.mix(0.85))
             .border_style(BLACK.mix(0.3))

@@ -1,10 +1,10 @@
 //! skipgate's pictures: lines and bars in panels, as SVG or PNG, with colours that stay apart for colour-blind readers.
 //!
 //! ```
-//! use skipgate_plot::{Corner, Figure, Line, Marks, Panel};
+//! use skipgate_plot::{LegendPlace, Figure, Line, Marks, Panel};
 //!
 //! let line = Line { name: "gated".into(), color: 0, points: vec![(0.0, 4.0), (6.0, 1.0)] };
-//! let panel = Panel::new("skipped blocks", "latency (ms)", Marks::Lines(vec![line], Corner::LowerLeft));
+//! let panel = Panel::new("skipped blocks", "latency (ms)", Marks::Lines(vec![line], LegendPlace::LowerLeft));
 //! let figure = Figure { title: "ResNet-20".into(), size: (760, 460), columns: 1, panels: vec![panel] };
 //! assert!(figure.svg()?.contains("skipped blocks"));
 //! # Ok::<(), skipgate_plot::Error>(())
@@ -57,7 +57,7 @@ pub struct Panel {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Marks {
     /// Lines, with a legend in a corner if there is more than one.
-    Lines(Vec<Line>, Corner),
+    Lines(Vec<Line>, LegendPlace),
     /// Bars from zero, at whole numbers.
     Bars(Vec<(usize, f64)>),
 }
@@ -75,13 +75,15 @@ pub struct Line {
 
 /// Where a legend stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Corner {
+pub enum LegendPlace {
     /// At the bottom left.
     LowerLeft,
     /// At the top left.
     UpperLeft,
     /// At the bottom right.
     LowerRight,
+    /// At the right, halfway up.
+    MiddleRight,
 }
 
 impl Panel {
@@ -106,7 +108,8 @@ impl Figure {
 
     /// Latency in microseconds over the number of skipped blocks.
     pub fn latency_over_skipped(title: impl Into<String>, lines: Vec<Line>) -> Self {
-        let marks = Marks::Lines(lines, Corner::LowerLeft);
+        // Curves fall towards the lower right, and other engines are far above.
+        let marks = Marks::Lines(lines, LegendPlace::MiddleRight);
         let panel = Panel { from_zero: true, ..Panel::new("skipped blocks", "latency, median (µs)", marks) };
         Self { title: title.into(), size: (760, 460), columns: 1, panels: vec![panel] }
     }
@@ -150,7 +153,7 @@ mod tests {
         };
         let lines = vec![line("gated", 4.0), line("pruned & compiled", 3.0)];
         let panels = vec![
-            Panel::new("skipped blocks", "latency", Marks::Lines(lines, Corner::LowerLeft)),
+            Panel::new("skipped blocks", "latency", Marks::Lines(lines, LegendPlace::LowerLeft)),
             Panel::new("gate", "lost", Marks::Bars(vec![(0, 1.0), (2, -0.5)])),
         ];
         Figure { title: "ResNet-20 <host>".to_owned(), size: (760, 460), columns: 2, panels }
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_figure_without_values_is_drawn() {
-        let marks = [Marks::Lines(Vec::new(), Corner::LowerRight), Marks::Bars(Vec::new())];
+        let marks = [Marks::Lines(Vec::new(), LegendPlace::LowerRight), Marks::Bars(Vec::new())];
         let panels = marks.map(|marks| Panel::new("x", "y", marks)).into();
         Figure { panels, ..figure() }.svg().unwrap();
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use skipgate_plot::{Corner, Figure, Line, Marks, Panel};
+use skipgate_plot::{Figure, LegendPlace, Line, Marks, Panel};
 use skipgate_workload::Request;
 
 /// Draws how many blocks each processed request skipped, and how many requests each network had dropped, over time.
@@ -27,8 +27,8 @@ pub(crate) fn write(path: &Path, skipped: &[usize], networks: &[(&str, &[Request
         Line { name: (*name).to_owned(), color, points: [points, vec![(last, count)]].concat() }
     });
     let panels = vec![
-        Panel::new("time (s)", "skipped blocks", Marks::Lines(vec![configuration], Corner::LowerRight)),
-        Panel::new("time (s)", "requests dropped", Marks::Lines(dropped.collect(), Corner::UpperLeft)),
+        Panel::new("time (s)", "skipped blocks", Marks::Lines(vec![configuration], LegendPlace::LowerRight)),
+        Panel::new("time (s)", "requests dropped", Marks::Lines(dropped.collect(), LegendPlace::UpperLeft)),
     ];
     let figure = Figure { title: String::new(), size: (1000, 800), columns: 1, panels };
     fs_err::write(path, figure.encode(path)?)?;
