@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     fn latency(us: f64) -> Latency {
-        Latency { min_us: us, median_us: us + 1.0, p99_us: us + 2.0, max_us: us + 3.0 }
+        Latency { min_us: us, median_us: us + 1.0, p90_us: us + 1.5, p99_us: us + 2.0, max_us: us + 3.0 }
     }
 
     fn measured() -> Measured {

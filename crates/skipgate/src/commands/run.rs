@@ -40,7 +40,7 @@ struct Class {
 
 impl Report for Ran {
     fn text(&self) -> String {
-        let Latency { min_us, median_us, p99_us, max_us } = self.latency;
+        let Latency { min_us, median_us, p99_us, max_us, .. } = self.latency;
         let time = match self.images {
             1 => format!("{median_us:.0} us"),
             _ => format!("{median_us:.0} us (median; min {min_us:.0}, p99 {p99_us:.0}, max {max_us:.0})"),
