@@ -82,13 +82,17 @@ def _importance(arguments: argparse.Namespace) -> None:
     dataset, network = _trained(arguments)
     if isinstance(network, SkipNet):
         raise ValueError(f"{arguments.run}: SkipNet decides for every image by itself, so its blocks have no ranking")
-    order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(arguments.seed))
-    index = order[: arguments.images]
+    index = _training_images(dataset, arguments.images, arguments.seed)
     images = dataset.preprocessing(dataset.train.images[index].to(arguments.device))
     labels = dataset.train.labels[index].to(arguments.device)
     scores = importance.METHODS[arguments.method](network.to(arguments.device), images, labels)
     importance.write(arguments.output, arguments.method, len(index), arguments.seed, scores)
     print(f"{arguments.output}: {arguments.method} of {len(scores)} blocks on {len(index)} images")
+
+
+def _training_images(dataset: Dataset, count: int, seed: int) -> torch.Tensor:
+    """Return the positions of random training images."""
+    return torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))[:count]
 
 
 def _verify(arguments: argparse.Namespace) -> None:
@@ -102,8 +106,8 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 def _quantize(arguments: argparse.Namespace) -> None:
     dataset = data.load(config.load(arguments.config), arguments.data)
-    order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(arguments.seed))
-    images = dataset.preprocessing(dataset.train.images[order[: arguments.calibrate]]).numpy()
+    index = _training_images(dataset, arguments.calibrate, arguments.seed)
+    images = dataset.preprocessing(dataset.train.images[index]).numpy()
     quantize.quantize(arguments.model, images, arguments.output)
     before, after = (
         quantize.accuracy(model, dataset, arguments.images) for model in (arguments.model, arguments.output)

@@ -32,7 +32,7 @@ class Calibration(quantization.CalibrationDataReader):
 
 
 def quantize(model: Path, images: NDArray[np.float32], output: Path) -> None:
-    """Write `model` quantised, with ranges from `images`, which are as many as are read; metadata is kept."""
+    """Write `model` quantised, with ranges of activations from `images`; metadata is kept."""
     original = onnx.load(model)
     with replacing(output) as temporary, tempfile.TemporaryDirectory() as folder:
         folded = Path(folder) / "folded.onnx"

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use crate::activation::is_activation;
 use crate::attributes::Attributes;
 use crate::blocks::{Found, Shortcut};
+use crate::check::is_default_domain;
 use crate::dataflow::Dataflow;
 use crate::proto::NodeProto;
 
@@ -61,7 +62,7 @@ fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &
 
 /// Whether `node` goes from floats to integers or back.
 fn is_quantization(node: &NodeProto) -> bool {
-    matches!(node.op_type.as_str(), "QuantizeLinear" | "DequantizeLinear")
+    matches!(node.op_type.as_str(), "QuantizeLinear" | "DequantizeLinear") && is_default_domain(&node.domain)
 }
 
 /// Whether `node` multiplies `value` with an activation of itself, as exporters write `SiLU` and hard swish.

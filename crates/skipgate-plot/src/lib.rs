@@ -1,7 +1,7 @@
 //! skipgate's pictures: lines and bars in panels, as SVG or PNG, with colours that stay apart for colour-blind readers.
 //!
 //! ```
-//! use skipgate_plot::{LegendPlace, Figure, Line, Marks, Panel};
+//! use skipgate_plot::{Figure, LegendPlace, Line, Marks, Panel};
 //!
 //! let line = Line { name: "gated".into(), color: 0, points: vec![(0.0, 4.0), (6.0, 1.0)] };
 //! let panel = Panel::new("skipped blocks", "latency (ms)", Marks::Lines(vec![line], LegendPlace::LowerLeft));
@@ -56,7 +56,7 @@ pub struct Panel {
 /// What a panel shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Marks {
-    /// Lines, with a legend in a corner if there is more than one.
+    /// Lines, with a legend there if there is more than one.
     Lines(Vec<Line>, LegendPlace),
     /// Bars from zero, at whole numbers.
     Bars(Vec<(usize, f64)>),

@@ -223,7 +223,7 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with_all = BENCH_DEPTHS)]
     pub(crate) front: bool,
     /// Show which dispatches an inference with all blocks spends its time in, and the ONNX nodes behind each
-    #[arg(long, conflicts_with_all = BENCH_DEPTHS)]
+    #[arg(long, conflicts_with = "front", conflicts_with_all = BENCH_DEPTHS)]
     pub(crate) per_dispatch: bool,
     /// Draw the medians over the number of skipped blocks
     #[cfg(feature = "compiler")]
@@ -348,11 +348,11 @@ fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {
         .ok_or_else(|| format!("expected NAME=DIR, found `{text}`"))
 }
 
-/// Arguments that are about numbers of skipped blocks.
+/// Arguments of the usual measurement, over the number of skipped blocks.
 #[cfg(feature = "compiler")]
-const BENCH_DEPTHS: &[&str] = &["every", "pruned", "model"];
+const BENCH_DEPTHS: &[&str] = &["every", "pruned", "model", "plot", "paced"];
 #[cfg(not(feature = "compiler"))]
-const BENCH_DEPTHS: &[&str] = &["every", "pruned"];
+const BENCH_DEPTHS: &[&str] = &["every", "pruned", "paced"];
 
 /// What masks are evaluated on, and how.
 #[cfg(feature = "explore")]

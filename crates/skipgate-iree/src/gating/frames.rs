@@ -33,7 +33,7 @@ pub(super) fn store_whole_ranks(dispatch: Op) {
 }
 
 /// Lets dispatches that write the same place of a frame of zeros write to one frame, each when the frame's last reader
-/// is through: only the first then needs zeros.
+/// is through: only the first then needs zeros. What a kernel writes over a frame counts as that frame.
 pub(super) fn share_frames(function: Op) {
     let order: HashMap<_, _> = function.body().enumerate().map(|(index, op)| (op, index)).collect();
     let mut free: Vec<(Shape, Value)> = Vec::new();

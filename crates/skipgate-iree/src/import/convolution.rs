@@ -321,15 +321,15 @@ impl<'a> Importer<'a> {
         let results: Vec<_> = [result].into_iter().chain(scratch).collect();
         let names: Vec<_> = results.iter().map(|_| self.fresh()).collect();
         let (operands, operand_types): (Vec<_>, Vec<_>) = operands.into_iter().unzip();
-        let nodes: Vec<_> =
-            nodes.iter().map(|node| format!("{} {}", node.op_type, node_name(node))).collect();
+        let label = |node: &&NodeProto| types::quoted(&format!("{} {}", node.op_type, node_name(node)));
+        let nodes: Vec<_> = nodes.iter().map(label).collect();
         self.line(&format!(
-            "{} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> ({}) loc({})",
+            "{} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> ({}) loc(fused[{}])",
             names.join(", "),
             operands.join(", "),
             operand_types.join(", "),
             results.join(", "),
-            types::quoted(&nodes.join(", ")),
+            nodes.join(", "),
             symbol = kernel.symbol,
         ));
         names[0].clone()

@@ -2,9 +2,10 @@
 //!
 //! The output has the form that torch-mlir's ONNX lowering reads: one `torch.operator "onnx.<Op>"` for each node, with
 //! attributes named `torch.onnx.<attribute>`, values of type `!torch.vtensor<[shape],element>`, and initialisers as
-//! `onnx.Constant` operations over `dense_resource` blobs. An `If` has two regions, the **else** region first. Three
-//! things are written in other words, for speed: convolutions ([`convolution`]), gates of residual blocks ([`gate`]), and
-//! values that are read with padding ([`frame`]).
+//! `onnx.Constant` operations over `dense_resource` blobs. An `If` has two regions, the **else** region first. For
+//! speed, some things are written in other words: convolutions ([`convolution`]), gates of residual blocks ([`gate`]),
+//! values that are read with padding ([`frame`]), padded parts of others ([`excerpt`]) and quantised values
+//! ([`quantization`]).
 //!
 //! Writing it here instead of calling the Python importer keeps Python out of compilation, attaches the ONNX node's
 //! name to each operation as its location, and gives later passes a place to emit MLIR of their own.

@@ -176,8 +176,8 @@ impl Kernels {
     }
 }
 
-/// The executable `symbol`, whose one function has the same name. Its bindings are image, weights, bias, the residual image if there
-/// is one, the result if it is not written over that, and scratch.
+/// The executable `symbol`, whose one function has the same name. Its bindings are image, weights, bias, the residual image
+/// if there is one, the result if it is not written over that, and scratch.
 fn executable(symbol: &str, convolution: &Convolution, scratch: bool, body: &Body) -> String {
     let read_only = 3 + usize::from(convolution.residual().is_some() && !convolution.in_place);
     let bindings: Vec<_> = (0..read_only)

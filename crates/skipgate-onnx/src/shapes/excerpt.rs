@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::Environment;
 use super::layout::{Cut, cuts};
 use super::site::Site;
+use super::{Batch, Environment};
 use crate::check::is_default_domain;
 use crate::error::Error;
 use crate::model::Model;
 use crate::proto::{GraphProto, NodeProto};
-use crate::shapes::Batch;
 
 /// What a value takes from another one, by dimension: elements at regular distances, with zeros around them.
 ///

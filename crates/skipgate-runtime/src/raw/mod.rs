@@ -1,7 +1,7 @@
 //! Thin wrappers over IREE's C runtime: the one module with unsafe code.
 //!
-//! Every wrapper states what the C header says about threads and ownership. The one function that C calls back hands on
-//! to C, so no panic can cross.
+//! Every wrapper states what the C header says about threads and ownership. C calls back an allocator and, for profiles, a
+//! sink: `extern "C"` functions, which end the process rather than let a panic cross.
 
 mod profile;
 

@@ -8,7 +8,7 @@ use skipgate_core::{PARETO_FILE, SkipMask, depths};
 use skipgate_runtime::{Artifact, Device};
 
 use crate::bench::measure::Bench;
-use crate::bench::report::{Configuration, Measured};
+use crate::bench::report::{Configuration, Measured, Switch};
 use crate::bench::{dispatches, pruned, service};
 use crate::cli::{Bench as Arguments, Format};
 use crate::{front, progress, report};
@@ -33,15 +33,9 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     if rounds == 0 {
         return Ok(());
     }
-    let measured = Measured {
-        artifact: arguments.artifact.clone(),
-        target: artifact.manifest().target.name.clone(),
-        threads: arguments.threads.get(),
-        rounds,
-        calls: arguments.calls.get(),
-        configurations: bench.configurations.iter().map(Into::into).collect(),
-        switches: bench.switches.iter().map(Into::into).collect(),
-    };
+    let configurations = bench.configurations.iter().map(Into::into).collect();
+    let switches = bench.switches.iter().map(Into::into).collect();
+    let measured = measured(arguments, &artifact, rounds, configurations, switches);
     #[cfg(feature = "compiler")]
     if let Some(path) = &arguments.plot {
         fs_err::write(path, plot(&measured)?)?;
@@ -55,19 +49,27 @@ fn served(arguments: &Arguments, artifact: &Artifact) -> Result<Measured> {
     let masks = front::with_all_run(front::masks(&arguments.artifact.join(PARETO_FILE), gates)?, gates);
     let (rounds, calls) = (arguments.rounds.get(), arguments.calls.get());
     let times = service::measure(artifact, &masks, device(arguments)?, rounds, calls)?;
-    Ok(Measured {
+    let alone = |(mask, times)| Configuration::alone(mask, times);
+    let configurations = masks.iter().zip(&times).map(alone).collect();
+    Ok(measured(arguments, artifact, rounds, configurations, Vec::new()))
+}
+
+fn measured(
+    arguments: &Arguments,
+    artifact: &Artifact,
+    rounds: usize,
+    configurations: Vec<Configuration>,
+    switches: Vec<Switch>,
+) -> Measured {
+    Measured {
         artifact: arguments.artifact.clone(),
         target: artifact.manifest().target.name.clone(),
         threads: arguments.threads.get(),
         rounds,
-        calls,
-        configurations: masks
-            .iter()
-            .zip(&times)
-            .map(|(mask, times)| Configuration::alone(mask, times))
-            .collect(),
-        switches: Vec::new(),
-    })
+        calls: arguments.calls.get(),
+        configurations,
+        switches,
+    }
 }
 
 fn device(arguments: &Arguments) -> Result<Device> {
