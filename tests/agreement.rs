@@ -15,8 +15,8 @@ use std::process::Command;
 
 use fs_err as fs;
 use serde_json::json;
-use skipgate_core::{SkipMask, Target};
-use skipgate_iree::{Arithmetic, Compiler};
+use skipgate_core::{CompileOptions, SkipMask, Target};
+use skipgate_iree::Compiler;
 use skipgate_onnx::{GateSelection, Model, fold_batch_norm, gate};
 use support::{
     ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, board, masks, oracle, python, recipes, repository, run,
@@ -106,7 +106,7 @@ fn gates_add_little_to_the_compiled_network() {
     let target = Target::named("odroid-xu4").unwrap();
     let size = |model, front: &[SkipMask]| {
         let compiler = Compiler::get().unwrap();
-        skipgate_iree::compile(compiler, model, String::new(), &target, front, Arithmetic::Fast)
+        skipgate_iree::compile(compiler, model, String::new(), &target, front, &CompileOptions::default())
             .unwrap()
             .vmfb
             .len()

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use fs_err as fs;
 use serde_json::Value;
-use skipgate_core::Target;
-use skipgate_iree::{Arithmetic, import_onnx};
+use skipgate_core::{CompileOptions, Target};
+use skipgate_iree::import_onnx;
 use skipgate_onnx::Model;
 use support::{
     ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, compile, masks, oracle, python, repository, run,
@@ -167,9 +167,13 @@ impl Network {
     fn has_branch(&self) -> bool {
         let small = fs::metadata(&self.gated).unwrap().len() < 50_000_000;
         small
-            && import_onnx(&Model::load(&self.gated).unwrap(), &Target::host().unwrap(), Arithmetic::Fast)
-                .unwrap()
-                .contains("\"onnx.If\"")
+            && import_onnx(
+                &Model::load(&self.gated).unwrap(),
+                &Target::host().unwrap(),
+                &CompileOptions::default(),
+            )
+            .unwrap()
+            .contains("\"onnx.If\"")
     }
 
     /// The original without the blocks that each mask skips.

@@ -21,6 +21,7 @@ mod gate;
 mod hint;
 mod manifest;
 mod mask;
+mod options;
 mod reference;
 mod target;
 
@@ -35,5 +36,6 @@ pub use manifest::{
     MANIFEST_FILE, Manifest, ManifestError, Preprocessing, Resize, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
+pub use options::{Arithmetic, CompileOptions, CostlyGate, Coverage, GateForm, GenericLayer};
 pub use reference::Reference;
 pub use target::{Arch, Target, UnknownTarget};

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Gate, Hint, SkipMask, Target};
+use crate::{CompileOptions, Coverage, Gate, Hint, SkipMask, Target};
 
 /// Version of the manifest format that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// File name of the manifest in an artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// File name of the compiled network in an artifact folder.
@@ -33,10 +33,14 @@ pub struct Manifest {
     pub iree: IreeVersion,
     /// Machine that the code is for.
     pub target: Target,
+    /// How it was compiled.
+    pub options: CompileOptions,
     /// How to call it.
     pub abi: Abi,
     /// The gates, in mask order.
     pub gates: Vec<Gate>,
+    /// What became of its layers and gates.
+    pub coverage: Coverage,
     /// How an image becomes the input tensor; `None` when the model does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocessing: Option<Preprocessing>,
@@ -304,6 +308,7 @@ mod tests {
             generator: "skipgate 0.1.0".to_owned(),
             iree: IreeVersion { version: IREE_VERSION.to_owned(), revision: IREE_REVISION.to_owned() },
             target: Target::named("odroid-xu4").unwrap(),
+            options: CompileOptions::default(),
             abi: Abi {
                 entry_point: "skipgate.run".to_owned(),
                 specialised: vec![EntryPoint {
@@ -317,6 +322,7 @@ mod tests {
                 outputs: vec![tensor("logits", &[1, 10], ElementType::F32)],
             },
             gates: vec![gate("a"), gate("b")],
+            coverage: Coverage::default(),
             preprocessing: Some(Preprocessing {
                 color: ColorMode::Rgb,
                 resize: Resize::Bilinear,
@@ -343,8 +349,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_before_its_fields_are_read() {
-        let error = Manifest::from_json(r#"{"format_version": 3, "novelty": true}"#).unwrap_err();
-        assert_eq!(error.to_string(), "it has format version 3, this program reads version 2");
+        let error = Manifest::from_json(r#"{"format_version": 4, "novelty": true}"#).unwrap_err();
+        assert_eq!(error.to_string(), "it has format version 4, this program reads version 3");
         assert!(error.hint().unwrap().starts_with("update skipgate"));
     }
 

@@ -92,7 +92,9 @@ impl Input {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use skipgate_core::{Abi, ElementType, FORMAT_VERSION, IreeVersion, Target, TensorSpec};
+    use skipgate_core::{
+        Abi, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IreeVersion, Target, TensorSpec,
+    };
 
     use super::*;
 
@@ -108,6 +110,7 @@ pub(crate) mod tests {
             generator: String::new(),
             iree: IreeVersion { version: String::new(), revision: String::new() },
             target: Target::host().unwrap(),
+            options: CompileOptions::default(),
             abi: Abi {
                 entry_point: String::new(),
                 specialised: vec![],
@@ -115,6 +118,7 @@ pub(crate) mod tests {
                 outputs: vec![tensor(&[1, 10])],
             },
             gates: vec![],
+            coverage: Coverage::default(),
             preprocessing: Some(Preprocessing {
                 color: ColorMode::Rgb,
                 resize,

@@ -7,15 +7,15 @@ use fs_err as fs;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, MANIFEST_FILE, Manifest,
-    PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, Coverage, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION,
+    MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
 
 use crate::compiler::Program;
 use crate::import::{FUNCTION, MODULE};
-use crate::{Arithmetic, ArtifactError, CompileError, Compiler, import_onnx};
+use crate::{ArtifactError, CompileError, Compiler, import_onnx};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -43,11 +43,11 @@ pub fn compile(
     model_sha256: String,
     target: &Target,
     specialised: &[SkipMask],
-    arithmetic: Arithmetic,
+    options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
     let model = &dequantize_constants(model).map_err(crate::ImportError::from)?;
     // First, since its errors name the node where the trouble starts.
-    let mlir = import_onnx(model, target, arithmetic)?;
+    let mlir = import_onnx(model, target, options)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     abi.specialised = entry_points(gates.len(), specialised)?;
@@ -58,8 +58,10 @@ pub fn compile(
         generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
         iree: compiler.version().clone(),
         target: target.clone(),
+        options: options.clone(),
         abi,
         gates,
+        coverage: Coverage::default(),
         preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
         class_names: model.class_names().map_err(crate::ImportError::from)?,
         model_sha256,

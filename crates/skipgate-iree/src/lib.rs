@@ -39,5 +39,4 @@ pub use compiler::Compiler;
 pub use error::{ArtifactError, CompileError, ImportError, LoadError};
 pub use gating::GateError;
 pub use import::import_onnx;
-pub use kernels::Arithmetic;
 pub use library::{LIBRARY_VARIABLE, find_library};

@@ -173,17 +173,18 @@ fn operands(graph: &GraphProto) -> impl Iterator<Item = (&NodeProto, usize)> {
 mod tests {
     use std::path::Path;
 
-    use skipgate_core::Target;
+    use skipgate_core::{CompileOptions, Target};
     use skipgate_onnx::Model;
 
     use super::*;
-    use crate::{Arithmetic, import_onnx};
+    use crate::import_onnx;
 
     #[test]
     fn images_and_weights_pass_an_if_with_their_channels_last() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/cifar10/skipnet20.onnx");
         let mlir =
-            import_onnx(&Model::load(&path).unwrap(), &Target::host().unwrap(), Arithmetic::Fast).unwrap();
+            import_onnx(&Model::load(&path).unwrap(), &Target::host().unwrap(), &CompileOptions::default())
+                .unwrap();
         let results: Vec<_> = mlir.lines().filter(|line| line.contains("\"onnx.If\"")).collect();
         assert_eq!(results.len(), 6);
         assert!(results[0].contains("-> (!torch.vtensor<[1,32,32,16],f32>)"), "{}", results[0]);

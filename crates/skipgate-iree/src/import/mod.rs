@@ -27,10 +27,10 @@ use skipgate_onnx::proto::attribute_proto::AttributeType;
 use skipgate_onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use skipgate_onnx::{Excerpt, Model, TensorType, find_excerpts, infer_shapes};
 
-use skipgate_core::Target;
+use skipgate_core::{CompileOptions, Target};
 
 use crate::ImportError;
-use crate::kernels::{Arithmetic, Kernels, Simd};
+use crate::kernels::{Kernels, Simd};
 use constant::Blobs;
 use convolution::Readers;
 use frame::{Frame, Framed};
@@ -47,9 +47,9 @@ pub(crate) const FUNCTION: &str = "run";
 ///
 /// Fails on operators of other domains than ONNX's own, on model-local functions, on subgraphs other than the branches
 /// of `If`, and on values whose type the shape inference does not know.
-pub fn import_onnx(model: &Model, target: &Target, arithmetic: Arithmetic) -> Result<String, ImportError> {
+pub fn import_onnx(model: &Model, target: &Target, options: &CompileOptions) -> Result<String, ImportError> {
     let types = infer_shapes(model)?;
-    let kernels = Kernels::new(Simd::of(target), arithmetic);
+    let kernels = Kernels::new(Simd::of(target), options);
     let mut importer = Importer::new(&types, &model.proto().graph, kernels);
     importer.excerpts = find_excerpts(model)?;
     importer.module(model.proto())?;

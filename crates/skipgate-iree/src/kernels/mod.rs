@@ -15,7 +15,8 @@ mod winograd;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::num::NonZeroUsize;
+
+use skipgate_core::{Arithmetic, CompileOptions};
 
 pub(crate) use output::{Quantization, ROUNDER, Step};
 pub(crate) use simd::Simd;
@@ -61,17 +62,6 @@ impl Convolution {
     }
 }
 
-/// What the compiler may do to a network's sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arithmetic {
-    /// Compute convolutions in forms that need fewer multiplications and round a little more.
-    Fast,
-    /// Compute every convolution as it is defined.
-    Exact,
-    /// Use the fast form with tiles of so many rows and columns of results, where it applies: to compare them.
-    Tiles(NonZeroUsize),
-}
-
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Method {
@@ -94,7 +84,7 @@ pub(crate) struct Kernel {
 /// The kernels of one module.
 pub(crate) struct Kernels {
     simd: Simd,
-    arithmetic: Arithmetic,
+    options: CompileOptions,
     executables: BTreeMap<(Convolution, Method), Executable>,
 }
 
@@ -122,13 +112,13 @@ impl Method {
 }
 
 impl Kernels {
-    pub(crate) fn new(simd: Simd, arithmetic: Arithmetic) -> Self {
-        Self { simd, arithmetic, executables: BTreeMap::new() }
+    pub(crate) fn new(simd: Simd, options: &CompileOptions) -> Self {
+        Self { simd, options: options.clone(), executables: BTreeMap::new() }
     }
 
     /// Whether there are kernels for this many filters.
     pub(crate) fn take(&self, filters: usize) -> bool {
-        filters > 0 && filters % self.simd.lanes == 0
+        self.options.kernels && filters > 0 && filters % self.simd.lanes == 0
     }
 
     /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
@@ -159,7 +149,7 @@ impl Kernels {
     }
 
     fn method(&self, convolution: &Convolution) -> Method {
-        let outputs = match self.arithmetic {
+        let outputs = match self.options.arithmetic {
             Arithmetic::Exact => None,
             Arithmetic::Fast => Some(winograd::best_outputs(convolution.size)),
             Arithmetic::Tiles(outputs) => Some(outputs.get()),

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 use skipgate_core::{
-    Abi, Arch, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, Target,
-    TensorSpec, VMFB_FILE,
+    Abi, Arch, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION,
+    IreeVersion, MANIFEST_FILE, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_runtime::{Artifact, Gate, Manifest, SkipMask};
 use tempfile::TempDir;
@@ -95,6 +95,7 @@ fn manifest(gates: usize) -> Manifest {
         generator: "the runtime's tests".to_owned(),
         iree: IreeVersion { version: IREE_VERSION.to_owned(), revision: IREE_REVISION.to_owned() },
         target: Target { features: Vec::new(), ..Target::host().unwrap() },
+        options: CompileOptions::default(),
         abi: Abi {
             entry_point: "skipgate.run".to_owned(),
             specialised: vec![],
@@ -104,6 +105,7 @@ fn manifest(gates: usize) -> Manifest {
         gates: (0..gates)
             .map(|index| Gate { block: format!("block{index}"), segment: 0, macs: 8, parameters: 4 })
             .collect(),
+        coverage: Coverage::default(),
         preprocessing: None,
         class_names: Vec::new(),
         model_sha256: "00".repeat(32),

@@ -3,17 +3,18 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use skipgate_iree::{Arithmetic, Compiler};
+use skipgate_core::Manifest;
+use skipgate_iree::Compiler;
 use skipgate_onnx::{Model, remove_blocks};
 use skipgate_runtime::Artifact;
 
 use crate::progress;
 
-/// Compiles into `dir`, for the artifact's own target, those networks that are not there: `model` without the blocks
+/// Compiles into `dir`, for the artifact's own target and with its options, those networks that are not there: `model` without the blocks
 /// of the last gates.
 pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: &Path) -> Result<()> {
     let gates = artifact.gates();
-    let target = &artifact.manifest().target;
+    let Manifest { target, options, .. } = artifact.manifest();
     let onnx = Model::load(model)?;
     for &depth in depths {
         let path = dir.join(depth.to_string());
@@ -24,9 +25,8 @@ pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: 
         let pruned = remove_blocks(&onnx, &blocks)
             .with_context(|| format!("{} is not the model that the artifact was made of", model.display()))?;
         let spinner = progress::spinner(format!("compiling {} without {depth} blocks", model.display()));
-        let compiled =
-            skipgate_iree::compile(Compiler::get()?, &pruned, String::new(), target, &[], Arithmetic::Fast)
-                .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
+        let compiled = skipgate_iree::compile(Compiler::get()?, &pruned, String::new(), target, &[], options)
+            .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
         skipgate_iree::write_artifact(&path, &compiled)?;
         spinner.finish_and_clear();
     }

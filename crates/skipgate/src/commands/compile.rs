@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use skipgate_core::{Manifest, Target};
-use skipgate_iree::{Arithmetic, Compiled, Compiler};
+use skipgate_core::{Arithmetic, CompileOptions, Manifest, Target};
+use skipgate_iree::{Compiled, Compiler};
 use skipgate_onnx::Model;
 
 use crate::cli::{Compile as Arguments, Format, Selection};
@@ -50,11 +50,13 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         (false, Some(outputs)) => Arithmetic::Tiles(outputs),
         (false, None) => Arithmetic::Fast,
     };
+    let options = CompileOptions { arithmetic, ..CompileOptions::default() };
     let compiler = Compiler::get()?;
     let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
     let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
-    let mut compiled = skipgate_iree::compile(compiler, &model, sha256, &target, &configurations, arithmetic)
-        .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
+    let mut compiled =
+        skipgate_iree::compile(compiler, &model, sha256, &target, &configurations, &options)
+            .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
     compiled.front = arguments.pareto.as_ref().map(fs::read_to_string).transpose()?;
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;
     spinner.finish_and_clear();
