@@ -7,15 +7,15 @@ use fs_err as fs;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, CompileOptions, Coverage, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION,
-    MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, CostlyGate, Coverage, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint,
+    FORMAT_VERSION, GateForm, MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
 
-use crate::compiler::Program;
-use crate::import::{FUNCTION, MODULE};
-use crate::{ArtifactError, CompileError, Compiler, import_onnx};
+use crate::compiler::{Output, Program};
+use crate::import::{FUNCTION, Gates, MODULE, import};
+use crate::{ArtifactError, CompileError, Compiler, GateError};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -47,12 +47,23 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let model = &dequantize_constants(model).map_err(crate::ImportError::from)?;
     // First, since its errors name the node where the trouble starts.
-    let mlir = import_onnx(model, target, options)?;
+    let mlir = import(model, target, options, Gates::Free)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     abi.specialised = entry_points(gates.len(), specialised)?;
-    let program = Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
-    let (vmfb, dispatches) = compiler.compile(program, target)?;
+    let program = |mlir| Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
+    let (output, costly_gates) = match compiler.compile(program(mlir), target) {
+        Err(CompileError::Gate(reason)) if !gates.is_empty() => {
+            let mlir = import(model, target, options, Gates::Branches)?;
+            (compiler.compile(program(mlir), target)?, branches(gates.len(), &reason))
+        }
+        output => {
+            let output = output?;
+            let costly_gates = output.copying.iter().map(copying_gate).collect();
+            (output, costly_gates)
+        }
+    };
+    let Output { vmfb, dispatches, .. } = output;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -61,7 +72,7 @@ pub fn compile(
         options: options.clone(),
         abi,
         gates,
-        coverage: Coverage::default(),
+        coverage: Coverage { costly_gates, ..Coverage::default() },
         preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
         class_names: model.class_names().map_err(crate::ImportError::from)?,
         model_sha256,
@@ -72,6 +83,16 @@ pub fn compile(
         Ok(manifest) => Ok(Compiled { manifest, vmfb, dispatches, front: None }),
         Err(error) => Err(CompileError::Interface { found: error.to_string() }),
     }
+}
+
+fn copying_gate((&gate, &reason): (&usize, &&str)) -> CostlyGate {
+    CostlyGate { gate, form: GateForm::Copy, reason: reason.to_owned() }
+}
+
+/// All gates, which are branches since they cannot be anything else together.
+fn branches(gates: usize, reason: &GateError) -> Vec<CostlyGate> {
+    let branch = |gate| CostlyGate { gate, form: GateForm::Branch, reason: reason.to_string() };
+    (0..gates).map(branch).collect()
 }
 
 /// The entry points for `masks`, all-run and all-skip, each once.

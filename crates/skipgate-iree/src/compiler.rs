@@ -1,5 +1,6 @@
 //! The compiler behind a safe interface. This is the only module that calls its C API (`iree/compiler/embedding_api.h`).
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -12,7 +13,7 @@ use crate::bindings::{
     iree_compiler_diagnostic_severity_t, iree_compiler_error_t, iree_compiler_invocation_t,
     iree_compiler_output_t, iree_compiler_session_t, iree_compiler_source_t,
 };
-use crate::gating;
+use crate::gating::{self, Placed};
 use crate::import::FUNCTION;
 use crate::ir::Ir;
 use crate::linker::Linker;
@@ -83,12 +84,8 @@ impl Compiler {
         &self.version
     }
 
-    /// Compiles MLIR text to a vmfb for `target`, and lists the dispatches of its function.
-    pub(crate) fn compile(
-        &self,
-        program: Program,
-        target: &Target,
-    ) -> Result<(Vec<u8>, Vec<Dispatch>), CompileError> {
+    /// Compiles MLIR text to a vmfb for `target`.
+    pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Output, CompileError> {
         let linker = Linker::new(&self.path, target)?;
         let session = Session::new(&self.api);
         for flag in flags::for_target(target, linker.path()) {
@@ -97,17 +94,18 @@ impl Compiler {
         let source = Source::new(&session, program.mlir)?;
         let invocation = Invocation::new(&session);
         invocation.parse(&source)?;
-        invocation.run(c"start", c"dispatch-creation")?;
-        let placed = invocation.edit(&self.mlir, gating::place)??;
-        invocation.run(c"dispatch-creation", c"hal")?;
+        invocation.run(c"start", c"stream")?;
+        let Placed { commands, copying } =
+            invocation.edit(&self.mlir, |ir| gating::place(ir, FUNCTION))??;
+        invocation.run(c"stream", c"hal")?;
         let Program { gates, entry_points, .. } = program;
         let dispatches = invocation.edit(&self.mlir, |ir| gating::dispatches(ir, FUNCTION))?;
         invocation
-            .edit(&self.mlir, |ir| gating::predicate(ir, FUNCTION, gates, &entry_points, &placed))??;
+            .edit(&self.mlir, |ir| gating::predicate(ir, FUNCTION, gates, &entry_points, &commands))??;
         invocation.run(c"hal", c"vm")?;
-        invocation.edit(&self.mlir, branch_edges::split)?;
+        invocation.edit(&self.mlir, branch_edges::split)??;
         invocation.run(c"vm", c"end")?;
-        Ok((invocation.vm_bytecode()?, dispatches))
+        Ok(Output { vmfb: invocation.vm_bytecode()?, dispatches, copying })
     }
 }
 
@@ -120,6 +118,16 @@ pub(crate) struct Program {
     pub(crate) gates: usize,
     /// Configurations that get a function of their own.
     pub(crate) entry_points: Vec<EntryPoint>,
+}
+
+/// What a program becomes.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) vmfb: Vec<u8>,
+    /// The dispatches of its function.
+    pub(crate) dispatches: Vec<Dispatch>,
+    /// Why the gates copy that do.
+    pub(crate) copying: BTreeMap<usize, &'static str>,
 }
 
 /// `3.13.0rc20261016 @ 89ece87...`: the release of a candidate is the version in front of `rc`.
@@ -332,7 +340,7 @@ impl<'s> Invocation<'s> {
     fn vm_bytecode(&self) -> Result<Vec<u8>, CompileError> {
         let api = self.session.api;
         let failed = |message| CompileError::Compiler { phase: "writing", diagnostics: vec![message] };
-        let output = Output::new(api).map_err(failed)?;
+        let output = Buffer::new(api).map_err(failed)?;
         // SAFETY: both handles are live; the pipeline has produced VM IR.
         let error = unsafe { api.ireeCompilerInvocationOutputVMBytecode(self.handle, output.handle) };
         // SAFETY: a returned error is the caller's.
@@ -351,12 +359,12 @@ impl Drop for Invocation<'_> {
 }
 
 /// A buffer in memory that the compiler writes to.
-struct Output<'a> {
+struct Buffer<'a> {
     api: &'a CompilerApi,
     handle: *mut iree_compiler_output_t,
 }
 
-impl<'a> Output<'a> {
+impl<'a> Buffer<'a> {
     fn new(api: &'a CompilerApi) -> Result<Self, String> {
         let mut handle = ptr::null_mut();
         // SAFETY: the out pointer is valid for the call.
@@ -383,7 +391,7 @@ impl<'a> Output<'a> {
     }
 }
 
-impl Drop for Output<'_> {
+impl Drop for Buffer<'_> {
     fn drop(&mut self) {
         // SAFETY: live and not used again.
         unsafe { self.api.ireeCompilerOutputDestroy(self.handle) };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use skipgate_core::{Hint, IREE_VERSION, MaskError};
 
-use crate::{GateError, LIBRARY_VARIABLE};
+use crate::{DialectError, GateError, LIBRARY_VARIABLE};
 
 /// The compiler library could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -130,9 +130,12 @@ pub enum CompileError {
         /// Its errors, in order.
         diagnostics: Vec<String>,
     },
-    /// The compiler made something of a gated block that cannot be skipped.
-    #[error("the compiled form of {0}")]
+    /// The compiler made something of gated blocks that cannot be skipped.
+    #[error(transparent)]
     Gate(#[from] GateError),
+    /// The compiler's IR is not of the form that this program knows.
+    #[error(transparent)]
+    Dialect(#[from] DialectError),
     /// A configuration has another number of elements than the model has gates.
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -145,9 +148,7 @@ impl Hint for CompileError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Import(error) => error.hint(),
-            Self::Gate(GateError { gate, .. }) => Some(format!(
-                "report this with the model; without gate {gate} it compiles: name its block with --no-gate"
-            )),
+            Self::Gate(_) | Self::Dialect(_) => Some("report this with the model".to_owned()),
             _ => None,
         }
     }

@@ -161,6 +161,13 @@ impl<'i> Op<'i> {
         }
     }
 
+    /// Changes one operand.
+    pub(crate) fn set_operand(self, index: usize, value: Value) {
+        let mut operands = self.operands();
+        operands[index] = value;
+        self.set_operands(&operands);
+    }
+
     pub(crate) fn set_operands(self, operands: &[Value]) {
         let handles: Vec<_> = operands.iter().map(|value| value.handle).collect();
         // SAFETY: the operation and the values are live; the array is copied.
@@ -214,6 +221,18 @@ impl<'i> Op<'i> {
 
     pub(crate) fn set_i32_array(self, name: &'static str, numbers: impl Iterator<Item = i64>) {
         self.set_attribute(name, self.ir.attribute(&format!("array<i32: {}>", list(numbers))));
+    }
+
+    /// The number in an attribute that is an integer.
+    pub(crate) fn integer(self, name: &'static str) -> Option<i64> {
+        let attribute = self.attribute(name)?;
+        // SAFETY: the attribute is live; the getter is called on its kind only.
+        unsafe { (self.ir.mlir.is_integer)(attribute).then(|| (self.ir.mlir.integer_value)(attribute)) }
+    }
+
+    /// The arguments of the first block inside of it.
+    pub(crate) fn body_arguments(self) -> Vec<Value<'i>> {
+        self.blocks().next().map(Block::arguments).unwrap_or_default()
     }
 
     /// The text of a string attribute.
@@ -435,12 +454,6 @@ impl<'i> Value<'i> {
     pub(crate) fn replace_with(self, other: Value) {
         // SAFETY: both are live and in one module.
         unsafe { (self.ir.mlir.replace_uses)(self.handle, other.handle) };
-    }
-
-    /// Number of dimensions of a tensor.
-    pub(crate) fn rank(self) -> usize {
-        // SAFETY: the value is live; the callers have tensors.
-        usize::try_from(unsafe { (self.ir.mlir.rank)(self.ty()) }).unwrap_or(0)
     }
 
     pub(crate) fn ty(self) -> mlir::Type {

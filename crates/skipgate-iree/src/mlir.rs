@@ -176,12 +176,12 @@ api! {
     fused_count = "mlirLocationFusedGetNumLocations": fn(Location) -> u32;
     fused_parts = "mlirLocationFusedGetLocations": fn(Location, *mut Location);
 
-    rank = "mlirShapedTypeGetRank": fn(Type) -> i64;
     type_parse = "mlirTypeParseGet": fn(Context, StringRef) -> Type;
     attribute_parse = "mlirAttributeParseGet": fn(Context, StringRef) -> Attribute;
     is_array = "mlirAttributeIsAArray": fn(Attribute) -> bool;
     array_length = "mlirArrayAttrGetNumElements": fn(Attribute) -> isize;
     array_element = "mlirArrayAttrGetElement": fn(Attribute, isize) -> Attribute;
+    is_integer = "mlirAttributeIsAInteger": fn(Attribute) -> bool;
     integer_value = "mlirIntegerAttrGetValueInt": fn(Attribute) -> i64;
     is_string = "mlirAttributeIsAString": fn(Attribute) -> bool;
     string_value = "mlirStringAttrGetValue": fn(Attribute) -> StringRef;

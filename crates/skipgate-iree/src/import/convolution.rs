@@ -13,10 +13,14 @@ use super::constant::floats;
 use super::frame::{CHANNELS_LAST, Frame, Framed, is_convolution};
 use super::{Importer, node_name, types};
 use crate::ImportError;
+use crate::gating::marker::InPlace;
 use crate::kernels::{Convolution, Kernel, Place, Step};
 
 /// Most nodes, each for the one before, that are written before their turn: shortcuts are short.
 const MOST_EARLY: usize = 64;
+
+/// The bindings of a kernel with a residual image: that image, and the result.
+const IN_PLACE: InPlace = InPlace { reads: 3, writes: 4 };
 
 /// Which nodes read each value.
 #[derive(Default)]
@@ -56,7 +60,7 @@ impl<'a> Readers<'a> {
 }
 
 /// A convolution that there are kernels for.
-struct Recognised {
+pub(super) struct Recognised {
     convolution: Convolution,
     /// `[filter][channel][row][column]`.
     weights: Vec<f32>,
@@ -120,7 +124,6 @@ impl<'a> Importer<'a> {
                     *at = place(&residual.frame, [0; 2]);
                 }
             }
-            convolution.in_place = residual.frame == frame && self.overwritable.contains(&residual.memory);
         }
         let kernel = self.kernels.kernel(&convolution, &weights);
         let operands = [
@@ -128,11 +131,9 @@ impl<'a> Importer<'a> {
             vec![self.floats(&kernel.weights, &kernel.weights_shape)?, self.floats(&bias, &[bias.len()])?],
             residual.iter().map(|framed| (framed.memory.clone(), framed.frame.outer_type())).collect(),
         ];
-        let result = match residual.filter(|_| convolution.in_place) {
-            Some(residual) => residual.memory,
-            None => frame.outer_type(),
-        };
-        let memory = self.call(&kernel, operands.concat(), result, &fused.nodes);
+        // What is added is read at the element that is written, where both are laid out alike.
+        let in_place = residual.filter(|residual| residual.frame == frame).map(|_| IN_PLACE);
+        let memory = self.call(&kernel, operands.concat(), frame.outer_type(), &fused.nodes, in_place);
         self.written.extend(fused.nodes.iter().skip(1).map(|node| node.output[0].as_str()));
         self.read_from_frame(fused.result, Framed { frame, memory })?;
         Ok(true)
@@ -140,7 +141,7 @@ impl<'a> Importer<'a> {
 
     /// The convolution, its weights and its bias, if there are kernels for such ones. The place of the input is yet
     /// without room: `low` are the rows and columns of padding in front of it, negated.
-    fn recognise(&self, node: &NodeProto) -> Result<Option<Recognised>, ImportError> {
+    pub(super) fn recognise(&self, node: &NodeProto) -> Result<Option<Recognised>, ImportError> {
         let [input, weights, bias @ ..] = &node.input[..] else { return Ok(None) };
         if !is_convolution(node) || self.tensor_type(input)?.element_type != FLOAT {
             return Ok(None);
@@ -185,7 +186,6 @@ impl<'a> Importer<'a> {
             input: Place { outer: [0, 0], low },
             steps: Vec::new(),
             output: whole,
-            in_place: false,
         };
         Ok(Some(Recognised { convolution, weights, bias }))
     }
@@ -287,8 +287,7 @@ impl<'a> Importer<'a> {
         match self.framed.get(name) {
             Some(framed) if framed.frame.has_room_for(&wanted) => Ok(framed.clone()),
             _ => {
-                let zeros = self.zeros(&wanted);
-                let memory = self.write_to_frame(name, &wanted, &zeros)?;
+                let memory = self.write_to_frame(name, &wanted)?;
                 Ok(Framed { frame: wanted, memory })
             }
         }
@@ -308,21 +307,23 @@ impl<'a> Importer<'a> {
         Ok(Framed { frame, memory })
     }
 
-    /// Calls `kernel` with `operands`, SSA names and types; `result` is the type of its result or the operand that the
-    /// result is written over. Returns the SSA name of the result.
+    /// Calls `kernel` with `operands`, SSA names and types; `result` is the type of its result, and `in_place` the operand that
+    /// may be in its place. Returns the SSA name of the result.
     fn call(
         &mut self,
         kernel: &Kernel,
         operands: Vec<(String, String)>,
         result: String,
         nodes: &[&NodeProto],
+        in_place: Option<InPlace>,
     ) -> String {
         let scratch = kernel.scratch.map(|floats| Frame::builtin([floats].into_iter()));
         let results: Vec<_> = [result].into_iter().chain(scratch).collect();
         let names: Vec<_> = results.iter().map(|_| self.fresh()).collect();
         let (operands, operand_types): (Vec<_>, Vec<_>) = operands.into_iter().unzip();
         let label = |node: &&NodeProto| types::quoted(&format!("{} {}", node.op_type, node_name(node)));
-        let nodes: Vec<_> = nodes.iter().map(label).collect();
+        let marks = in_place.map(|pair| types::quoted(&pair.to_string()));
+        let nodes: Vec<_> = nodes.iter().map(label).chain(marks).collect();
         self.line(&format!(
             "{} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> ({}) loc(fused[{}])",
             names.join(", "),

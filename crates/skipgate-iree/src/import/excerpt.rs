@@ -6,8 +6,8 @@ use skipgate_onnx::Excerpt;
 use skipgate_onnx::proto::NodeProto;
 
 use super::frame::{CHANNELS_LAST, Frame, Framed};
-use super::{Importer, node_name, types};
-use crate::ImportError;
+use super::{Importer, node_name};
+use crate::{ImportError, kernels};
 
 impl Importer<'_> {
     /// Writes `node` as one copy into a tensor of zeros, channels last; false unless it pads an excerpt of an image.
@@ -23,22 +23,26 @@ impl Importer<'_> {
             return Ok(false);
         };
         let Framed { frame, memory } = self.image_as_it_is(&source)?;
-        let [starts, steps, sizes, low] =
-            [starts, steps, sizes, low].map(|numbers| CHANNELS_LAST.map(|axis| numbers[axis]));
-        let starts = frame.inside(starts);
-        let zeros = self.zeros(&whole);
-        let [taken, result] = [self.fresh(), self.fresh()];
-        let (from, to) = (frame.outer_type(), whole.outer_type());
-        let inner = Frame::builtin(sizes.into_iter());
-        let location = types::quoted(&format!("Pad {}", node_name(node)));
-        self.line(&format!(
-            "{taken} = tensor.extract_slice {memory}{starts:?}{sizes:?}{steps:?} : {from} to {inner} loc({location})"
-        ));
-        self.line(&format!(
-            "{result} = tensor.insert_slice {taken} into {zeros}{low:?}{sizes:?}[1, 1, 1, 1] : {inner} into {to} \
-             loc({location})"
-        ));
-        self.read_from_frame(output, Framed { frame: whole, memory: result })?;
+        let last = |numbers: Vec<usize>| CHANNELS_LAST.map(|axis| numbers[axis]);
+        let [starts, steps, sizes, low] = [starts, steps, sizes, low].map(last);
+        let (from, to) = (frame.outer(), whole.outer());
+        // Kernels work on one image.
+        if from[0] != 1 || to[0] != 1 {
+            return Ok(false);
+        }
+        let three = |numbers: &[usize]| [numbers[1], numbers[2], numbers[3]];
+        let excerpt = kernels::Excerpt {
+            from: three(&from),
+            is_planar: false,
+            starts: three(&frame.inside(starts)),
+            steps: three(&steps),
+            sizes: three(&sizes),
+            to: three(&to),
+            low: three(&low),
+        };
+        let label = format!("Pad {}", node_name(node));
+        let memory = self.call_excerpt(&excerpt, &memory, &frame.outer_type(), &whole, &label);
+        self.read_from_frame(output, Framed { frame: whole, memory })?;
         Ok(true)
     }
 }

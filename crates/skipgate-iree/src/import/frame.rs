@@ -7,15 +7,13 @@
 //!
 //! Frames hold images with their channels last, the layout that convolutions are compiled in.
 
-use std::collections::HashMap;
-
 use skipgate_onnx::TensorType;
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::proto::{GraphProto, NodeProto};
 
 use super::{Importer, types};
 use crate::ImportError;
-use crate::gating::FRAME;
+use crate::kernels::Excerpt;
 
 /// From NCHW to NHWC, and back.
 pub(super) const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
@@ -46,14 +44,6 @@ impl Frame {
         let pads = pads(node).filter(|pads| pads.iter().any(|&pad| pad > 0))?;
         let [top, left, bottom, right] = pads[..] else { return None };
         Self::new(ty, vec![0, top, left, 0], vec![0, bottom, right, 0])
-    }
-
-    /// A frame with one more row. It pads nothing: it makes the value a part of a tensor that can be written again.
-    pub(super) fn with_room(ty: &TensorType) -> Option<Self> {
-        let rank = ty.shape.len();
-        let mut high = vec![0; rank];
-        *high.get_mut(1)? = 1;
-        Self::new(ty, vec![0; rank], high)
     }
 
     /// Just the value.
@@ -97,7 +87,7 @@ impl Frame {
     }
 
     /// Shape of the frame.
-    fn outer(&self) -> Vec<usize> {
+    pub(super) fn outer(&self) -> Vec<usize> {
         self.inner
             .iter()
             .zip(&self.low)
@@ -117,25 +107,6 @@ impl Frame {
     }
 }
 
-/// The frame of every value that a padded convolution reads, by name. Where several read it, the first decides.
-pub(super) fn wanted(graph: &GraphProto, types: &HashMap<String, TensorType>) -> HashMap<String, Frame> {
-    let mut frames = HashMap::new();
-    collect(graph, types, &mut frames);
-    frames
-}
-
-fn collect(graph: &GraphProto, types: &HashMap<String, TensorType>, frames: &mut HashMap<String, Frame>) {
-    for node in &graph.node {
-        if let Some(input) = node.input.first().filter(|_| is_convolution(node)) {
-            if let Some(frame) = types.get(input).and_then(|ty| Frame::of_reader(node, ty)) {
-                frames.entry(input.clone()).or_insert(frame);
-            }
-        }
-        let subgraphs = node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
-        subgraphs.for_each(|graph| collect(graph, types, frames));
-    }
-}
-
 pub(super) fn is_convolution(node: &NodeProto) -> bool {
     node.op_type == "Conv" && types::is_onnx_domain(&node.domain)
 }
@@ -146,42 +117,83 @@ fn pads(node: &NodeProto) -> Option<Vec<usize>> {
     pads.ints.iter().map(|&pad| usize::try_from(pad).ok()).collect()
 }
 
-impl Importer<'_> {
-    /// Puts the value `name`, just computed, into `frame`; from here on everything reads it from there.
-    pub(super) fn put_in_frame(&mut self, name: &str, frame: Frame) -> Result<(), ImportError> {
-        let zeros = self.zeros(&frame);
-        let memory = self.write_to_frame(name, &frame, &zeros)?;
-        let framed = self.barrier(Framed { frame, memory }, FRAME);
-        self.read_from_frame(name, framed)
+impl<'a> Importer<'a> {
+    /// Notes the frame of every value that a kernel reads with padding, by name. Where several read it, the first decides.
+    pub(super) fn want_frames(&mut self, graph: &'a GraphProto) -> Result<(), ImportError> {
+        for node in &graph.node {
+            if let Some(input) = node.input.first().filter(|_| is_convolution(node)) {
+                let frame = self.types.get(input).and_then(|ty| Frame::of_reader(node, ty));
+                if let (Some(frame), true) = (frame, self.recognise(node)?.is_some()) {
+                    self.frames.entry(input.clone()).or_insert(frame);
+                }
+            }
+            let subgraphs = node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
+            for graph in subgraphs {
+                self.want_frames(graph)?;
+            }
+        }
+        Ok(())
     }
 
-    /// A tensor of zeros of the shape of `frame`.
-    pub(super) fn zeros(&mut self, frame: &Frame) -> String {
-        let [zero, empty, zeros] = [self.fresh(), self.fresh(), self.fresh()];
-        let ty = frame.outer_type();
-        self.line(&format!("{zero} = arith.constant 0.0 : f32"));
-        self.line(&format!("{empty} = tensor.empty() : {ty}"));
-        self.line(&format!("{zeros} = linalg.fill ins({zero} : f32) outs({empty} : {ty}) -> {ty}"));
-        zeros
+    /// Puts the value `name`, just computed, into `frame`; from here on everything reads it from there.
+    pub(super) fn put_in_frame(&mut self, name: &str, frame: Frame) -> Result<(), ImportError> {
+        let memory = self.write_to_frame(name, &frame)?;
+        self.read_from_frame(name, Framed { frame, memory })
     }
 
     /// Writes the value `name` into its place in a frame of zeros.
-    pub(super) fn write_to_frame(
-        &mut self,
-        name: &str,
-        frame: &Frame,
-        zeros: &str,
-    ) -> Result<String, ImportError> {
+    pub(super) fn write_to_frame(&mut self, name: &str, frame: &Frame) -> Result<String, ImportError> {
         let ty = self.tensor_type(name)?;
-        let value = self.value(name);
-        let value = self.transpose(&value, ty, CHANNELS_LAST)?;
-        let builtin = self.builtin(&value, name, ty, frame)?;
-        let memory = self.fresh();
-        let (place, inner, outer) = (frame.place(), frame.inner_type(), frame.outer_type());
+        let is_one_image = matches!(ty.shape[..], [Some(1), _, _, _]);
+        let is_planar = self.inputs.contains(name) && is_one_image;
+        let from = if is_planar { self.planar(name, ty)? } else { self.image_as_it_is(name)? };
+        if from.frame == *frame && !is_planar {
+            return Ok(from.memory);
+        }
+        let (&[_, rows, columns, channels], &[_, to_rows, to_columns, to_channels]) =
+            (&from.frame.outer()[..], &frame.outer()[..])
+        else {
+            return Err(ImportError::UnknownShape { value: name.to_owned() });
+        };
+        let three = |numbers: &[usize]| [numbers[1], numbers[2], numbers[3]];
+        let excerpt = Excerpt {
+            from: if is_planar { three(&from.frame.inner) } else { [rows, columns, channels] },
+            is_planar,
+            starts: three(&from.frame.low),
+            steps: [1; 3],
+            sizes: three(&frame.inner),
+            to: [to_rows, to_columns, to_channels],
+            low: three(&frame.low),
+        };
+        let ty = if is_planar { planar_type(&from.frame) } else { from.frame.outer_type() };
+        Ok(self.call_excerpt(&excerpt, &from.memory, &ty, frame, &format!("Pad {name}")))
+    }
+
+    /// An input of the network as it is, with its channels first.
+    fn planar(&mut self, name: &str, ty: &TensorType) -> Result<Framed, ImportError> {
+        let unknown = || ImportError::UnknownShape { value: name.to_owned() };
+        let frame = Frame::without_room(ty).ok_or_else(unknown)?;
+        let (memory, value) = (self.fresh(), self.value(name));
+        let (torch, builtin) = (types::vtensor(name, ty)?, planar_type(&frame));
+        self.line(&format!("{memory} = torch_c.to_builtin_tensor {value} : {torch} -> {builtin}"));
+        Ok(Framed { frame, memory })
+    }
+
+    /// Calls the kernel for `excerpt` on `memory` of type `ty`; the result stands in `frame`.
+    pub(super) fn call_excerpt(
+        &mut self,
+        excerpt: &Excerpt,
+        memory: &str,
+        ty: &str,
+        frame: &Frame,
+        label: &str,
+    ) -> String {
+        let (symbol, result) = (self.kernels.excerpt(excerpt), self.fresh());
+        let (to, location) = (frame.outer_type(), types::quoted(label));
         self.line(&format!(
-            "{memory} = tensor.insert_slice {builtin} into {zeros}{place} : {inner} into {outer}"
+            "{result} = flow.dispatch @{symbol}::@{symbol}({memory}) : ({ty}) -> {to} loc({location})"
         ));
-        Ok(memory)
+        result
     }
 
     /// `value`, which is `name` of type `ty` with its channels last, as a builtin tensor.
@@ -198,13 +210,6 @@ impl Importer<'_> {
         Ok(builtin)
     }
 
-    /// Keeps the compiler from moving anything across; the barrier's location is `name`.
-    pub(super) fn barrier(&mut self, Framed { frame, memory }: Framed, name: &str) -> Framed {
-        let (result, ty, location) = (self.fresh(), frame.outer_type(), types::quoted(name));
-        self.line(&format!("{result} = util.optimization_barrier {memory} : {ty} loc({location})"));
-        Framed { frame, memory: result }
-    }
-
     /// Makes what is in `framed` the value `name`.
     pub(super) fn read_from_frame(&mut self, name: &str, framed: Framed) -> Result<(), ImportError> {
         let [slice, value] = [self.fresh(), self.fresh()];
@@ -218,36 +223,6 @@ impl Importer<'_> {
         self.values.insert(name.to_owned(), value);
         self.framed.insert(name.to_owned(), framed);
         Ok(())
-    }
-
-    /// A convolution whose input stands in the frame that its padding asks for: the same without padding, of the whole
-    /// frame. `None` for anything else.
-    pub(super) fn of_whole_frame(
-        &mut self,
-        node: &NodeProto,
-    ) -> Result<Option<(NodeProto, TensorType)>, ImportError> {
-        let Some(input) = node.input.first().filter(|_| is_convolution(node)) else { return Ok(None) };
-        let Some(Framed { frame, memory }) = self.framed.get(input).cloned() else { return Ok(None) };
-        let ty = self.tensor_type(input)?;
-        if Frame::of_reader(node, ty).as_ref() != Some(&frame) {
-            return Ok(None);
-        }
-        let outer = TensorType {
-            element_type: ty.element_type,
-            shape: frame.outer().into_iter().map(Some).collect(),
-        };
-        let value = self.fresh();
-        let (torch, builtin) = (types::vtensor(input, &outer)?, frame.outer_type());
-        self.line(&format!("{value} = torch_c.from_builtin_tensor {memory} : {builtin} -> {torch}"));
-        let value = self.transpose(&value, &outer, CHANNELS_FIRST)?;
-        // The frame is no value of the model, so it gets a name of its own: one that ends in its SSA name.
-        let mut unpadded = node.clone();
-        unpadded.input[0] = format!("{input} in its frame{value}");
-        for pads in unpadded.attribute.iter_mut().filter(|attribute| attribute.name == "pads") {
-            pads.ints.fill(0);
-        }
-        self.values.insert(unpadded.input[0].clone(), value);
-        Ok(Some((unpadded, permuted(&outer, CHANNELS_FIRST))))
     }
 
     /// Permutes the dimensions of an image; any other tensor has no channels and stays as it is.
@@ -269,6 +244,11 @@ impl Importer<'_> {
         ));
         Ok(result)
     }
+}
+
+/// The type of the value in `frame` with its channels first.
+fn planar_type(frame: &Frame) -> String {
+    Frame::builtin(CHANNELS_FIRST.iter().map(|&axis| frame.inner[axis]))
 }
 
 /// The type of an image in the layout of frames; of any other tensor, its own.
@@ -316,8 +296,8 @@ mod tests {
     #[test]
     fn only_floats_of_known_shape_have_frames() {
         let unknown = TensorType { shape: vec![None, Some(16), Some(30), Some(32)], ..image() };
-        assert_eq!(Frame::with_room(&unknown), None);
-        assert_eq!(Frame::with_room(&TensorType { element_type: FLOAT + 1, ..image() }), None);
-        assert_eq!(Frame::with_room(&image()).unwrap().outer_type(), "tensor<1x31x32x16xf32>");
+        assert_eq!(Frame::without_room(&unknown), None);
+        assert_eq!(Frame::without_room(&TensorType { element_type: FLOAT + 1, ..image() }), None);
+        assert_eq!(Frame::without_room(&image()).unwrap().outer_type(), "tensor<1x30x32x16xf32>");
     }
 }

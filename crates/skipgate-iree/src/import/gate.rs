@@ -13,7 +13,7 @@ use skipgate_onnx::{MASK_INPUT, is_activation, tensor_bytes};
 use super::frame::{Frame, Framed};
 use super::{Importer, types};
 use crate::ImportError;
-use crate::gating::Boundary;
+use crate::gating::marker::{Marker, SYMBOL};
 
 /// The element of the mask that each value is, for the values that are one.
 pub(super) fn mask_elements(graph: &GraphProto) -> HashMap<String, usize> {
@@ -115,34 +115,33 @@ impl<'a> Importer<'a> {
         if self.framed.get(gate.input).is_none_or(|framed| framed.frame != frame) {
             self.put_in_frame(gate.input, frame.clone())?;
         }
-        let x = self.boundary(gate.input, Boundary::entry(gate.number))?;
-        let outside = (self.values.get(gate.input).cloned(), self.framed.get(gate.input).cloned());
-        self.overwritable.insert(x.memory.clone());
-        self.read_from_frame(gate.input, x)?;
+        let x = self.in_frame(gate.input)?;
         let result = &gate.block.output[0].name;
-        self.frames.insert(result.clone(), frame);
+        self.frames.insert(result.clone(), frame.clone());
         self.graph_body(gate.block)?;
-        let y = self.boundary(result, Boundary::exit(gate.number))?;
-        if let (Some(value), Some(framed)) = outside {
-            self.values.insert(gate.input.to_owned(), value);
-            self.framed.insert(gate.input.to_owned(), framed);
+        if self.framed.get(result).is_none_or(|framed| framed.frame != frame) {
+            self.put_in_frame(result, frame.clone())?;
         }
-        self.read_from_frame(gate.output, y)?;
+        let y = self.in_frame(result)?;
+        let (memory, ty) = (self.fresh(), frame.outer_type());
+        let location = types::quoted(&Marker { gate: gate.number }.to_string());
+        self.line(&format!(
+            "{memory} = flow.dispatch @{SYMBOL}::@{SYMBOL}({}, {}) : ({ty}, {ty}) -> {} loc({location})",
+            x.memory, y.memory, y.memory
+        ));
+        self.read_from_frame(gate.output, Framed { frame, memory })?;
         Ok(true)
     }
 
-    /// The frame for both x and y: what convolutions ask for, or else one that just has room.
+    /// The frame for both x and y: what convolutions ask for, or else one without room.
     fn frame_of(&self, gate: &Gate) -> Result<Option<Frame>, ImportError> {
         let (x, y) = (self.tensor_type(gate.input)?, self.tensor_type(gate.output)?);
         let wanted = self.frames.get(gate.input).or_else(|| self.frames.get(gate.output)).cloned();
-        Ok(wanted.or_else(|| Frame::with_room(x)).filter(|_| x == y))
+        Ok(wanted.or_else(|| Frame::without_room(x)).filter(|_| x == y))
     }
 
-    /// The frame of the value `name`, behind the barrier of `boundary`.
-    fn boundary(&mut self, name: &str, boundary: Boundary) -> Result<Framed, ImportError> {
-        let unknown = || ImportError::UnknownShape { value: name.to_owned() };
-        let framed = self.framed.get(name).cloned().ok_or_else(unknown)?;
-        Ok(self.barrier(framed, &boundary.to_string()))
+    fn in_frame(&self, name: &str) -> Result<Framed, ImportError> {
+        self.framed.get(name).cloned().ok_or_else(|| ImportError::UnknownShape { value: name.to_owned() })
     }
 }
 

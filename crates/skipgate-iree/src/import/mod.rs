@@ -30,6 +30,7 @@ use skipgate_onnx::{Excerpt, Model, TensorType, find_excerpts, infer_shapes};
 use skipgate_core::{CompileOptions, Target};
 
 use crate::ImportError;
+use crate::gating::marker;
 use crate::kernels::{Kernels, Simd};
 use constant::Blobs;
 use convolution::Readers;
@@ -48,10 +49,30 @@ pub(crate) const FUNCTION: &str = "run";
 /// Fails on operators of other domains than ONNX's own, on model-local functions, on subgraphs other than the branches
 /// of `If`, and on values whose type the shape inference does not know.
 pub fn import_onnx(model: &Model, target: &Target, options: &CompileOptions) -> Result<String, ImportError> {
+    import(model, target, options, Gates::Free)
+}
+
+/// What gates are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gates {
+    /// Straight-line code, where they have the form for it.
+    Free,
+    /// Branches, all of them.
+    Branches,
+}
+
+/// [`import_onnx`] with a choice of gates.
+pub(crate) fn import(
+    model: &Model,
+    target: &Target,
+    options: &CompileOptions,
+    gates: Gates,
+) -> Result<String, ImportError> {
     let types = infer_shapes(model)?;
     let kernels = Kernels::new(Simd::of(target), options);
     let mut importer = Importer::new(&types, &model.proto().graph, kernels);
     importer.excerpts = find_excerpts(model)?;
+    importer.gates = gates;
     importer.module(model.proto())?;
     Ok(importer.finish())
 }
@@ -79,8 +100,9 @@ struct Importer<'a> {
     producers: HashMap<&'a str, &'a NodeProto>,
     /// How many nodes, each for the one before, are being written before their turn.
     early: usize,
-    /// Frames, by SSA name, that may be written over: those that gated blocks begin with.
-    overwritable: HashSet<String>,
+    /// The inputs of the network.
+    inputs: HashSet<String>,
+    gates: Gates,
     /// The element of the mask that each value is.
     mask: HashMap<String, usize>,
     /// Number of SSA names given out.
@@ -106,7 +128,8 @@ impl<'a> Importer<'a> {
             written: HashSet::new(),
             producers: HashMap::new(),
             early: 0,
-            overwritable: HashSet::new(),
+            inputs: HashSet::new(),
+            gates: Gates::Free,
             mask: HashMap::new(),
             names: 0,
         }
@@ -184,12 +207,14 @@ impl<'a> Importer<'a> {
         ));
         self.line("%none = torch.constant.none");
         self.mask = gate::mask_elements(graph);
-        self.frames = frame::wanted(graph, self.types);
+        self.inputs = inputs.into_iter().collect();
+        self.want_frames(graph)?;
         self.graph_body(graph)?;
         let values: Vec<_> = outputs.iter().map(|name| self.value(name)).collect();
         self.line(&format!("return {} : {results}", values.join(", ")));
         self.line("}");
         self.kernels.write(&mut self.text);
+        self.text.push_str(marker::EXECUTABLE);
         self.line("}");
         Ok(())
     }
@@ -240,7 +265,7 @@ impl<'a> Importer<'a> {
         if self.convolution(node)? || self.excerpt(node)? || self.dequantize(node)? {
             return Ok(());
         }
-        if let Some(gate) = Gate::recognise(node, &self.mask) {
+        if let Some(gate) = Gate::recognise(node, &self.mask).filter(|_| self.gates == Gates::Free) {
             if self.gate(&gate).map_err(|error| of_node(error, node))? {
                 return Ok(());
             }
@@ -248,10 +273,7 @@ impl<'a> Importer<'a> {
         if node.op_type == "If" {
             self.conditional(node)?;
         } else {
-            match self.of_whole_frame(node)? {
-                Some((node, input)) => self.operation(&node, Some(&input))?,
-                None => self.operation(node, None)?,
-            }
+            self.operation(node)?;
         }
         for output in &node.output {
             if let Some(frame) = self.frames.get(output).cloned() {
@@ -261,18 +283,15 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 
-    /// `node` itself; `first` is the type of its first operand if that is no ONNX value.
-    fn operation(&mut self, node: &NodeProto, first: Option<&TensorType>) -> Result<(), ImportError> {
+    /// `node` itself.
+    fn operation(&mut self, node: &NodeProto) -> Result<(), ImportError> {
         let is_graph = |kind| matches!(kind, AttributeType::GRAPH | AttributeType::GRAPHS);
         let subgraph = node.attribute.iter().find(|a| is_graph(a.type_.enum_value_or_default()));
         if let Some(attribute) = subgraph {
             return Err(unsupported(node, format!("a subgraph `{}`", attribute.name)));
         }
         let operands: Vec<_> = node.input.iter().map(|name| self.value(name)).collect();
-        let rest = &node.input[usize::from(first.is_some())..];
-        let first = first.map(|ty| types::vtensor(&node.input[0], ty)).transpose()?;
-        let rest = rest.iter().map(|name| self.type_of(name));
-        let operand_types = first.map(Ok).into_iter().chain(rest).collect::<Result<Vec<_>, _>>()?.join(", ");
+        let operand_types = self.types_of(node.input.iter())?;
         let attributes = attribute::dictionary(&mut self.blobs, node)?;
         // Trailing optional outputs may be unnamed: they do not exist.
         let outputs: Vec<_> = node.output.iter().filter(|name| !name.is_empty()).collect();
