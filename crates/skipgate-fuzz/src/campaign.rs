@@ -139,8 +139,8 @@ impl Campaign {
     ) -> Result<()> {
         let dir = self.dir.join(format!("worker{number}"));
         fs::create_dir_all(&dir)?;
-        let deadline = Instant::now() + self.shrink;
-        let mut shrinker = Shrinker { worker, features: self.features, deadline, dir: &dir };
+        let (half, deadline) = (Instant::now() + self.shrink / 2, Instant::now() + self.shrink);
+        let mut shrinker = Shrinker { worker, features: self.features, deadline, half, dir: &dir };
         let Shrunk { model, gates, outcome } = shrinker.shrink(seed, outcome)?;
         let path = self.dir.join(format!("{seed}.onnx"));
         model.save(&path)?;

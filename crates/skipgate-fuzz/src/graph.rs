@@ -1,57 +1,100 @@
 //! Smaller graphs: one node less, or an earlier end.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use skipgate_onnx::proto::{GraphProto, NodeProto};
 use skipgate_onnx::{Model, TensorType, element_type, infer_shapes};
 
-/// Networks with less in them than `model`, the smallest first. They compute something else, but something.
-pub(crate) fn smaller(model: &Model) -> Vec<Model> {
-    let Ok(types) = infer_shapes(model) else { return Vec::new() };
-    let graph = &model.proto().graph;
-    let ends = graph.node.iter().flat_map(|node| &node.output).filter_map(|value| end_at(model, value, &types));
-    let bypasses = (0..graph.node.len()).filter_map(|index| bypass(model, index, &types));
-    let size = model.proto().graph.node.len();
-    let mut smaller: Vec<_> = ends.chain(bypasses).filter(|model| model.proto().graph.node.len() < size).collect();
-    smaller.sort_by_key(|model| model.proto().graph.node.len());
-    smaller
+use crate::net::{INPUT, Value, value_info};
+
+/// The networks that end at an earlier value of `model`, the smallest first.
+pub(crate) fn ends(model: &Model) -> Vec<Model> {
+    let types = infer_shapes(model).unwrap_or_default();
+    let values = model.proto().graph.node.iter().flat_map(|node| &node.output);
+    sorted(values.filter_map(|value| end_at(model, value, &types)).collect(), model)
+}
+
+/// The networks that begin at a later value of `model`, the smallest first.
+pub(crate) fn beginnings(model: &Model) -> Vec<Model> {
+    let types = infer_shapes(model).unwrap_or_default();
+    let values = model.proto().graph.node.iter().flat_map(|node| &node.output);
+    sorted(values.filter_map(|value| begin_at(model, value, &types)).collect(), model)
+}
+
+/// Those with fewer nodes than `model`, the smallest first.
+fn sorted(mut models: Vec<Model>, model: &Model) -> Vec<Model> {
+    models.retain(|smaller| nodes(smaller) < nodes(model));
+    models.sort_by_key(nodes);
+    models
+}
+
+/// Number of nodes of the main graph.
+pub(crate) fn nodes(model: &Model) -> usize {
+    model.proto().graph.node.len()
 }
 
 /// The network up to `value`.
 fn end_at(model: &Model, value: &str, types: &HashMap<String, TensorType>) -> Option<Model> {
-    let ty = types.get(value).filter(|ty| ty.element_type == element_type::FLOAT)?;
-    let rank = ty.shape.len();
-    if rank < 2 || ty.shape.iter().any(Option::is_none) {
-        return None;
-    }
+    let shape = float_shape(types.get(value)?)?;
     edited(model, |graph| {
-        let output = graph.output.first_mut()?;
-        value.clone_into(&mut output.name);
-        // The declared shape is that of the old end.
-        output.type_ = output.type_.take().map(|mut ty| {
-            if ty.has_tensor_type() {
-                ty.mut_tensor_type().shape = None.into();
-            }
-            ty
-        }).into();
+        graph.output.truncate(1);
+        *graph.output.first_mut()? = value_info(&Value { name: value.to_owned(), shape }, element_type::FLOAT);
         Some(())
     })
 }
 
-/// The network without node `index`: what reads its result reads an input of the same type instead.
-fn bypass(model: &Model, index: usize, types: &HashMap<String, TensorType>) -> Option<Model> {
-    let node = &model.proto().graph.node[index];
-    let [output] = &node.output[..] else { return None };
-    let constants: HashSet<_> = model.proto().graph.initializer.iter().map(|tensor| &tensor.name).collect();
-    let same = |input: &&String| !constants.contains(input) && types.get(*input) == types.get(output);
-    let input = node.input.iter().find(same)?.clone();
-    let output = output.clone();
+/// The network from `value` on.
+fn begin_at(model: &Model, value: &str, types: &HashMap<String, TensorType>) -> Option<Model> {
+    let shape = float_shape(types.get(value)?)?;
     edited(model, |graph| {
-        graph.node.remove(index);
-        if graph.output.iter().any(|value| value.name == output) {
+        let node = graph.node.iter().position(|node| node.output.iter().any(|output| output == value))?;
+        if graph.output.iter().any(|output| output.name == value) {
             return None;
         }
-        graph.node.iter_mut().for_each(|node| rename(node, &output, &input));
+        graph.node.remove(node);
+        graph.node.iter_mut().for_each(|node| rename(node, value, INPUT));
+        *graph.input.first_mut()? = value_info(&Value { name: INPUT.to_owned(), shape }, element_type::FLOAT);
+        Some(())
+    })
+}
+
+/// The shape of a float value with one element in its batch.
+fn float_shape(ty: &TensorType) -> Option<Vec<usize>> {
+    let shape: Vec<_> = ty.shape.iter().copied().collect::<Option<_>>()?;
+    (ty.element_type == element_type::FLOAT && shape.len() >= 2 && shape[0] == 1).then_some(shape)
+}
+
+/// The network without the nodes at `places`, as far as it can be: what reads the result of one reads an input of the
+/// same type instead.
+pub(crate) fn without(model: &Model, places: Range<usize>) -> Option<Model> {
+    let types = infer_shapes(model).ok()?;
+    let graph = &model.proto().graph;
+    let constants: HashSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
+    let outputs: HashSet<_> = graph.output.iter().map(|output| &output.name).collect();
+    let bypass = |node: &NodeProto| {
+        let [output] = &node.output[..] else { return None };
+        let same = |input: &&String| !constants.contains(input) && types.get(*input) == types.get(output);
+        let input = node.input.iter().find(same)?;
+        (!outputs.contains(output)).then(|| (output.clone(), input.clone()))
+    };
+    let renamed: HashMap<_, _> = graph.node[places].iter().filter_map(bypass).collect();
+    if renamed.is_empty() {
+        return None;
+    }
+    let resolve = |name: &String| {
+        let mut source = renamed.get(name)?;
+        while let Some(next) = renamed.get(source) {
+            source = next;
+        }
+        Some(source.clone())
+    };
+    edited(model, |graph| {
+        graph.node.retain(|node| !node.output.iter().any(|output| renamed.contains_key(output)));
+        for from in renamed.keys() {
+            let to = resolve(from)?;
+            graph.node.iter_mut().for_each(|node| rename(node, from, &to));
+        }
         Some(())
     })
 }
@@ -108,7 +151,7 @@ mod tests {
     use crate::net::{Net, Window};
 
     #[test]
-    fn every_smaller_network_is_valid_and_smaller() {
+    fn smaller_networks_are_valid() {
         let (mut net, x) = Net::new(17, &[1, 4, 4, 4]);
         let y = net.conv(&x, 4, &Window::same(3), 1, true);
         let y = net.map("Relu", &[&y], vec![]);
@@ -116,9 +159,13 @@ mod tests {
         let y = net.op("Flatten", &[&y], vec![], &[1, 64]);
         net.output(&y);
         let model = net.model().unwrap();
-        let sizes: Vec<_> = smaller(&model).iter().map(|model| model.proto().graph.node.len()).collect();
-        // Ends after each of the first three nodes; without Conv, Relu or Add.
-        assert_eq!(sizes, [1, 2, 2, 3, 3, 3]);
-        assert!(smaller(&model)[0].proto().graph.initializer.len() == 2);
+        let sizes = |models: &[Model]| models.iter().map(nodes).collect::<Vec<_>>();
+        assert_eq!(sizes(&ends(&model)), [1, 2, 3]);
+        assert_eq!(ends(&model)[0].proto().graph.initializer.len(), 2);
+        // The sum reads the input itself, so nothing can begin in front of it.
+        assert_eq!(sizes(&beginnings(&model)), [1]);
+        assert_eq!(nodes(&without(&model, 1..2).unwrap()), 3);
+        assert_eq!(nodes(&without(&model, 0..3).unwrap()), 1);
+        assert!(without(&model, 3..4).is_none());
     }
 }

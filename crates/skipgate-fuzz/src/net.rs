@@ -374,7 +374,8 @@ fn signed(numbers: &[usize]) -> Vec<i64> {
     numbers.iter().map(|&number| i64::try_from(number).unwrap_or(i64::MAX)).collect()
 }
 
-fn value_info(value: &Value, element_type: i32) -> ValueInfoProto {
+/// The declaration of a value.
+pub(crate) fn value_info(value: &Value, element_type: i32) -> ValueInfoProto {
     let dim = |extent| Dimension { value: Some(dimension::Value::DimValue(extent)), ..Dimension::default() };
     let dim = signed(&value.shape).into_iter().map(dim).collect();
     let shape = TensorShapeProto { dim, ..TensorShapeProto::default() };

@@ -94,19 +94,21 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The first lines of `error` with names and numbers replaced: what is in backticks, double quotes or parentheses of
-/// locations, and every word that holds a digit.
+/// The first lines of `error` with names and numbers replaced: what is quoted, but for the operator of a location, and
+/// every word that holds a digit. What the compiler says behind the reason is code.
 fn kind_of(error: &str) -> String {
     let mut kind = String::new();
-    let mut quoted = None;
-    for c in error.lines().take(2).collect::<Vec<_>>().join(" ").chars() {
-        match quoted {
-            Some(end) if c == end => {
+    let mut quoted: Option<(char, String)> = None;
+    let text = error.lines().take(2).collect::<Vec<_>>().join(" ");
+    for c in text.split(" that was explicitly").next().unwrap_or_default().chars() {
+        match &mut quoted {
+            Some((end, words)) if c == *end => {
+                let operator = words.split_once(' ').map_or("_", |(operator, _)| operator);
+                kind.push_str(operator);
                 quoted = None;
-                kind.push('_');
             }
-            Some(_) => {}
-            None if c == '`' || c == '"' || c == '\'' => quoted = Some(c),
+            Some((_, words)) => words.push(c),
+            None if c == '`' || c == '"' || c == '\'' => quoted = Some((c, String::new())),
             None => kind.push(c),
         }
     }
@@ -126,6 +128,8 @@ mod tests {
         let kind = |error: &str| Outcome::Refused { error: error.to_owned() }.kind();
         assert_eq!(kind("node `conv_1` (Conv): 3 groups"), kind("node `conv_27` (Conv): 12 groups"));
         assert_ne!(kind("node `conv_1` (Conv): 3 groups"), kind("node `conv_1` (Pad): 3 groups"));
+        let diagnostic = "failed:\nloc(\"Conv conv_1\"): failed to legalize `x` that was explicitly marked: %1";
+        assert_eq!(kind(diagnostic), "failed: loc(Conv): failed to legalize _");
     }
 
     #[test]

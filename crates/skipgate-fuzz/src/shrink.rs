@@ -23,6 +23,8 @@ pub(crate) struct Shrinker<'w> {
     pub(crate) features: Features,
     /// When to be content.
     pub(crate) deadline: Instant,
+    /// When to go on from decisions to nodes.
+    pub(crate) half: Instant,
     /// Where models are put for the worker.
     pub(crate) dir: &'w Path,
 }
@@ -42,6 +44,10 @@ impl Shrinker<'_> {
         Instant::now() < self.deadline
     }
 
+    fn in_first_half(&self) -> bool {
+        Instant::now() < self.half
+    }
+
     /// Whether `job` fails like `outcome`, and how.
     fn fails(&mut self, job: &Job, outcome: &Outcome) -> Result<Option<Outcome>> {
         let found = self.worker.run(job)?.outcome;
@@ -52,16 +58,17 @@ impl Shrinker<'_> {
     fn fewer_choices(&mut self, mut best: Vec<u32>, outcome: &Outcome) -> Result<Vec<u32>> {
         loop {
             let before = best.clone();
-            for length in [16, 8, 4, 2, 1] {
+            let halves = std::iter::successors(Some(best.len() / 2), |length| Some(length / 2));
+            for length in halves.take_while(|length| *length > 0) {
                 let mut start = 0;
-                while start < best.len() && self.in_time() {
+                while start < best.len() && self.in_first_half() {
                     match self.simpler_span(&best, start, length, outcome)? {
                         Some(simpler) => best = simpler,
                         None => start += length,
                     }
                 }
             }
-            if best == before || !self.in_time() {
+            if best == before || !self.in_first_half() {
                 return Ok(best);
             }
         }
@@ -97,24 +104,63 @@ impl Shrinker<'_> {
         Ok(None)
     }
 
-    /// Takes nodes out of the graph.
-    fn fewer_nodes(&mut self, mut model: Model, gates: Option<bool>, outcome: &Outcome) -> Result<Shrunk> {
-        let mut last = outcome.clone();
-        'smaller: while self.in_time() {
-            for candidate in graph::smaller(&model) {
-                if !self.in_time() {
-                    break;
-                }
-                let path = self.dir.join("candidate.onnx");
-                candidate.save(&path)?;
-                if let Some(found) = self.fails(&Job::File { path, gates }, outcome)? {
-                    (model, last) = (candidate, found);
-                    continue 'smaller;
+    /// Takes nodes out of the graph: behind, in the middle, in front.
+    fn fewer_nodes(&mut self, model: Model, gates: Option<bool>, outcome: &Outcome) -> Result<Shrunk> {
+        let mut best = Shrunk { model, gates, outcome: outcome.clone() };
+        loop {
+            let before = graph::nodes(&best.model);
+            self.smallest(&mut best, graph::ends)?;
+            self.fewer_between(&mut best)?;
+            self.smallest(&mut best, graph::beginnings)?;
+            if graph::nodes(&best.model) == before || !self.in_time() {
+                return Ok(best);
+            }
+        }
+    }
+
+    /// Searches `candidates`, which hold more and more of a network, for the first that fails.
+    fn smallest(&mut self, best: &mut Shrunk, candidates: fn(&Model) -> Vec<Model>) -> Result<()> {
+        let candidates = candidates(&best.model);
+        let (mut low, mut high) = (0, candidates.len());
+        while low < high && self.in_time() {
+            let middle = usize::midpoint(low, high);
+            if self.accepts(best, candidates[middle].clone())? {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves out runs of nodes, long ones first.
+    fn fewer_between(&mut self, best: &mut Shrunk) -> Result<()> {
+        let mut length = graph::nodes(&best.model) / 2;
+        while length > 0 {
+            let mut start = 0;
+            while start < graph::nodes(&best.model) && self.in_time() {
+                let end = (start + length).min(graph::nodes(&best.model));
+                let candidate = graph::without(&best.model, start..end);
+                let accepted = candidate.map(|model| self.accepts(best, model)).transpose()?;
+                if accepted != Some(true) {
+                    start += length;
                 }
             }
-            break;
+            length /= 2;
         }
-        Ok(Shrunk { model, gates, outcome: last })
+        Ok(())
+    }
+
+    /// Replaces `best` by `candidate` if that fails in the same way.
+    fn accepts(&mut self, best: &mut Shrunk, candidate: Model) -> Result<bool> {
+        let path = self.dir.join("candidate.onnx");
+        candidate.save(&path)?;
+        let found = self.fails(&Job::File { path, gates: best.gates }, &best.outcome)?;
+        let accepted = found.is_some();
+        if let Some(outcome) = found {
+            (best.model, best.outcome) = (candidate, outcome);
+        }
+        Ok(accepted)
     }
 }
 

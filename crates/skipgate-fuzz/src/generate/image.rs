@@ -77,7 +77,7 @@ impl Generator<'_> {
     fn convolutions(&mut self, x: &Value, count: usize) -> Value {
         let mut y = x.clone();
         for number in 1..=count {
-            let filters = if number < count && self.choices.one_in(4) { self.channels() } else { x.shape[1] };
+            let filters = if number < count && self.choices.one_in(6) { self.channels() } else { x.shape[1] };
             y = self.normalised_convolution(&y, filters);
             if number < count {
                 y = self.maybe_activation(&y);

@@ -6,24 +6,33 @@ use crate::net::{Value, Window, float};
 /// Numbers of channels: those that fill the registers of some target, then others.
 const CHANNELS: [usize; 18] = [4, 8, 16, 16, 16, 32, 12, 20, 24, 1, 2, 3, 5, 6, 7, 9, 10, 18];
 
+/// Number of activations.
+pub(super) const ACTIVATIONS: usize = 14;
+
 impl Generator<'_> {
     pub(super) fn channels(&mut self) -> usize {
         self.choices.of(&CHANNELS)
     }
 
-    /// Some activation, or none.
+    /// The network's activation, none, `Relu`, or another one.
     pub(super) fn maybe_activation(&mut self, x: &Value) -> Value {
-        match self.choices.below(4) {
-            0 | 1 => self.net.map("Relu", &[x], vec![]),
-            2 => x.clone(),
+        match self.choices.below(10) {
+            0..=4 => self.some_activation(x, self.activation),
+            5 | 6 => x.clone(),
+            7 | 8 => self.net.map("Relu", &[x], vec![]),
             _ => self.activation(x),
         }
     }
 
-    /// Some activation.
+    /// Any activation.
     pub(super) fn activation(&mut self, x: &Value) -> Value {
+        let number = self.choices.below(ACTIVATIONS);
+        self.some_activation(x, number)
+    }
+
+    fn some_activation(&mut self, x: &Value, number: usize) -> Value {
         let net = &mut self.net;
-        match self.choices.below(15) {
+        match number {
             0 => net.map("Relu", &[x], vec![]),
             1 => self.clip(x),
             2 => net.map("Elu", &[x], vec![float("alpha", 0.7)]),
@@ -43,7 +52,6 @@ impl Generator<'_> {
                 net.map("PRelu", &[x, &slope], vec![])
             }
             12 => net.map("Abs", &[x], vec![]),
-            13 => net.map("Softsign", &[x], vec![]),
             _ => net.map("HardSigmoid", &[x], vec![]),
         }
     }
@@ -79,12 +87,12 @@ impl Generator<'_> {
 
     /// A filter that keeps the size of an image: square, lengthwise, with distances, or with an even number of taps.
     pub(super) fn window(&mut self, x: &Value) -> Window {
-        let window = match self.choices.below(9) {
-            0..=3 => Window::same(3),
-            4 => Window::same(1),
-            5 => Window::same(5),
-            6 => Window { dilations: [2; 2], pads: [2; 4], ..Window::same(3) },
-            7 => Window { taps: [1, 3], pads: [0, 1, 0, 1], ..Window::same(1) },
+        let window = match self.choices.below(12) {
+            0..=6 => Window::same(3),
+            7 => Window::same(1),
+            8 => Window::same(5),
+            9 => Window { dilations: [2; 2], pads: [2; 4], ..Window::same(3) },
+            10 => Window { taps: [1, 3], pads: [0, 1, 0, 1], ..Window::same(1) },
             _ => Window { taps: [2, 4], pads: [1, 0, 0, 3], ..Window::same(1) },
         };
         // A window may not be larger than the padded image.
@@ -95,12 +103,12 @@ impl Generator<'_> {
     pub(super) fn convolution(&mut self, x: &Value, filters: usize) -> Value {
         let (window, channels) = (self.window(x), x.shape[1]);
         let divides = |groups: &usize| channels % groups == 0 && filters % groups == 0;
-        let groups = match self.choices.below(6) {
-            0..=3 => 1,
-            4 => [2, 4, 8, 3].into_iter().find(divides).unwrap_or(1),
+        let groups = match self.choices.below(8) {
+            0..=5 => 1,
+            6 => [2, 4, 8, 3].into_iter().find(divides).unwrap_or(1),
             _ => Some(channels).filter(divides).unwrap_or(1),
         };
-        let bias = !self.choices.one_in(3);
+        let bias = !self.choices.one_in(5);
         self.net.conv(x, filters, &window, groups, bias)
     }
 

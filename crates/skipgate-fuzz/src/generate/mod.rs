@@ -38,7 +38,8 @@ pub fn generate(choices: &mut Choices, features: Features) -> Result<Generated, 
     let kind = choices.of(&[Kind::Image, Kind::Image, Kind::Image, Kind::Vector, Kind::Tokens, Kind::Grid]);
     let shape = kind.input(choices);
     let (net, image) = Net::new(opset, &shape);
-    let mut generator = Generator { net, choices, features, saved: Vec::new() };
+    let mut generator = Generator { net, choices, features, saved: Vec::new(), activation: 0 };
+    generator.activation = generator.choices.below(layers::ACTIVATIONS);
     let last = kind.network(&mut generator, &image);
     Ok(Generated { model: generator.finish(&last).model()?, selection })
 }
@@ -71,7 +72,7 @@ impl Kind {
     }
 
     fn network(self, generator: &mut Generator, image: &Value) -> Value {
-        let stages = 1 + generator.choices.below(4);
+        let stages = 1 + generator.choices.below(3);
         match self {
             Self::Image => {
                 let mut x = generator.stem(image);
@@ -105,6 +106,9 @@ struct Generator<'c> {
     features: Features,
     /// Values that later stages may read again.
     saved: Vec<Value>,
+    /// The activation that most layers of a network have, as in most networks. Layers that are alike share a kernel,
+    /// and each kernel takes time to compile.
+    activation: usize,
 }
 
 impl Generator<'_> {
