@@ -6,7 +6,7 @@
 //! * [`import_onnx`] writes an ONNX model as MLIR text in the form that IREE's ONNX input expects, with kernels of its
 //!   own for convolutions. It needs no Python, and every operation carries the name of its ONNX node, so that the compiler's diagnostics name it;
 //! * [`Compiler`] turns MLIR into a vmfb for a [`Target`](skipgate_core::Target);
-//! * [`compile`] and [`write_artifact`] make the artifact folder of a model.
+//! * [`compile`] and [`write_artifact`] make the artifact folder of a model; [`Build`] is all of it, from the file on.
 //!
 //! The same model, target and compiler give the same bytes.
 
@@ -22,6 +22,7 @@ mod artifact;
 )]
 mod bindings;
 mod branch_edges;
+mod build;
 mod compiler;
 mod dialect;
 mod error;
@@ -37,10 +38,11 @@ mod memory;
 mod mlir;
 
 pub use artifact::{Compiled, compile, write_artifact};
+pub use build::{Build, Gating, Source};
 pub use compiler::Compiler;
 pub use dialect::DialectError;
 pub use error::{ArtifactError, CompileError, ImportError, LoadError};
 pub use gating::GateError;
 pub use import::import_onnx;
-pub use library::{LIBRARY_VARIABLE, find_library};
+pub use library::{LIBRARY_VARIABLE, find_library, python_packages};
 pub use memory::CheckError;

@@ -59,17 +59,24 @@ fn python_prefixes() -> Vec<PathBuf> {
     prefixes
 }
 
+/// The folders with the packages of every Python environment that the library is looked for in, the most specific first.
+pub fn python_packages() -> Vec<PathBuf> {
+    python_prefixes().iter().flat_map(|prefix| packages(prefix)).collect()
+}
+
+/// The folders with the packages of the Python versions of `prefix`, the newest first.
+fn packages(prefix: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs_err::read_dir(prefix.join("lib")) else { return Vec::new() };
+    let mut pythons: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    pythons.sort();
+    let kinds = |python: PathBuf| ["site-packages", "dist-packages"].map(|kind| python.join(kind));
+    pythons.into_iter().rev().flat_map(kinds).filter(|folder| folder.is_dir()).collect()
+}
+
 /// The library in one of the Python versions of `prefix`, the newest first.
 fn in_prefix(prefix: &Path) -> Option<PathBuf> {
-    let mut pythons: Vec<PathBuf> =
-        fs_err::read_dir(prefix.join("lib")).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    pythons.sort();
-    pythons
-        .into_iter()
-        .rev()
-        .flat_map(|python| ["site-packages", "dist-packages"].map(|packages| python.join(packages)))
-        .map(|packages| packages.join(IN_SITE_PACKAGES).join(FILE))
-        .find(|file| file.is_file())
+    let files = packages(prefix).into_iter().map(|packages| packages.join(IN_SITE_PACKAGES).join(FILE));
+    files.into_iter().find(|file| file.is_file())
 }
 
 #[cfg(test)]

@@ -1,16 +1,14 @@
 //! `skipgate compile`: from an ONNX model to an artifact.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use skipgate_core::{Arithmetic, CompileOptions, Manifest, Target};
-use skipgate_iree::{Compiled, Compiler};
-use skipgate_onnx::Model;
+use skipgate_iree::{Build, Compiled, Compiler, Gating, Source};
 
-use crate::cli::{Compile as Arguments, Format, Selection};
+use crate::cli::{Compile as Arguments, Format};
 use crate::front;
 use crate::progress;
 use crate::report::{self, Report};
@@ -36,48 +34,47 @@ impl Report for Written<'_> {
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let target = Target::named(&arguments.target)?;
-    let model = if arguments.ungated {
-        ungated(&arguments.model, &arguments.remove)?
-    } else {
-        gated(&arguments.model, &arguments.selection)?
-    };
-    let configurations = match &arguments.pareto {
-        Some(path) => front::masks(path, model.gates()?.len())?,
-        None => vec![],
-    };
-    let arithmetic = match (arguments.exact, arguments.tiles) {
-        (true, _) => Arithmetic::Exact,
-        (false, Some(outputs)) => Arithmetic::Tiles(outputs),
-        (false, None) => Arithmetic::Fast,
-    };
-    let options = CompileOptions { arithmetic, ..CompileOptions::default() };
+    let mut build = gated(arguments, target)?;
+    if let Some(path) = &arguments.pareto {
+        build.front = front::masks(path, build.gates()?.len())?;
+    }
+    build.options = options(arguments);
     let compiler = Compiler::get()?;
-    let sha256 = hex::encode(Sha256::digest(fs::read(&arguments.model)?));
-    let spinner = progress::spinner(format!("compiling {} for {}", arguments.model.display(), target.name));
-    let mut compiled =
-        skipgate_iree::compile(compiler, &model, sha256, &target, &configurations, &options)
-            .with_context(|| format!("cannot compile {} for {}", arguments.model.display(), target.name))?;
-    compiled.front = arguments.pareto.as_ref().map(fs::read_to_string).transpose()?;
+    let (model, target) = (arguments.model.display(), &build.target.name);
+    let spinner = progress::spinner(format!("compiling {model} for {target}"));
+    let compiled = build.compile(compiler).with_context(|| format!("cannot compile {model} for {target}"))?;
+    let front = arguments.pareto.as_ref().map(fs::read_to_string).transpose()?;
+    let compiled = Compiled { front, ..compiled };
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;
     spinner.finish_and_clear();
     let Compiled { manifest, vmfb, .. } = &compiled;
     report::print(&Written { artifact: arguments.output.clone(), vmfb_bytes: vmfb.len(), manifest }, format)
 }
 
-/// The model with gates, its own or the selected ones.
-fn gated(path: &Path, selection: &Selection) -> Result<Model> {
-    let model = Model::load(path)?;
-    if model.gates()?.is_empty() {
-        return skipgate_onnx::gate(&model, &selection.to_gate_selection())
-            .with_context(|| format!("cannot gate {}", path.display()));
+/// What is compiled: the model with gates, its own or the selected ones, or without any.
+fn gated(arguments: &Arguments, target: Target) -> Result<Build> {
+    let Arguments { model: path, selection, .. } = arguments;
+    let source = Source::load(path)?;
+    if arguments.ungated {
+        return Build::new(&source, &Gating::Ungated { remove: arguments.remove.clone() }, target)
+            .with_context(|| format!("cannot compile {} without gates", path.display()));
     }
-    ensure!(!selection.is_given(), "{} has gates already; gate options do not apply", path.display());
-    Ok(model)
+    let gating =
+        if selection.is_given() { Gating::Selected(selection.to_gate_selection()) } else { Gating::Default };
+    let has_gates = !source.model.gates()?.is_empty();
+    ensure!(
+        !has_gates || gating == Gating::Default,
+        "{} has gates already; gate options do not apply",
+        path.display()
+    );
+    Build::new(&source, &gating, target).with_context(|| format!("cannot gate {}", path.display()))
 }
 
-/// The model without gates and without the blocks in `remove`.
-fn ungated(path: &Path, remove: &[String]) -> Result<Model> {
-    let remove: Vec<_> = remove.iter().map(String::as_str).collect();
-    skipgate_onnx::remove_blocks(&Model::load(path)?, &remove)
-        .with_context(|| format!("cannot compile {} without gates", path.display()))
+fn options(arguments: &Arguments) -> CompileOptions {
+    let arithmetic = match (arguments.exact, arguments.tiles) {
+        (true, _) => Arithmetic::Exact,
+        (false, Some(outputs)) => Arithmetic::Tiles(outputs),
+        (false, None) => Arithmetic::Fast,
+    };
+    CompileOptions { arithmetic, ..CompileOptions::default() }
 }

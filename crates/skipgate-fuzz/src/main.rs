@@ -1,0 +1,168 @@
+//! Random residual networks through the whole of skipgate; `cargo xtask fuzz` starts it.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use skipgate_fuzz::{Campaign, Checker, Choices, Features, generate, serve};
+use skipgate_iree::Gating;
+use skipgate_onnx::{GateSelection, Model};
+
+/// Random residual networks through the whole of skipgate, against ONNX Runtime
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate networks, compile them and compare, until time is up
+    Differential {
+        #[command(flatten)]
+        what: What,
+        /// For how long
+        #[arg(long, value_name = "N", default_value_t = 2.0)]
+        minutes: f64,
+        /// The first seed [default: where the last run ended]
+        #[arg(long, value_name = "S")]
+        seed: Option<u64>,
+        /// At most so many networks
+        #[arg(long, value_name = "N")]
+        cases: Option<u64>,
+        /// Seconds that a network that fails is made smaller for
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        shrink: u64,
+        /// Worker processes [default: as many as cores]
+        #[arg(long, value_name = "N")]
+        workers: Option<usize>,
+        /// Where networks that fail are kept
+        #[arg(long, value_name = "DIR", default_value = "target/fuzz/differential")]
+        dir: PathBuf,
+    },
+    /// Check the networks in these files, or of a seed
+    Check {
+        #[command(flatten)]
+        what: What,
+        /// ONNX files
+        models: Vec<PathBuf>,
+        /// Add no gates
+        #[arg(long)]
+        ungated: bool,
+        /// Gate first blocks too
+        #[arg(long)]
+        gate_first: bool,
+        /// The network of a seed
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Write the network of a seed
+    Save {
+        #[command(flatten)]
+        what: What,
+        /// The seed
+        #[arg(long)]
+        seed: u64,
+        /// The file
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Check networks for another process
+    #[command(hide = true)]
+    Worker {
+        #[command(flatten)]
+        what: What,
+    },
+}
+
+#[derive(Debug, Args)]
+struct What {
+    /// The machine to compile for; may be given several times
+    #[arg(long = "target", value_name = "TARGET", default_value = "host")]
+    targets: Vec<String>,
+    /// Let networks have `Resize` nodes
+    #[arg(long)]
+    resize: bool,
+    /// Let networks have several outputs
+    #[arg(long)]
+    outputs: bool,
+}
+
+impl What {
+    fn features(&self) -> Features {
+        Features { resize: self.resize, outputs: self.outputs }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Worker { what } => serve(&what.targets, what.features()),
+        Command::Save { what, seed, output } => {
+            let generated = generate(&mut Choices::random(seed), what.features())?;
+            println!("gates: {:?}", generated.selection);
+            Ok(generated.model.save(&output)?)
+        }
+        Command::Check { what, models, ungated, gate_first, seed } => {
+            let gating = if ungated {
+                Gating::Ungated { remove: Vec::new() }
+            } else {
+                Gating::Selected(GateSelection { gate_first, ..GateSelection::default() })
+            };
+            check(&what, &models, &gating, seed)
+        }
+        Command::Differential { what, minutes, seed, cases, shrink, workers, dir } => {
+            let cores = std::thread::available_parallelism()?.get();
+            let seed = seed.or_else(|| Campaign::next_seed(&dir)).unwrap_or(1);
+            let campaign = Campaign {
+                program: std::env::current_exe()?,
+                features: what.features(),
+                targets: what.targets,
+                seed,
+                cases,
+                time: Duration::from_secs_f64(60.0 * minutes),
+                shrink: Duration::from_secs(shrink),
+                dir,
+                workers: workers.unwrap_or(cores),
+            };
+            let summary = campaign.run(&|line| eprintln!("{line}"))?;
+            println!("seeds {seed} to {}\n\n{}", summary.next_seed - 1, summary.text());
+            ensure!(summary.failures() == 0, "{} networks failed", summary.failures());
+            Ok(())
+        }
+    }
+}
+
+/// Checks networks in this process.
+fn check(what: &What, models: &[PathBuf], gating: &Gating, seed: Option<u64>) -> Result<()> {
+    let checker = Checker::new(&what.targets)?;
+    let mut failed = 0;
+    let mut report = |name: String, model: &Model, gating: &Gating| {
+        let outcome = checker.check(model, gating);
+        println!("{name}: {outcome}");
+        failed += usize::from(outcome.is_failure());
+    };
+    for path in models {
+        report(path.display().to_string(), &Model::load(path)?, gating);
+    }
+    if let Some(seed) = seed {
+        let generated = generate(&mut Choices::random(seed), what.features())?;
+        let ungated = Gating::Ungated { remove: Vec::new() };
+        let gating = generated.selection.map_or(ungated, Gating::Selected);
+        report(format!("seed {seed}"), &generated.model, &gating);
+    }
+    ensure!(failed == 0, "{failed} networks failed");
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Worker processes: one compiles and runs networks for its parent, which outlives its crashes.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use skipgate_iree::Gating;
+use skipgate_onnx::{GateSelection, Model};
+
+use crate::{Checker, Choices, Features, Generated, Outcome, generate};
+
+/// Longer than any small network takes, under emulation and on a busy machine too.
+const LIMIT: Duration = Duration::from_secs(180);
+/// Networks that one process compiles: what a compilation leaves behind in memory adds up.
+const JOBS: usize = 50;
+/// Last lines of a worker that are kept.
+const LAST_WORDS: usize = 12;
+
+/// What a worker is asked to check.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Job {
+    /// The network of a seed.
+    Seed(u64),
+    /// The network of these decisions.
+    Choices(Vec<u32>),
+    /// The network in a file, with gates in front of first blocks too or not, or without gates.
+    File { path: PathBuf, gates: Option<bool> },
+}
+
+/// What a worker answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) outcome: Outcome,
+    pub(crate) seconds: f64,
+}
+
+/// A list of decisions or a file as a network.
+pub(crate) fn network(job: &Job, features: Features) -> Result<Generated> {
+    Ok(match job {
+        Job::Seed(seed) => generate(&mut Choices::random(*seed), features)?,
+        Job::Choices(choices) => generate(&mut Choices::replay(choices), features)?,
+        Job::File { path, gates } => Generated {
+            model: Model::load(path)?,
+            selection: gates.map(|gate_first| GateSelection { gate_first, ..GateSelection::default() }),
+        },
+    })
+}
+
+/// How the network of a job is gated.
+pub(crate) fn gating(generated: &Generated) -> Gating {
+    let ungated = Gating::Ungated { remove: Vec::new() };
+    generated.selection.clone().map_or(ungated, Gating::Selected)
+}
+
+/// The worker's side: answers every line of standard input.
+pub fn serve(targets: &[String], features: Features) -> Result<()> {
+    let checker = Checker::new(targets)?;
+    for line in io::stdin().lock().lines() {
+        let job = serde_json::from_str(&line?)?;
+        let start = std::time::Instant::now();
+        let outcome = match network(&job, features) {
+            Ok(generated) => checker.check(&generated.model, &gating(&generated)),
+            Err(error) => Outcome::Invalid { error: format!("{error:#}") },
+        };
+        let answer = Answer { outcome, seconds: start.elapsed().as_secs_f64() };
+        let mut output = io::stdout().lock();
+        serde_json::to_writer(&mut output, &answer)?;
+        writeln!(output)?;
+        output.flush()?;
+    }
+    Ok(())
+}
+
+/// The parent's side of one worker, which is started when it is needed.
+pub(crate) struct Worker {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    process: Option<Process>,
+}
+
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    lines: Receiver<String>,
+    words: thread::JoinHandle<String>,
+    done: usize,
+}
+
+impl Worker {
+    pub(crate) fn new(program: &Path, targets: &[String], features: Features) -> Self {
+        let mut arguments: Vec<OsString> = vec!["worker".into()];
+        for target in targets {
+            arguments.extend(["--target".into(), target.into()]);
+        }
+        arguments.extend(features.resize.then(|| "--resize".into()));
+        arguments.extend(features.outputs.then(|| "--outputs".into()));
+        Self { program: program.to_owned(), arguments, process: None }
+    }
+
+    /// Checks one network. The end of the worker is an outcome.
+    pub(crate) fn run(&mut self, job: &Job) -> Result<Answer> {
+        let mut process = match self.process.take().filter(|process| process.done < JOBS) {
+            Some(process) => process,
+            None => self.start()?,
+        };
+        let start = std::time::Instant::now();
+        let sent = writeln!(process.input, "{}", serde_json::to_string(job)?);
+        let line = sent.map_err(|_| RecvTimeoutError::Disconnected).and_then(|()| process.lines.recv_timeout(LIMIT));
+        match line {
+            Ok(line) => {
+                process.done += 1;
+                self.process = Some(process);
+                serde_json::from_str(&line).with_context(|| format!("a worker said {line}"))
+            }
+            Err(reason) => {
+                let error = process.end(reason == RecvTimeoutError::Timeout)?;
+                Ok(Answer { outcome: Outcome::Crash { error }, seconds: start.elapsed().as_secs_f64() })
+            }
+        }
+    }
+
+    fn start(&self) -> Result<Process> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let (input, output) = input.zip(output).context("the worker has pipes")?;
+        let errors = child.stderr.take().context("the worker has pipes")?;
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let words = thread::spawn(move || last_words(BufReader::new(errors)));
+        Ok(Process { child, input, lines, words, done: 0 })
+    }
+}
+
+/// The last lines of what a worker says, without those of a stack trace.
+fn last_words(errors: impl io::BufRead) -> String {
+    let mut kept = std::collections::VecDeque::new();
+    for line in errors.split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if line.trim_start().starts_with('#') || line.starts_with("PLEASE submit") || line.trim().is_empty() {
+            continue;
+        }
+        kept.push_back(line);
+        if kept.len() > LAST_WORDS {
+            kept.pop_front();
+        }
+    }
+    kept.into_iter().collect::<Vec<_>>().join("\n")
+}
+
+impl Process {
+    /// Ends the process and says how it ended.
+    fn end(mut self, late: bool) -> Result<String> {
+        if late {
+            self.child.kill()?;
+        }
+        drop(self.input);
+        let status = self.child.wait()?;
+        let words = self.words.join().unwrap_or_default();
+        let how = if late { format!("nothing for {} s", LIMIT.as_secs()) } else { status.to_string() };
+        Ok(format!("{how}\n{words}"))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            // Best effort: the worker ends with its input anyway.
+            let _ = process.end(false);
+        }
+    }
+}
