@@ -8,6 +8,7 @@ const COPY: &str = "stream.cmd.copy";
 const DISPATCH: &str = "stream.cmd.dispatch";
 const EXECUTE: &str = "stream.cmd.execute";
 const FILL: &str = "stream.cmd.fill";
+const FLUSH: &str = "stream.cmd.flush";
 const YIELD: &str = "stream.yield";
 const ALLOCA: &str = "stream.resource.alloca";
 const DEALLOCA: &str = "stream.resource.dealloca";
@@ -134,6 +135,8 @@ impl<'i> Command<'i> {
         let accesses = match (op.name(), operands.len()) {
             // Resource, its size, offset, length, pattern.
             (FILL, 5) => vec![access(false, true, 0, [1, 2, 3])?],
+            // Resource, its size, offset, length: from here on the host may read them.
+            (FLUSH, 4) => vec![access(true, false, 0, [1, 2, 3])?],
             // Source, its size, offset; target, its size, offset; length.
             (COPY, 7) => vec![access(true, false, 0, [1, 2, 6])?, access(false, true, 3, [4, 5, 6])?],
             (DISPATCH, _) => {
