@@ -130,6 +130,14 @@ pub enum CompileError {
         /// Its errors, in order.
         diagnostics: Vec<String>,
     },
+    /// An edit of the compiler's IR made something of it that is not valid, which is a mistake in this program.
+    #[error("{edit} left invalid IR:\n{}", diagnostics.join("\n"))]
+    Edit {
+        /// Which edit.
+        edit: &'static str,
+        /// What it asked for in vain, then what the compiler found.
+        diagnostics: Vec<String>,
+    },
     /// The compiler made something of a gated block that cannot be skipped.
     #[error("the compiled form of {0}")]
     Gate(#[from] GateError),
@@ -148,6 +156,7 @@ impl Hint for CompileError {
             Self::Gate(GateError { gate, .. }) => Some(format!(
                 "report this with the model; without gate {gate} it compiles: name its block with --no-gate"
             )),
+            Self::Edit { .. } => Some("report this with the model".to_owned()),
             _ => None,
         }
     }

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::place::{DISPATCH, KERNEL, RESHAPE, TIED_OPERANDS, Writer, behind_reshapes, is_zeros};
-use crate::ir::{Op, Parts, Value};
-use crate::mlir;
+use crate::ir::{Op, Parts, Type, Value};
 
 const STORE: &str = "iree_tensor_ext.dispatch.tensor.store";
 
@@ -66,15 +65,15 @@ pub(super) fn share_frames(function: Op) {
 
 /// What of a frame a dispatch writes.
 #[derive(PartialEq)]
-struct Shape {
-    frame: mlir::Type,
+struct Shape<'i> {
+    frame: Type<'i>,
     offsets: Vec<i64>,
     sizes: Vec<i64>,
 }
 
-impl Shape {
+impl<'i> Shape<'i> {
     /// `None` if it cannot be told.
-    fn of(writer: &Writer) -> Option<Self> {
+    fn of(writer: &Writer<'i>) -> Option<Self> {
         let body = writer.op.blocks().next()?;
         let argument = body.argument(writer.frame);
         let mut stores =

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::frames::{share_frames, store_whole_ranks};
 use super::{Boundary, FRAME, GateError, Mark};
-use crate::ir::{Ir, Op, Parts, Value};
-use crate::mlir;
+use crate::ir::{Ir, Op, Parts, Type, Value};
 
 const BARRIER: &str = "util.optimization_barrier";
 pub(super) const DISPATCH: &str = "flow.dispatch.workgroups";
@@ -167,7 +166,7 @@ impl<'i> Writer<'i> {
         !reads.is_empty()
     }
 
-    fn before(&self, name: &'static str, operands: &[Value<'i>], ty: mlir::Type) -> Value<'i> {
+    fn before(&self, name: &'static str, operands: &[Value<'i>], ty: Type) -> Value<'i> {
         self.op.insert_before(name, &Parts { operands, results: &[ty], ..Parts::default() }).results()[0]
     }
 }
