@@ -90,9 +90,17 @@ impl Campaign {
             tell,
         };
         thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..self.workers.max(1)).map(|number| scope.spawn({ let shared = &shared; move || self.work(number, shared) })).collect();
-            workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
+            let workers: Vec<_> = (0..self.workers.max(1))
+                .map(|number| {
+                    scope.spawn({
+                        let shared = &shared;
+                        move || self.work(number, shared)
+                    })
+                })
+                .collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
         })?;
         let mut summary = shared.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         summary.next_seed = shared.next.into_inner();
@@ -114,9 +122,9 @@ impl Campaign {
         let mut worker = Worker::new(&self.program, &self.targets, self.features);
         let last = self.cases.map_or(u64::MAX, |cases| self.seed.saturating_add(cases));
         while shared.start.elapsed() < self.time && !shared.stop.load(Ordering::Relaxed) {
-            let taken = shared.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                (next < last).then_some(next + 1)
-            });
+            let taken = shared
+                .next
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < last).then_some(next + 1));
             let Ok(seed) = taken else { break };
             let answer = worker.run(&Job::Seed(seed))?;
             let new = shared.summary().add(seed, &answer);
@@ -206,8 +214,14 @@ impl Summary {
     }
 
     fn line(&self) -> String {
-        let counts = ["equal", "refused", "WRONG", "CRASH", "invalid"].map(|name| format!("{} {name}", self.count(name)));
-        format!("{} networks: {}; {:.2} s each", self.cases, counts.join(", "), self.seconds / self.cases.max(1) as f64)
+        let counts = ["equal", "refused", "WRONG", "CRASH", "invalid"]
+            .map(|name| format!("{} {name}", self.count(name)));
+        format!(
+            "{} networks: {}; {:.2} s each",
+            self.cases,
+            counts.join(", "),
+            self.seconds / self.cases.max(1) as f64
+        )
     }
 
     /// Number of networks.
@@ -235,6 +249,10 @@ impl Summary {
         }
         let gates: Vec<_> = self.gates.iter().map(|(gates, count)| format!("{count} with {gates}")).collect();
         let equal = format!("equal, by gates: {}; largest difference {:.1e}", gates.join(", "), self.worst);
-        [self.line(), equal, table.trim_fmt()].into_iter().chain(self.shrunk.clone()).collect::<Vec<_>>().join("\n\n")
+        [self.line(), equal, table.trim_fmt()]
+            .into_iter()
+            .chain(self.shrunk.clone())
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 }

@@ -111,7 +111,8 @@ impl Worker {
         };
         let start = std::time::Instant::now();
         let sent = writeln!(process.input, "{}", serde_json::to_string(job)?);
-        let line = sent.map_err(|_| RecvTimeoutError::Disconnected).and_then(|()| process.lines.recv_timeout(LIMIT));
+        let line =
+            sent.map_err(|_| RecvTimeoutError::Disconnected).and_then(|()| process.lines.recv_timeout(LIMIT));
         match line {
             Ok(line) => {
                 process.done += 1;

@@ -15,7 +15,7 @@ use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
 
 use crate::compiler::{Output, Program};
 use crate::import::{FUNCTION, Gates, MODULE, import};
-use crate::{ArtifactError, CompileError, Compiler, GateError};
+use crate::{ArtifactError, CompileError, Compiler};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub fn compile(
     abi.specialised = entry_points(gates.len(), specialised)?;
     let program = |mlir| Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
     let (output, costly_gates) = match compiler.compile(program(mlir), target) {
-        Err(CompileError::Gate(reason)) if !gates.is_empty() => {
+        Err(reason) if !gates.is_empty() && reason.is_about_gates() => {
             let mlir = import(model, target, options, Gates::Branches)?;
             (compiler.compile(program(mlir), target)?, branches(gates.len(), &reason))
         }
@@ -90,7 +90,7 @@ fn copying_gate((&gate, &reason): (&usize, &&str)) -> CostlyGate {
 }
 
 /// All gates, which are branches since they cannot be anything else together.
-fn branches(gates: usize, reason: &GateError) -> Vec<CostlyGate> {
+fn branches(gates: usize, reason: &CompileError) -> Vec<CostlyGate> {
     let branch = |gate| CostlyGate { gate, form: GateForm::Branch, reason: reason.to_string() };
     (0..gates).map(branch).collect()
 }

@@ -17,7 +17,7 @@ use crate::gating::{self, Placed};
 use crate::import::FUNCTION;
 use crate::ir::Ir;
 use crate::linker::Linker;
-use crate::mlir::Mlir;
+use crate::mlir_bindings::MlirApi;
 use crate::{CompileError, LoadError, branch_edges, find_library, flags};
 
 /// Major version of the C API in the upper 16 bits of `ireeCompilerGetAPIVersion`; a new one breaks the old.
@@ -30,7 +30,7 @@ const API_MAJOR: i32 = 1;
 /// **Threads:** each compilation works in a session of its own; any number may run at once.
 pub struct Compiler {
     api: CompilerApi,
-    mlir: Mlir,
+    mlir: MlirApi,
     path: PathBuf,
     version: IreeVersion,
 }
@@ -69,8 +69,8 @@ impl Compiler {
         let version = parse_version(&version)
             .filter(|found| found.version == IREE_VERSION && found.revision == IREE_REVISION)
             .ok_or_else(|| LoadError::Version { path: path.to_owned(), found: version, expected })?;
-        // SAFETY: the library is of the one version that is accepted.
-        let mlir = unsafe { Mlir::open(path.as_os_str()) }.map_err(refused)?;
+        // SAFETY: as above; it is the same library.
+        let mlir = unsafe { MlirApi::new(path) }.map_err(refused)?;
         Ok(Self { api, mlir, path: path.to_owned(), version })
     }
 
@@ -96,14 +96,17 @@ impl Compiler {
         invocation.parse(&source)?;
         invocation.run(c"start", c"stream")?;
         let Placed { commands, copying } =
-            invocation.edit(&self.mlir, |ir| gating::place(ir, FUNCTION))??;
+            invocation.edit(&self.mlir, "placing gates", |ir| gating::place(ir, FUNCTION))?;
         invocation.run(c"stream", c"hal")?;
         let Program { gates, entry_points, .. } = program;
-        let dispatches = invocation.edit(&self.mlir, |ir| gating::dispatches(ir, FUNCTION))?;
-        invocation
-            .edit(&self.mlir, |ir| gating::predicate(ir, FUNCTION, gates, &entry_points, &commands))??;
+        let dispatches = invocation.edit(&self.mlir, "listing dispatches", |ir| {
+            Ok::<_, CompileError>(gating::dispatches(ir, FUNCTION))
+        })?;
+        invocation.edit(&self.mlir, "predicating gates", |ir| {
+            gating::predicate(ir, FUNCTION, gates, &entry_points, &commands)
+        })?;
         invocation.run(c"hal", c"vm")?;
-        invocation.edit(&self.mlir, branch_edges::split)??;
+        invocation.edit(&self.mlir, "splitting branches", branch_edges::split)?;
         invocation.run(c"vm", c"end")?;
         Ok(Output { vmfb: invocation.vm_bytecode()?, dispatches, copying })
     }
@@ -301,8 +304,12 @@ impl<'s> Invocation<'s> {
     }
 
     fn failed(&self, phase: &'static str) -> CompileError {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        CompileError::Compiler { phase, diagnostics: std::mem::take(&mut errors) }
+        CompileError::Compiler { phase, diagnostics: self.take_errors() }
+    }
+
+    /// The errors that were reported since the last call.
+    fn take_errors(&self) -> Vec<String> {
+        std::mem::take(&mut self.errors.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn parse(&self, source: &Source) -> Result<(), CompileError> {
@@ -324,16 +331,38 @@ impl<'s> Invocation<'s> {
         if done { Ok(()) } else { Err(self.failed("compiling")) }
     }
 
-    /// Edits the module between two phases.
-    fn edit<T>(&self, mlir: &Mlir, edit: impl FnOnce(&Ir) -> T) -> Result<T, CompileError> {
-        // SAFETY: the invocation is live; the module leaves it for the edit, which therefore has it alone, and goes
-        // back whole.
-        let (result, accepted) = unsafe {
-            let module = (mlir.take_module)(self.handle);
-            let result = edit(&Ir::new(mlir, module));
-            (result, (mlir.give_module)(self.handle, module))
-        };
+    /// Edits the module between two phases, and checks that it still is one that the compiler could have made.
+    fn edit<T, E>(
+        &self,
+        mlir: &MlirApi,
+        name: &'static str,
+        edit: impl FnOnce(&Ir) -> Result<T, E>,
+    ) -> Result<T, CompileError>
+    where
+        CompileError: From<E>,
+    {
+        // SAFETY: the invocation is live.
+        let module = unsafe { mlir.ireeCompilerInvocationExportStealModule(self.handle) };
+        // SAFETY: the module has left the invocation, so this is the only one to use and own it.
+        let ir = unsafe { Ir::new(mlir, module) }.ok_or_else(|| self.failed("editing"))?;
+        let result = edit(&ir);
+        let mistakes = ir.take_mistakes();
+        if !mistakes.is_empty() {
+            return Err(self.spoilt(name, mistakes));
+        }
+        let result = result?;
+        if !ir.verify() {
+            return Err(self.spoilt(name, ir.take_mistakes()));
+        }
+        // SAFETY: the invocation is live and takes the module over.
+        let accepted = unsafe { mlir.ireeCompilerInvocationImportStealModule(self.handle, ir.release()) };
         if accepted { Ok(result) } else { Err(self.failed("editing")) }
+    }
+
+    /// An edit that left the module in a state that the compiler would not accept.
+    fn spoilt(&self, edit: &'static str, mut diagnostics: Vec<String>) -> CompileError {
+        diagnostics.append(&mut self.take_errors());
+        CompileError::Edit { edit, diagnostics }
     }
 
     /// The compiled module as bytes of a vmfb.
@@ -356,6 +385,20 @@ impl Drop for Invocation<'_> {
         // SAFETY: live and not used again; after this no diagnostic arrives.
         unsafe { self.session.api.ireeCompilerInvocationDestroy(self.handle) };
     }
+}
+
+/// What `edit` makes of a module in text form.
+#[cfg(test)]
+pub(crate) fn edit_text<T, E>(text: &str, edit: impl FnOnce(&Ir) -> Result<T, E>) -> Result<T, CompileError>
+where
+    CompileError: From<E>,
+{
+    let compiler = Compiler::get().unwrap();
+    let session = Session::new(&compiler.api);
+    let source = Source::new(&session, text.to_owned())?;
+    let invocation = Invocation::new(&session);
+    invocation.parse(&source)?;
+    invocation.edit(&compiler.mlir, "testing", edit)
 }
 
 /// A buffer in memory that the compiler writes to.

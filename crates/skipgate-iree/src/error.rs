@@ -130,6 +130,14 @@ pub enum CompileError {
         /// Its errors, in order.
         diagnostics: Vec<String>,
     },
+    /// An edit of the compiler's IR made something of it that is not valid, which is a mistake in this program.
+    #[error("{edit} left invalid IR:\n{}", diagnostics.join("\n"))]
+    Edit {
+        /// Which edit.
+        edit: &'static str,
+        /// What it asked for in vain, then what the compiler found.
+        diagnostics: Vec<String>,
+    },
     /// The compiler made something of gated blocks that cannot be skipped.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -144,11 +152,20 @@ pub enum CompileError {
     Io(#[from] io::Error),
 }
 
+impl CompileError {
+    /// Whether the same network may compile with branches for gates.
+    pub(crate) fn is_about_gates(&self) -> bool {
+        matches!(self, Self::Gate(_) | Self::Dialect(_) | Self::Edit { .. })
+    }
+}
+
 impl Hint for CompileError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Import(error) => error.hint(),
-            Self::Gate(_) | Self::Dialect(_) => Some("report this with the model".to_owned()),
+            Self::Gate(_) | Self::Dialect(_) | Self::Edit { .. } => {
+                Some("report this with the model".to_owned())
+            }
             _ => None,
         }
     }

@@ -35,7 +35,15 @@ mod kernels;
 mod library;
 mod linker;
 mod memory;
-mod mlir;
+#[expect(
+    clippy::allow_attributes_without_reason,
+    clippy::pedantic,
+    non_snake_case,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn,
+    reason = "written by bindgen"
+)]
+mod mlir_bindings;
 
 pub use artifact::{Compiled, compile, write_artifact};
 pub use build::{Build, Gating, Source};
