@@ -7,15 +7,15 @@ use fs_err as fs;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, CompileOptions, Coverage, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION,
-    MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, MANIFEST_FILE,
+    Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
 
 use crate::compiler::Program;
-use crate::import::{FUNCTION, MODULE};
-use crate::{ArtifactError, CompileError, Compiler, import_onnx};
+use crate::emit::{FUNCTION, MODULE, emit};
+use crate::{ArtifactError, CompileError, Compiler, plan};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let model = &dequantize_constants(model).map_err(crate::ImportError::from)?;
     // First, since its errors name the node where the trouble starts.
-    let mlir = import_onnx(model, target, options)?;
+    let plan = plan(model, target, options)?;
+    let (mlir, coverage) = (emit(&plan)?, plan.coverage().clone());
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     abi.specialised = entry_points(gates.len(), specialised)?;
@@ -61,7 +62,7 @@ pub fn compile(
         options: options.clone(),
         abi,
         gates,
-        coverage: Coverage::default(),
+        coverage,
         preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
         class_names: model.class_names().map_err(crate::ImportError::from)?,
         model_sha256,

@@ -23,20 +23,34 @@ mod artifact;
 mod bindings;
 mod branch_edges;
 mod compiler;
+mod emit;
 mod error;
 mod flags;
 mod function_ids;
 mod gating;
-mod import;
 mod ir;
 mod kernels;
 mod library;
 mod linker;
 mod mlir;
+mod passes;
+mod plan;
 
 pub use artifact::{Compiled, compile, write_artifact};
 pub use compiler::Compiler;
 pub use error::{ArtifactError, CompileError, ImportError, LoadError};
 pub use gating::GateError;
-pub use import::import_onnx;
 pub use library::{LIBRARY_VARIABLE, find_library};
+pub use passes::plan;
+pub use plan::{Plan, PlanError, PlanProblem};
+
+use skipgate_core::{CompileOptions, Target};
+use skipgate_onnx::Model;
+
+/// Writes `model` as MLIR text: a module `@skipgate` with one function `@run` that takes the graph's inputs and
+/// returns its outputs, both in the graph's order.
+///
+/// Errors: those of [`plan`], and what has no form in MLIR.
+pub fn import_onnx(model: &Model, target: &Target, options: &CompileOptions) -> Result<String, ImportError> {
+    emit::emit(&plan(model, target, options)?)
+}

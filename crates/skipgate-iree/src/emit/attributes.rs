@@ -1,40 +1,36 @@
 //! Node attributes in MLIR's text form.
 
-use skipgate_onnx::proto::attribute_proto::AttributeType;
-use skipgate_onnx::proto::{AttributeProto, NodeProto};
+use skipgate_onnx::{Attribute, Node};
 
-use super::constant::Blobs;
-use super::{types, unsupported};
+use super::blobs::Blobs;
+use super::types;
 use crate::ImportError;
+use crate::plan::unsupported;
 
-/// All attributes of `node` but its subgraphs: `{"torch.onnx.axis" = 0 : si64}`.
-pub(super) fn dictionary(blobs: &mut Blobs, node: &NodeProto) -> Result<String, ImportError> {
+/// All attributes of `node`: `{"torch.onnx.axis" = 0 : si64}`. Without its padding where `padded`: its operand has it.
+pub(super) fn dictionary(blobs: &mut Blobs, node: &Node, padded: bool) -> Result<String, ImportError> {
     let mut entries = Vec::new();
-    for attribute in &node.attribute {
-        if let Some(literal) = literal(blobs, node, attribute)? {
-            entries.push(format!("{} = {literal}", types::quoted(&format!("torch.onnx.{}", attribute.name))));
-        }
+    for (name, attribute) in &node.attributes {
+        let literal = match attribute {
+            Attribute::Ints(pads) if padded && *name == "pads" => list(pads.iter().map(|_| int(0))),
+            _ => literal(blobs, node, name, attribute)?,
+        };
+        entries.push(format!("{} = {literal}", types::quoted(&format!("torch.onnx.{name}"))));
     }
     Ok(format!("{{{}}}", entries.join(", ")))
 }
 
-/// One attribute; `None` for a subgraph, which becomes a region.
-fn literal(
-    blobs: &mut Blobs,
-    node: &NodeProto,
-    attribute: &AttributeProto,
-) -> Result<Option<String>, ImportError> {
-    Ok(Some(match attribute.type_.enum_value_or_default() {
-        AttributeType::FLOAT => float(attribute.f.unwrap_or_default()),
-        AttributeType::INT => int(attribute.i.unwrap_or_default()),
-        AttributeType::STRING => string(attribute.s.as_deref().unwrap_or_default()),
-        AttributeType::TENSOR => blobs.literal(&attribute.t)?,
-        AttributeType::FLOATS => list(attribute.floats.iter().copied().map(float)),
-        AttributeType::INTS => list(attribute.ints.iter().copied().map(int)),
-        AttributeType::STRINGS => list(attribute.strings.iter().map(|text| string(text))),
-        AttributeType::GRAPH | AttributeType::GRAPHS => return Ok(None),
-        _ => return Err(unsupported(node, format!("the kind of attribute `{}`", attribute.name))),
-    }))
+fn literal(blobs: &mut Blobs, node: &Node, name: &str, attribute: &Attribute) -> Result<String, ImportError> {
+    Ok(match attribute {
+        Attribute::Float(value) => float(*value),
+        Attribute::Int(value) => int(*value),
+        Attribute::String(text) => string(text),
+        Attribute::Tensor(tensor) => blobs.literal(tensor)?,
+        Attribute::Floats(values) => list(values.iter().copied().map(float)),
+        Attribute::Ints(values) => list(values.iter().copied().map(int)),
+        Attribute::Strings(texts) => list(texts.iter().map(|text| string(text))),
+        _ => return Err(unsupported(node, format!("the kind of attribute `{name}`"))),
+    })
 }
 
 /// The bits of the number, so that none is lost in decimals and NaN and infinity need no special case.

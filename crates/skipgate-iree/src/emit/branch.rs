@@ -1,25 +1,18 @@
-//! Conditions that the network computes itself: such an `If` stays a branch of the program.
-//!
-//! The compiler moves no change of layout into a branch or out of it: each image would be transposed at both ends, and
-//! weights at every call. So whatever passes an `If` does so in the layout that convolutions are compiled in: it is
-//! transposed on one side and back on the other, and the compiler finds that one of the two cancels what it adds itself.
+//! `If` nodes, with the else branch first, as torch-mlir expects. What passes one does so with its channels last.
 
-use std::collections::BTreeMap;
-
-use skipgate_onnx::element_type::FLOAT;
-use skipgate_onnx::proto::{GraphProto, NodeProto, TensorProto};
+use skipgate_onnx::proto::TensorProto;
 use skipgate_onnx::{TensorType, tensor_bytes};
 
-use super::frame::{CHANNELS_FIRST, CHANNELS_LAST, is_convolution, permuted};
-use super::{Importer, node_name, of_node, types, unsupported};
+use super::{Emitter, types};
 use crate::ImportError;
+use crate::plan::{Body, Branch, CHANNELS_FIRST, CHANNELS_LAST, TensorId, permuted};
 
 /// Weights from OIHW to HWIO, and back.
 const WEIGHTS_LAST: [usize; 4] = [2, 3, 1, 0];
 const WEIGHTS_FIRST: [usize; 4] = [3, 2, 0, 1];
 
 /// A value as it enters a branch.
-struct Capture {
+struct Crossing {
     /// Its SSA name outside, transposed.
     value: String,
     /// The type of that.
@@ -28,107 +21,77 @@ struct Capture {
     back: [usize; 4],
 }
 
-impl<'a> Importer<'a> {
-    /// Writes an `If` with its branches, the else branch first, as torch-mlir expects.
-    pub(super) fn conditional(&mut self, node: &'a NodeProto) -> Result<(), ImportError> {
-        let branches = [branch(node, "else_branch")?, branch(node, "then_branch")?];
-        for tensor in branches.iter().flat_map(|branch| &branch.initializer) {
-            self.initializer(tensor)?;
+impl Emitter<'_, '_> {
+    pub(super) fn branch(&mut self, branch: &Branch) -> Result<(), ImportError> {
+        let mut crossings = Vec::new();
+        for capture in &branch.captures {
+            crossings.push(match capture.weights {
+                Some(weights) => self.weights_crossing(weights)?,
+                None => self.image_crossing(capture.source)?,
+            });
         }
-        let captures = self.captures(&branches)?;
-        let [condition] = &node.input[..] else {
-            return Err(unsupported(node, format!("an If with {} inputs", node.input.len())));
-        };
-        let (operand, operand_type) = (self.value(condition), self.type_of(condition)?);
-        let outputs: Vec<_> = node.output.iter().collect();
-        let types = self.crossing_types(outputs.iter().copied()).map_err(|error| of_node(error, node))?;
-        let results: Vec<_> = outputs.iter().map(|_| self.fresh()).collect();
+        let (condition, condition_type) = (self.value(branch.condition), self.type_of(branch.condition)?);
+        let types = self.crossing_types(&branch.results)?;
+        let results: Vec<_> = branch.results.iter().map(|_| self.fresh()).collect();
         self.line(&format!(
-            "{} = torch.operator \"onnx.If\"({operand}) : ({operand_type}) -> ({types}) {{",
+            "{} = torch.operator \"onnx.If\"({condition}) : ({condition_type}) -> ({types}) {{",
             results.join(", "),
         ));
-        let [otherwise, then] = branches;
-        self.region(otherwise, &captures)?;
+        self.body(&branch.otherwise, &crossings)?;
         self.line("}, {");
-        self.region(then, &captures)?;
-        let location = types::quoted(&format!("If {}", node_name(node)));
+        self.body(&branch.then, &crossings)?;
+        let location = types::quoted(&self.plan.graph.node(branch.node).label());
         self.line(&format!("}} loc({location})"));
-        for (output, result) in outputs.into_iter().zip(results) {
-            let ty = permuted(self.tensor_type(output)?, CHANNELS_LAST);
-            let value = self.transpose(&result, &ty, CHANNELS_FIRST)?;
-            self.values.insert(output.clone(), value);
+        for (&result, value) in branch.results.iter().zip(results) {
+            let ty = permuted(&self.plan.tensor(result).ty, CHANNELS_LAST);
+            self.names[result.0].value = self.transpose(&value, &ty, CHANNELS_FIRST)?;
         }
         Ok(())
     }
 
-    /// What one of the branches takes from outside. Values in a frame are read from it in the branch.
-    fn captures(&mut self, branches: &[&GraphProto]) -> Result<BTreeMap<String, Capture>, ImportError> {
-        let mut captures = BTreeMap::new();
-        for (node, place) in branches.iter().flat_map(|branch| operands(branch)) {
-            let name = &node.input[place];
-            if captures.contains_key(name) || self.framed.contains_key(name) {
-                continue;
-            }
-            let Some(value) = self.values.get(name).cloned() else { continue };
-            let weights = self.initializers.get(name.as_str()).filter(|_| place == 1 && is_convolution(node));
-            let capture = match weights.copied().filter(|tensor| tensor.data_type == FLOAT) {
-                Some(weights) => self.weights(weights)?,
-                None => self.image(&value, self.tensor_type(name)?)?,
-            };
-            captures.insert(name.clone(), capture);
-        }
-        Ok(captures)
-    }
-
     /// Any value but weights.
-    fn image(&mut self, value: &str, ty: &TensorType) -> Result<Capture, ImportError> {
-        let value = self.transpose(value, ty, CHANNELS_LAST)?;
-        Ok(Capture { value, ty: permuted(ty, CHANNELS_LAST), back: CHANNELS_FIRST })
+    fn image_crossing(&mut self, tensor: TensorId) -> Result<Crossing, ImportError> {
+        let (value, ty) = (self.value(tensor), &self.plan.tensor(tensor).ty);
+        let value = self.transpose(&value, ty, CHANNELS_LAST)?;
+        Ok(Crossing { value, ty: permuted(ty, CHANNELS_LAST), back: CHANNELS_FIRST })
     }
 
     /// A constant of its own: the compiler would cancel two transpositions of the one that is there.
-    fn weights(&mut self, tensor: &TensorProto) -> Result<Capture, ImportError> {
+    fn weights_crossing(&mut self, tensor: &TensorProto) -> Result<Crossing, ImportError> {
         let tensor = weights_last(tensor)?;
-        let (value, ty) = (self.fresh(), types::of_tensor(&tensor));
-        self.constant(&value, &tensor)?;
-        Ok(Capture { value, ty, back: WEIGHTS_FIRST })
+        let shape = tensor.dims.iter().map(|&extent| usize::try_from(extent).ok()).collect();
+        let ty = TensorType { element_type: tensor.data_type, shape };
+        let (value, literal) = (self.fresh(), self.blobs.literal(&tensor)?);
+        self.constant_operation(&value, &literal, &types::vtensor(&tensor.name, &ty)?, &tensor.name);
+        Ok(Crossing { value, ty, back: WEIGHTS_FIRST })
     }
 
-    /// One branch.
-    fn region(
-        &mut self,
-        branch: &'a GraphProto,
-        captures: &BTreeMap<String, Capture>,
-    ) -> Result<(), ImportError> {
-        let outside = (self.values.clone(), self.framed.clone(), self.written.clone());
-        // Frames that begin in a branch would have to end in it.
-        let frames = std::mem::take(&mut self.frames);
-        for (name, Capture { value, ty, back }) in captures {
-            let value = self.transpose(value, ty, *back)?;
-            self.values.insert(name.clone(), value);
+    fn body(&mut self, body: &Body, crossings: &[Crossing]) -> Result<(), ImportError> {
+        for (&inside, Crossing { value, ty, back }) in body.captured.iter().zip(crossings) {
+            self.names[inside.0].value = self.transpose(value, ty, *back)?;
         }
-        for (name, framed) in &outside.1 {
-            if operands(branch).any(|(node, place)| node.input[place] == *name) {
-                self.read_from_frame(name, framed.clone())?;
-            }
+        for &(outside, inside) in &body.frames {
+            let (memory, _) = self.memory(outside)?;
+            self.stand(inside, memory)?;
         }
-        self.nodes(branch)?;
+        self.steps(&body.steps)?;
         let mut values = Vec::new();
-        for output in &branch.output {
-            let value = self.value(&output.name);
-            values.push(self.transpose(&value, self.tensor_type(&output.name)?, CHANNELS_LAST)?);
+        for &result in &body.results {
+            let value = self.value(result);
+            values.push(self.transpose(&value, &self.plan.tensor(result).ty, CHANNELS_LAST)?);
         }
-        let types = self.crossing_types(branch.output.iter().map(|output| &output.name))?;
+        let types = self.crossing_types(&body.results)?;
         self.line(&format!("torch.operator_terminator {} : {types}", values.join(", ")));
-        self.frames = frames;
-        (self.values, self.framed, self.written) = outside;
         Ok(())
     }
 
     /// The types of values as they pass an `If`.
-    fn crossing_types<'n>(&self, names: impl Iterator<Item = &'n String>) -> Result<String, ImportError> {
-        let ty = |name: &'n String| types::vtensor(name, &permuted(self.tensor_type(name)?, CHANNELS_LAST));
-        Ok(names.map(ty).collect::<Result<Vec<_>, _>>()?.join(", "))
+    fn crossing_types(&self, tensors: &[TensorId]) -> Result<String, ImportError> {
+        let ty = |&id: &TensorId| {
+            let tensor = self.plan.tensor(id);
+            types::vtensor(tensor.name, &permuted(&tensor.ty, CHANNELS_LAST))
+        };
+        Ok(tensors.iter().map(ty).collect::<Result<Vec<_>, _>>()?.join(", "))
     }
 }
 
@@ -153,28 +116,13 @@ fn weights_last(tensor: &TensorProto) -> Result<TensorProto, ImportError> {
     })
 }
 
-fn branch<'n>(node: &'n NodeProto, name: &str) -> Result<&'n GraphProto, ImportError> {
-    let attribute = node.attribute.iter().find(|attribute| attribute.name == name);
-    attribute
-        .and_then(|attribute| attribute.g.as_ref())
-        .ok_or_else(|| unsupported(node, format!("an If without `{name}`")))
-}
-
-/// Every operand of a node of `graph`, and of the subgraphs of its nodes, as a node and the operand's place in it.
-fn operands(graph: &GraphProto) -> impl Iterator<Item = (&NodeProto, usize)> {
-    graph.node.iter().flat_map(|node| {
-        let own = (0..node.input.len()).map(move |place| (node, place));
-        let subgraphs = node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
-        own.chain(subgraphs.flat_map(|graph| operands(graph).collect::<Vec<_>>()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use skipgate_core::{CompileOptions, Target};
     use skipgate_onnx::Model;
+    use skipgate_onnx::element_type::FLOAT;
 
     use super::*;
     use crate::import_onnx;

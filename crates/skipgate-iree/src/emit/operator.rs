@@ -1,0 +1,52 @@
+//! Nodes that the compiler's generic code computes.
+
+use super::{Emitter, attributes, types};
+use crate::ImportError;
+use crate::plan::{CHANNELS_FIRST, Operator, TensorId, permuted};
+use skipgate_onnx::TensorType;
+
+impl Emitter<'_, '_> {
+    pub(super) fn operator(&mut self, operator: &Operator) -> Result<(), ImportError> {
+        let node = self.plan.graph.node(operator.node);
+        let mut operands = operator.operands.iter();
+        let mut read = Vec::new();
+        if operator.whole_frame {
+            if let Some(Some(first)) = operands.next() {
+                read.push(self.whole_frame(*first)?);
+            }
+        }
+        for operand in operands {
+            read.push(match operand {
+                Some(tensor) => (self.value(*tensor), self.type_of(*tensor)?),
+                None => ("%none".to_owned(), "!torch.none".to_owned()),
+            });
+        }
+        let (operands, operand_types): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        let attributes = attributes::dictionary(&mut self.blobs, node, operator.whole_frame)?;
+        let result_types = self.types_of(&operator.results)?;
+        let results: Vec<_> = operator.results.iter().map(|&result| self.define(result)).collect();
+        self.line(&format!(
+            "{} = torch.operator {}({}) {attributes} : ({}) -> ({result_types}) loc({})",
+            results.join(", "),
+            types::quoted(&format!("onnx.{}", node.op_type())),
+            operands.join(", "),
+            operand_types.join(", "),
+            types::quoted(&node.label()),
+        ));
+        Ok(())
+    }
+
+    /// The frame that `tensor` stands in, in ONNX's layout, and its type.
+    fn whole_frame(&mut self, tensor: TensorId) -> Result<(String, String), ImportError> {
+        let (memory, builtin) = self.memory(tensor)?;
+        let plan = self.plan.tensor(tensor);
+        let outer = TensorType {
+            element_type: plan.ty.element_type,
+            shape: self.frame(tensor)?.outer().into_iter().map(Some).collect(),
+        };
+        let (value, torch) = (self.fresh(), types::vtensor(plan.name, &outer)?);
+        self.line(&format!("{value} = torch_c.from_builtin_tensor {memory} : {builtin} -> {torch}"));
+        let value = self.transpose(&value, &outer, CHANNELS_FIRST)?;
+        Ok((value, types::vtensor(plan.name, &permuted(&outer, CHANNELS_FIRST))?))
+    }
+}
