@@ -33,6 +33,10 @@ mod kernels;
 mod library;
 mod linker;
 mod mlir;
+#[cfg(test)]
+#[path = "../../skipgate-onnx/tests/suite/net.rs"]
+#[expect(dead_code, reason = "tests of another crate use all of it")]
+mod net;
 mod passes;
 mod plan;
 

@@ -1,9 +1,10 @@
 //! Nodes that the compiler's generic code computes.
 
+use skipgate_onnx::TensorType;
+
 use super::{Emitter, attributes, types};
 use crate::ImportError;
 use crate::plan::{CHANNELS_FIRST, Operator, TensorId, permuted};
-use skipgate_onnx::TensorType;
 
 impl Emitter<'_, '_> {
     pub(super) fn operator(&mut self, operator: &Operator) -> Result<(), ImportError> {
@@ -48,5 +49,25 @@ impl Emitter<'_, '_> {
         self.line(&format!("{value} = torch_c.from_builtin_tensor {memory} : {builtin} -> {torch}"));
         let value = self.transpose(&value, &outer, CHANNELS_FIRST)?;
         Ok((value, types::vtensor(plan.name, &permuted(&outer, CHANNELS_FIRST))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skipgate_core::{CompileOptions, Target};
+
+    use crate::import_onnx;
+    use crate::net::Net;
+
+    #[test]
+    fn an_operator_with_a_hostile_name_stays_one_string() {
+        let (mut net, x) = Net::new(&[1, 3, 8, 8], 1);
+        net.push("Relu\"(%v1) {}\n}\\", &[&x], "y", &[]);
+        net.output("y", &[1, 3, 8, 8]);
+        let target = Target::named("x86-64-v3").unwrap();
+        let mlir = import_onnx(&net.model(), &target, &CompileOptions::default()).unwrap();
+        let line = mlir.lines().find(|line| line.contains("onnx.Relu")).unwrap();
+        let expected = r#"%v2 = torch.operator "onnx.Relu\22(%v1) {}\0A}\5C"(%v1) {} : ("#;
+        assert!(line.starts_with(expected), "{line}");
     }
 }

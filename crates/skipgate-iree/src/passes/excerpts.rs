@@ -65,3 +65,25 @@ fn source(graph: &Graph, mut node: NodeId, name: &str) -> Option<ValueId> {
         node = graph.producer(value)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use skipgate_core::{CompileOptions, Target};
+    use skipgate_onnx::{Model, fold_batch_norm};
+
+    use crate::import_onnx;
+
+    #[test]
+    fn a_shortcut_without_weights_is_one_copy_and_its_sum_part_of_a_kernel() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/cifar10/resnet20.onnx");
+        let model = fold_batch_norm(&Model::load(&path).unwrap()).unwrap();
+        let mlir = import_onnx(&model, &Target::host().unwrap(), &CompileOptions::default()).unwrap();
+        let strided = |line: &&str| line.contains("tensor.extract_slice") && line.contains("[1, 2, 2, 1]");
+        assert_eq!(mlir.lines().filter(strided).count(), 2);
+        for operator in ["Add", "Pad", "Relu", "Slice"] {
+            assert!(!mlir.contains(&format!("onnx.{operator}\"")), "{operator}");
+        }
+    }
+}

@@ -111,7 +111,7 @@ fn is_layer(graph: &Graph, node: &Node) -> bool {
 fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Result<Layer<'m>, String> {
     let node = graph.node(id);
     if !node.is("Conv") {
-        return Err("there are no kernels for matrix products".to_owned());
+        return Err("it is a matrix product".to_owned());
     }
     let (Some(input), Some(weights), Some(result)) = (node.input(0), node.input(1), node.only_output())
     else {
@@ -274,7 +274,105 @@ impl Fusion<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use skipgate_core::{CompileOptions, Target};
+
     use super::*;
+    use crate::net::{Net, int, ints};
+    use crate::plan;
+
+    /// What kernels do in the plan of `net`, one by one, and why they do not do the other layers.
+    fn layers(net: &Net, kernels: bool) -> (Vec<String>, Vec<String>) {
+        let options = CompileOptions { kernels, ..CompileOptions::default() };
+        let model = net.model();
+        let plan = plan(&model, &Target::named("x86-64-v3").unwrap(), &options).unwrap();
+        let text = plan.to_string();
+        let (found, generic): (Vec<_>, _) = (
+            text.lines()
+                .filter_map(|line| line.split_once("= kernel "))
+                .map(|(_, rest)| rest.to_owned())
+                .collect(),
+            &plan.coverage().generic,
+        );
+        assert_eq!(plan.coverage().kernels, found.len());
+        (found, generic.iter().map(|layer| format!("{}: {}", layer.node, layer.reason)).collect())
+    }
+
+    #[test]
+    fn a_kernel_does_what_follows_its_layer_up_to_where_something_else_reads() {
+        let (mut net, x) = Net::new(&[1, 3, 8, 8], 1);
+        let x = net.conv(&x, 8, 3, 1);
+        let x = net.relu6(&x);
+        let y = net.conv(&x, 8, 3, 1);
+        let sum = net.add(&y, &x);
+        let relu = net.relu(&sum);
+        let z = net.conv(&relu, 8, 3, 1);
+        let [z, w] = [net.relu(&z), net.op("Sigmoid", &[&z], &[])];
+        for output in [z, w] {
+            net.output(&output, &[1, 8, 8, 8]);
+        }
+        let (kernels, generic) = layers(&net, true);
+        let ends = ["clip to 0..6", "relu", "1x1"];
+        assert!(kernels.iter().zip(ends).all(|(kernel, end)| kernel.ends_with(end)), "{kernels:#?}");
+        assert!(kernels[1].contains(" + Add node_"), "{kernels:#?}");
+        assert_eq!(generic, [""; 0]);
+    }
+
+    #[test]
+    fn the_other_side_of_a_sum_is_computed_first_if_it_can_be() {
+        let (mut net, x) = Net::new(&[1, 8, 8, 8], 1);
+        let first = net.conv(&x, 8, 3, 1);
+        let other = net.conv(&x, 8, 1, 1);
+        let other = net.op("Sigmoid", &[&other], &[]);
+        let sum = net.add(&first, &other);
+        let second = net.conv(&sum, 8, 3, 1);
+        let gate = net.op("Sigmoid", &[&sum], &[]);
+        let depends = net.op("Mul", &[&second, &gate], &[]);
+        let last = net.add(&second, &depends);
+        net.output(&last, &[1, 8, 8, 8]);
+        let (kernels, _) = layers(&net, true);
+        let added: Vec<_> = kernels.iter().map(|kernel| kernel.contains("Add")).collect();
+        assert_eq!(added, [false, true, false], "{kernels:#?}");
+    }
+
+    #[test]
+    fn the_sum_of_two_layers_is_part_of_the_first_ones_kernel() {
+        let (mut net, x) = Net::new(&[1, 8, 8, 8], 1);
+        let convolved = [3, 1].map(|kernel| net.conv(&x, 8, kernel, 1));
+        let sum = net.add(&convolved[0], &convolved[1]);
+        net.output(&sum, &[1, 8, 8, 8]);
+        let (kernels, _) = layers(&net, true);
+        let added: Vec<_> = kernels.iter().map(|kernel| kernel.contains("Add")).collect();
+        assert_eq!(added, [false, true], "{kernels:#?}");
+        assert!(kernels[1].contains("3x3 by 1x1, add"), "{kernels:#?}");
+    }
+
+    #[test]
+    fn a_layer_without_a_kernel_has_a_reason() {
+        let (mut net, x) = Net::new(&[1, 8, 8, 8], 1);
+        let x = net.conv(&x, 20, 3, 1);
+        let x = net.conv(&x, 8, 1, 1);
+        let x = net.depthwise(&x, 1);
+        let weights = net.floats(&[8, 8, 3, 3], |r| r);
+        let x = net.op("Conv", &[&x, &weights], &[ints("dilations", &[2, 2]), ints("pads", &[2; 4])]);
+        let bias = net.op("Identity", &[&weights], &[]);
+        let x = net.op("Conv", &[&x, &bias], &[int("group", 1), ints("pads", &[1; 4])]);
+        net.output(&x, &[1, 8, 8, 8]);
+        let (kernels, generic) = layers(&net, true);
+        let reasons: Vec<_> =
+            generic.iter().filter_map(|line| line.split_once(": ")).map(|(_, why)| why).collect();
+        assert_eq!(kernels.len(), 1);
+        assert_eq!(
+            reasons,
+            [
+                "its 20 filters do not fill registers of 8",
+                "its filters are of 1 of 8 channels",
+                "its filters have gaps",
+                "its weights are not constant floats",
+            ]
+        );
+        let (kernels, generic) = layers(&net, false);
+        assert_eq!((kernels.len(), generic.len()), (0, 5));
+    }
 
     #[test]
     fn a_result_has_an_extent_only_if_the_filter_fits_and_moves() {

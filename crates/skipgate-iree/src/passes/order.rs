@@ -42,18 +42,20 @@ pub(super) fn can_come_first(graph: &Graph, layers: &Layers, group: &[NodeId], v
 
 /// The nodes of `scope` in the order in which they are computed, but for those that kernels of others do too.
 pub(super) fn of_scope(graph: &Graph, layers: &Layers, scope: ScopeId) -> Vec<NodeId> {
-    let nodes = &graph.scope(scope).nodes;
-    let mut order = Order { graph, layers, scope, placed: HashSet::new(), order: Vec::new() };
-    nodes.iter().for_each(|&node| order.place(node));
-    order.order
+    let mut order = Order { graph, layers, scope, started: HashSet::new(), nodes: Vec::new() };
+    for &node in &graph.scope(scope).nodes {
+        order.place(node);
+    }
+    order.nodes
 }
 
 struct Order<'p, 'm> {
     graph: &'p Graph<'m>,
     layers: &'p Layers<'m>,
     scope: ScopeId,
-    placed: HashSet<NodeId>,
-    order: Vec<NodeId>,
+    started: HashSet<NodeId>,
+    /// Those that are placed.
+    nodes: Vec<NodeId>,
 }
 
 impl Order<'_, '_> {
@@ -62,7 +64,7 @@ impl Order<'_, '_> {
     fn place(&mut self, node: NodeId) {
         let members = self.layers.group(node);
         let members = if members.is_empty() { &[node][..] } else { members };
-        if !self.placed.insert(members[0]) {
+        if !self.started.insert(members[0]) {
             return;
         }
         for value in members.iter().flat_map(|&member| self.graph.node(member).reads()) {
@@ -72,6 +74,6 @@ impl Order<'_, '_> {
                 }
             }
         }
-        self.order.push(members[0]);
+        self.nodes.push(members[0]);
     }
 }

@@ -320,3 +320,116 @@ impl Checker<'_, '_> {
         self.plan.tensor(tensor).name.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use skipgate_core::{CompileOptions, Target};
+    use skipgate_onnx::{GateSelection, gate};
+
+    use super::*;
+    use crate::net::{Net, post_block};
+    use crate::plan;
+
+    /// What the check says of the plan of a network with a gate once `break_it` has changed it.
+    fn problem(break_it: impl FnOnce(&mut Plan)) -> String {
+        let (mut net, x) = Net::new(&[1, 3, 8, 8], 1);
+        let x = net.conv(&x, 8, 3, 1);
+        let x = net.relu(&x);
+        let x = post_block(&mut net, &x, 8, 1);
+        let x = post_block(&mut net, &x, 8, 1);
+        net.classify(&x);
+        let gated = gate(&net.model(), &GateSelection::default()).unwrap();
+        let target = Target::named("x86-64-v3").unwrap();
+        let mut plan = plan(&gated, &target, &CompileOptions::default()).unwrap();
+        break_it(&mut plan);
+        plan.check().unwrap_err().problem.to_string()
+    }
+
+    fn last_kernel<'p, 'm>(plan: &'p mut Plan<'m>) -> &'p mut Kernel<'m> {
+        let kernels = plan.steps.iter_mut().filter_map(|step| match step {
+            Step::Kernel(kernel) => Some(kernel),
+            _ => None,
+        });
+        kernels.last().unwrap()
+    }
+
+    fn the_gate<'p, 'm>(plan: &'p mut Plan<'m>) -> &'p mut Gate<'m> {
+        let gate = plan.steps.iter_mut().find_map(|step| match step {
+            Step::Gate(gate) => Some(gate),
+            _ => None,
+        });
+        gate.unwrap()
+    }
+
+    fn is_not_there(problem: &str) -> bool {
+        problem.starts_with("it reads `") && problem.ends_with("`, which is not there")
+    }
+
+    #[test]
+    fn a_step_in_front_of_what_it_reads_is_found() {
+        assert!(is_not_there(&problem(|plan| plan.steps.reverse())));
+    }
+
+    #[test]
+    fn a_step_that_is_there_twice_is_found() {
+        let found = problem(|plan| {
+            let result = plan.inputs[0];
+            last_kernel(plan).result = result;
+        });
+        assert_ne!(found, "");
+        let found = problem(|plan| plan.inputs.push(plan.inputs[0]));
+        assert_eq!(found, "it defines `image` again");
+    }
+
+    #[test]
+    fn a_kernel_that_reads_outside_of_a_frame_is_found() {
+        let room =
+            |problem: String| assert!(problem.ends_with("in a frame as the step expects it"), "{problem}");
+        room(problem(|plan| last_kernel(plan).convolution.taps = [5, 3]));
+        room(problem(|plan| last_kernel(plan).convolution.input.low = [1, 1]));
+        room(problem(|plan| last_kernel(plan).convolution.output.outer[0] += 1));
+        room(problem(|plan| last_kernel(plan).convolution.channels += 1));
+        room(problem(|plan| {
+            let input = last_kernel(plan).input;
+            plan.tensors[input.0].frame = None;
+        }));
+    }
+
+    #[test]
+    fn a_kernel_that_leaves_out_what_something_else_reads_is_found() {
+        let found = problem(|plan| {
+            let last = *last_kernel(plan).nodes.last().unwrap();
+            last_kernel(plan).nodes.push(last);
+        });
+        assert!(found.ends_with("which the kernel does not write"), "{found}");
+    }
+
+    #[test]
+    fn a_gate_with_two_ends_that_differ_is_found() {
+        let found = problem(|plan| {
+            let y = the_gate(plan).y;
+            plan.tensors[y.0].frame = Frame::without_room(&plan.tensors[y.0].ty);
+        });
+        assert!(found.ends_with("are not alike"), "{found}");
+    }
+
+    #[test]
+    fn a_value_of_a_block_that_something_outside_reads_is_found() {
+        assert!(is_not_there(&problem(|plan| {
+            let inner = the_gate(plan).result;
+            plan.outputs = vec![inner];
+        })));
+    }
+
+    #[test]
+    fn a_copy_for_one_kernel_that_something_else_reads_is_found() {
+        let found = problem(|plan| {
+            let copy = plan.steps.iter().find_map(|step| match step {
+                Step::Put(put) if !put.stays => Some(put.result),
+                _ => None,
+            });
+            plan.outputs = vec![copy.unwrap()];
+        });
+        assert_eq!(found, "it reads `image` from a frame that is for one kernel");
+    }
+}

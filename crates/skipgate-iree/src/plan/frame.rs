@@ -109,3 +109,58 @@ pub(crate) fn permuted(ty: &TensorType, order: [usize; 4]) -> TensorType {
     }
     permuted
 }
+
+#[cfg(test)]
+mod tests {
+    use skipgate_onnx::{Graph, Model};
+
+    use super::*;
+    use crate::net::{Net, ints};
+
+    /// A convolution of an image of 16 channels with `pads`.
+    fn convolution(pads: &[i64]) -> Model {
+        let (mut net, x) = Net::new(&[1, 16, 30, 32], 1);
+        let weights = net.floats(&[16, 16, 3, 3], |r| r);
+        let y = net.op("Conv", &[&x, &weights], &[ints("pads", pads)]);
+        net.output(&y, &[1, 16, 30, 32]);
+        net.model()
+    }
+
+    fn frame_for(pads: &[i64]) -> Option<Frame> {
+        let model = convolution(pads);
+        let graph = Graph::new(&model).unwrap();
+        let node = graph.node(graph.scope(graph.main()).nodes[0]);
+        Frame::of_reader(node, graph.ty(node.input(0)?)?)
+    }
+
+    fn image() -> TensorType {
+        TensorType { element_type: FLOAT, shape: [1, 16, 30, 32].map(Some).to_vec() }
+    }
+
+    #[test]
+    fn a_frame_holds_the_padding_that_its_reader_asks_for() {
+        let frame = frame_for(&[1, 2, 3, 4]).unwrap();
+        assert_eq!(frame.inner(), [1, 30, 32, 16]);
+        assert_eq!(frame.outer(), [1, 34, 38, 16]);
+        assert_eq!(frame.low(), [0, 1, 2, 0]);
+    }
+
+    #[test]
+    fn a_convolution_without_padding_needs_no_frame() {
+        assert_eq!(frame_for(&[0; 4]), None);
+        assert_eq!(frame_for(&[-1, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn only_floats_of_known_shape_have_frames() {
+        let unknown = TensorType { shape: vec![None, Some(16), Some(30), Some(32)], ..image() };
+        assert_eq!(Frame::with_room(&unknown), None);
+        assert_eq!(Frame::with_room(&TensorType { element_type: FLOAT + 1, ..image() }), None);
+        assert_eq!(Frame::with_room(&image()).unwrap().outer(), [1, 31, 32, 16]);
+    }
+
+    #[test]
+    fn a_frame_that_no_memory_holds_is_none() {
+        assert_eq!(Frame::new(&image(), vec![0, usize::MAX, 0, 0], vec![0; 4]), None);
+    }
+}

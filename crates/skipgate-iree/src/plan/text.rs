@@ -26,7 +26,9 @@ impl fmt::Display for Plan<'_> {
 /// How often each tensor is read.
 fn count(steps: &[Step], readers: &mut HashMap<TensorId, usize>) {
     let mut read = |tensors: &[TensorId]| {
-        tensors.iter().for_each(|tensor| *readers.entry(*tensor).or_insert(0) += 1);
+        for tensor in tensors {
+            *readers.entry(*tensor).or_insert(0) += 1;
+        }
     };
     for step in steps {
         read(&step.operands());
@@ -208,4 +210,44 @@ fn name(id: TensorId) -> String {
 
 fn names(ids: &[TensorId]) -> String {
     ids.iter().map(|&id| name(id)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use skipgate_core::{CompileOptions, Target};
+    use skipgate_onnx::{GateSelection, Model, gate};
+
+    use crate::net::{Net, int, post_block};
+    use crate::plan;
+
+    /// The plan of `model` with its gates, for a target with registers of 8 floats.
+    fn gated(model: &Model) -> String {
+        let gated = gate(model, &GateSelection::default()).unwrap();
+        let target = Target::named("x86-64-v3").unwrap();
+        plan(&gated, &target, &CompileOptions::default()).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_plan_of_a_residual_network() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/digits/resnet20.onnx");
+        insta::assert_snapshot!("resnet20", gated(&Model::load(&path).unwrap()));
+    }
+
+    #[test]
+    fn the_plan_of_a_network_that_reads_the_input_of_a_gated_block_behind_it() {
+        let (mut net, x) = Net::new(&[1, 3, 32, 32], 1);
+        let x = net.conv(&x, 16, 3, 1);
+        let x = net.relu(&x);
+        let x = post_block(&mut net, &x, 16, 1);
+        let y = post_block(&mut net, &x, 16, 1);
+        let both = net.op("Concat", &[&y, &x], &[int("axis", 1)]);
+        let pooled = net.op("GlobalAveragePool", &[&both], &[]);
+        let flat = net.op("Flatten", &[&pooled], &[]);
+        let weights = net.floats(&[32, 10], |r| r);
+        net.push("MatMul", &[&flat, &weights], "logits", &[]);
+        net.output("logits", &[1, 10]);
+        insta::assert_snapshot!("concat", gated(&net.model()));
+    }
 }

@@ -120,13 +120,15 @@ fn element(graph: &Graph, mask: ValueId, node: NodeId) -> Result<Option<Result<u
     let Some([index]) = index.as_deref() else {
         return Ok(Some(Err("it is not on a single element of the mask")));
     };
-    match place(*index, *gates) {
-        Some(place) => Ok(Some(Ok(place))),
-        None => {
-            let problem = NodeProblem::MaskElement { index: *index, gates: *gates };
-            Err(Error::Node { node: read.name().to_owned(), op_type: read.op_type().to_owned(), problem })
-        }
-    }
+    let Some(place) = place(*index, *gates) else {
+        let problem = NodeProblem::MaskElement { index: *index, gates: *gates };
+        return Err(Error::Node {
+            node: read.name().to_owned(),
+            op_type: read.op_type().to_owned(),
+            problem,
+        });
+    };
+    Ok(Some(Ok(place)))
 }
 
 fn reads_mask(read: &Node, mask: ValueId) -> bool {

@@ -4,7 +4,7 @@
 //! weights at every call. So whatever passes an `If` does so in the layout that convolutions are compiled in: it is
 //! transposed on one side and back on the other, and the compiler finds that one of the two cancels what it adds itself.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::{Node, NodeId, ScopeId, ValueId};
@@ -13,10 +13,7 @@ use super::{Builder, unsupported};
 use crate::ImportError;
 use crate::plan::{Body, Branch, Capture, Step};
 
-/// Values by name: their order must not depend on anything but the model.
-type ByName<'m, T> = BTreeMap<(&'m str, ValueId), T>;
-
-impl<'m> Builder<'_, 'm> {
+impl<'p, 'm> Builder<'p, 'm> {
     pub(super) fn branch(&mut self, id: NodeId) -> Result<(), ImportError> {
         let node = self.graph.node(id);
         let scope =
@@ -36,7 +33,7 @@ impl<'m> Builder<'_, 'm> {
         let results =
             outputs.into_iter().map(|output| self.define(output, None)).collect::<Result<_, _>>()?;
         let reason = self.findings.gates.reason(id).map(str::to_owned);
-        let captures = captures.into_values().collect();
+        let captures = captures.into_iter().map(|(_, capture)| capture).collect();
         self.steps.push(Step::Branch(Branch {
             node: id,
             reason,
@@ -49,32 +46,27 @@ impl<'m> Builder<'_, 'm> {
         Ok(())
     }
 
-    /// What one of the branches takes from outside. Values in a frame are read from it in the branch.
-    fn captures(&self, branches: &[ScopeId]) -> ByName<'m, Capture<'m>> {
-        let mut captures = BTreeMap::new();
+    /// What one of the branches takes from outside, each value as its first reader does. Values in a frame are read from
+    /// it in the branch.
+    fn captures(&self, branches: &[ScopeId]) -> Vec<(ValueId, Capture<'m>)> {
+        let (mut captures, mut seen) = (Vec::new(), HashSet::new());
         for (node, place, value) in branches.iter().flat_map(|&scope| self.operands(scope)) {
-            let Some(&source) = self.current.get(&value) else { continue };
-            if self.frame_of(source).is_some() {
-                continue;
-            }
+            let source = self.current.get(&value).filter(|source| self.frame_of(**source).is_none());
+            let Some(&source) = source.filter(|_| seen.insert(value)) else { continue };
             let weights = self.graph.constant(value).filter(|_| place == 1 && node.is("Conv"));
             let weights = weights.filter(|tensor| tensor.data_type == FLOAT);
-            let name = self.graph.value(value).name;
-            captures.entry((name, value)).or_insert(Capture { source, weights });
+            captures.push((value, Capture { source, weights }));
         }
         captures
     }
 
-    fn body(&mut self, scope: ScopeId, captures: &ByName<'m, Capture<'m>>) -> Result<Body<'m>, ImportError> {
+    fn body(&mut self, scope: ScopeId, captures: &[(ValueId, Capture<'m>)]) -> Result<Body<'m>, ImportError> {
         let (outside, steps) = (self.current.clone(), std::mem::take(&mut self.steps));
         let captured =
-            captures.keys().map(|&(_, value)| self.define(value, None)).collect::<Result<_, _>>()?;
-        let framed: HashSet<_> = self.operands(scope).into_iter().map(|(.., value)| value).collect();
-        let framed: ByName<_> =
-            framed.into_iter().map(|value| ((self.graph.value(value).name, value), ())).collect();
-        let mut frames = Vec::new();
-        for (_, value) in framed.into_keys() {
-            let Some(&source) = outside.get(&value) else { continue };
+            captures.iter().map(|&(value, _)| self.define(value, None)).collect::<Result<_, _>>()?;
+        let (mut frames, mut seen) = (Vec::new(), HashSet::new());
+        for (.., value) in self.operands(scope) {
+            let Some(&source) = outside.get(&value).filter(|_| seen.insert(value)) else { continue };
             if let Some(frame) = self.frame_of(source).cloned() {
                 frames.push((source, self.define(value, Some(frame))?));
             }
@@ -89,7 +81,7 @@ impl<'m> Builder<'_, 'm> {
 
     /// Every operand of a node of `scope`, and of the graphs in its nodes, as a node, the operand's place in it, and the
     /// value.
-    fn operands(&self, scope: ScopeId) -> Vec<(&Node<'m>, usize, ValueId)> {
+    fn operands(&self, scope: ScopeId) -> Vec<(&'p Node<'m>, usize, ValueId)> {
         let mut operands = Vec::new();
         for id in self.graph.nodes() {
             let node = self.graph.node(id);

@@ -3,6 +3,7 @@
 mod branch;
 mod constant;
 mod kernel;
+mod unread;
 
 use std::collections::HashMap;
 
@@ -36,8 +37,10 @@ pub(crate) fn build<'m>(
     let main = graph.scope(graph.main());
     let inputs = main.inputs.iter().map(|&input| builder.define(input, None)).collect::<Result<_, _>>()?;
     builder.scope(graph.main())?;
-    let outputs = main.outputs.iter().map(|&output| builder.read(output)).collect::<Result<_, _>>()?;
-    let Builder { tensors, steps, coverage, .. } = builder;
+    let outputs: Vec<_> =
+        main.outputs.iter().map(|&output| builder.read(output)).collect::<Result<_, _>>()?;
+    let Builder { tensors, mut steps, coverage, .. } = builder;
+    unread::remove(&mut steps, &outputs);
     let proto = model.proto();
     let opset = proto.opset_import.iter().find(|import| matches!(import.domain.as_str(), "" | "ai.onnx"));
     Ok(Plan {
@@ -67,7 +70,7 @@ struct Builder<'p, 'm> {
     overwritable: Vec<TensorId>,
 }
 
-impl<'m> Builder<'_, 'm> {
+impl Builder<'_, '_> {
     /// Initialisers and nodes of a graph.
     fn scope(&mut self, scope: ScopeId) -> Result<(), ImportError> {
         self.initializers(scope)?;
@@ -101,9 +104,9 @@ impl<'m> Builder<'_, 'm> {
             return self.gate(gate);
         }
         if node.is("If") {
-            self.branch(id)?
+            self.branch(id)?;
         } else {
-            self.operator(id)?
+            self.operator(id)?;
         }
         node.outputs.iter().flatten().try_for_each(|&output| self.put_where_wanted(output))
     }
