@@ -21,11 +21,6 @@ impl Emitter<'_, '_> {
         let kernel = self.kernels.kernel(&step.convolution, &weights);
         let weights = self.constant_floats(&kernel.weights, &kernel.weights_shape);
         let bias = self.constant_floats(&bias, &[bias.len()]);
-        // A result that is written over an operand is given as that.
-        let result = match &residual {
-            Some((memory, _)) if step.convolution.in_place => memory.clone(),
-            _ => result,
-        };
         let operands = [input, weights, bias].into_iter().chain(residual);
         let (operands, operand_types): (Vec<_>, Vec<_>) = operands.unzip();
         let scratch = kernel.scratch.map(|floats| types::builtin([floats].into_iter()));

@@ -48,8 +48,6 @@ pub(crate) struct Convolution {
     /// What is done to every sum, in order.
     pub(crate) steps: Vec<Step>,
     pub(crate) output: Place,
-    /// Whether the result is written over the residual image, whose room stays as it is.
-    pub(crate) in_place: bool,
 }
 
 impl Convolution {
@@ -174,9 +172,9 @@ impl Kernels {
 }
 
 /// The executable `symbol`, whose one function has the same name. Its bindings are image, weights, bias, the residual image
-/// if there is one, the result if it is not written over that, and scratch.
+/// if there is one, the result, and scratch if it needs any.
 fn executable(symbol: &str, convolution: &Convolution, scratch: bool, body: &Body) -> String {
-    let read_only = 3 + usize::from(convolution.residual().is_some() && !convolution.in_place);
+    let read_only = 3 + usize::from(convolution.residual().is_some());
     let bindings: Vec<_> = (0..read_only)
         .map(|_| "#hal.pipeline.binding<storage_buffer, ReadOnly>")
         .chain((0..=usize::from(scratch)).map(|_| "#hal.pipeline.binding<storage_buffer>"))
@@ -230,10 +228,7 @@ impl Buffers {
         let weights = bind(weights);
         let bias = bind(&[filters]);
         let residual = convolution.residual().map(|place| bind(&image(place, filters)));
-        let result = match &residual {
-            Some(residual) if convolution.in_place => residual.clone(),
-            _ => bind(&image(&convolution.output, filters)),
-        };
+        let result = bind(&image(&convolution.output, filters));
         Self { image: input, weights, bias, residual, result, scratch: number }
     }
 }

@@ -146,9 +146,8 @@ fn kernel(plan: &Plan, kernel: &Kernel) -> String {
     let nodes: Vec<_> = kernel.nodes.iter().map(|&node| plan.graph.node(node).label()).collect();
     let kernels::Convolution { taps, strides, .. } = &kernel.convolution;
     let steps: Vec<_> = kernel.convolution.steps.iter().map(|step| then(step, kernel)).collect();
-    let in_place = if kernel.convolution.in_place { ", written over what is added" } else { "" };
     format!(
-        "kernel {} of {}: {}x{} by {}x{}{}{in_place}",
+        "kernel {} of {}: {}x{} by {}x{}{}",
         nodes.join(" + "),
         name(kernel.input),
         taps[0],

@@ -19,10 +19,7 @@ impl<'m> Builder<'_, 'm> {
             None => Frame::without_room(self.ty(layer.result)?),
         };
         let result = self.define(layer.result, frame)?;
-        let mut convolution = self.convolution(layer, input, residual, result)?;
-        convolution.in_place = residual.is_some_and(|residual| {
-            self.overwritable.contains(&residual) && self.frame_of(residual) == self.frame_of(result)
-        });
+        let convolution = self.convolution(layer, input, residual, result)?;
         self.coverage.kernels += 1;
         self.steps.push(Step::Kernel(Box::new(Kernel {
             nodes: layer.nodes.clone(),
@@ -60,7 +57,6 @@ impl<'m> Builder<'_, 'm> {
             input: self.place(input, window.low)?,
             steps: layer.then.iter().filter_map(step).collect(),
             output: self.place(result, [0; 2])?,
-            in_place: false,
         })
     }
 

@@ -32,7 +32,6 @@ pub(crate) fn build<'m>(
         current: HashMap::new(),
         steps: Vec::new(),
         coverage: Coverage::default(),
-        overwritable: Vec::new(),
     };
     let main = graph.scope(graph.main());
     let inputs = main.inputs.iter().map(|&input| builder.define(input, None)).collect::<Result<_, _>>()?;
@@ -66,8 +65,6 @@ struct Builder<'p, 'm> {
     current: HashMap<ValueId, TensorId>,
     steps: Vec<Step<'m>>,
     coverage: Coverage,
-    /// Tensors that may be written over: those that gated blocks begin with.
-    overwritable: Vec<TensorId>,
 }
 
 impl Builder<'_, '_> {
@@ -229,7 +226,6 @@ impl Builder<'_, '_> {
         let frame = frame.ok_or_else(|| ImportError::UnknownShape { value: name() })?;
         let entry = self.in_frame(gate.input, &frame)?;
         let x = self.define(gate.input, Some(frame.clone()))?;
-        self.overwritable.push(x);
         let outside = std::mem::take(&mut self.steps);
         self.scope(gate.block)?;
         let result = self.in_frame(gate.result, &frame)?;
