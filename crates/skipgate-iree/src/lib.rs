@@ -3,9 +3,11 @@
 //! The compiler library is opened when it is first needed, so a program that links this crate starts on a machine
 //! without it. Three steps, one module each:
 //!
-//! * [`import_onnx`] writes an ONNX model as MLIR text in the form that IREE's ONNX input expects, with kernels of its
-//!   own for convolutions. It needs no Python, and every operation carries the name of its ONNX node, so that the compiler's diagnostics name it;
-//! * [`Compiler`] turns MLIR into a vmfb for a [`Target`](skipgate_core::Target);
+//! * [`plan`] decides how an ONNX model is computed: what becomes a call of skipgate's own kernels, what stands where, what
+//!   is a gate, in which order; [`import_onnx`] writes the [`Plan`] as MLIR text in the form that IREE's ONNX input
+//!   expects. It needs no Python, and every operation carries the name of its ONNX node, so that the compiler's
+//!   diagnostics name it;
+//! * [`Compiler`] turns MLIR into a vmfb for a [`Target`];
 //! * [`compile`] and [`write_artifact`] make the artifact folder of a model.
 //!
 //! The same model, target and compiler give the same bytes.

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use skipgate_onnx::{Graph, MaskedGate, MaskedNodes, NodeId, recognise_gates};
+use skipgate_core::{CostlyGate, GateForm};
+use skipgate_onnx::{Graph, MaskedBranch, MaskedGate, MaskedNodes, NodeId, recognise_gates};
 
 use crate::ImportError;
 use crate::plan::Frame;
@@ -10,8 +11,8 @@ use crate::plan::Frame;
 /// The gates of a model.
 pub(crate) struct Gates {
     gates: HashMap<NodeId, MaskedGate>,
-    /// Why the other `If` nodes on the mask are no gates.
-    reasons: HashMap<NodeId, String>,
+    /// The other `If` nodes on the mask, and why they are no gates.
+    branches: Vec<MaskedBranch>,
 }
 
 impl Gates {
@@ -19,8 +20,20 @@ impl Gates {
         self.gates.get(&node)
     }
 
+    /// Why the `If` node `node` on the mask is no gate.
     pub(crate) fn reason(&self, node: NodeId) -> Option<&str> {
-        self.reasons.get(&node).map(String::as_str)
+        let branch = self.branches.iter().find(|branch| branch.node == node);
+        branch.map(|branch| branch.reason.as_str())
+    }
+
+    /// The gates that the mask has elements for and that stay branches, by number.
+    pub(crate) fn costly(&self) -> Vec<CostlyGate> {
+        let gate = |MaskedBranch { number, reason, .. }: &MaskedBranch| {
+            Some(CostlyGate { gate: (*number)?, form: GateForm::Branch, reason: reason.clone() })
+        };
+        let mut gates: Vec<_> = self.branches.iter().filter_map(gate).collect();
+        gates.sort_by_key(|gate| gate.gate);
+        gates
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &MaskedGate> {
@@ -42,8 +55,33 @@ pub(super) fn find(graph: &Graph) -> Result<Gates, ImportError> {
         }
     }
     let MaskedNodes { gates, branches } = masked;
-    Ok(Gates {
-        gates: gates.into_iter().map(|gate| (gate.node, gate)).collect(),
-        reasons: branches.into_iter().map(|branch| (branch.node, branch.reason)).collect(),
-    })
+    Ok(Gates { gates: gates.into_iter().map(|gate| (gate.node, gate)).collect(), branches })
+}
+
+#[cfg(test)]
+mod tests {
+    use skipgate_core::{CompileOptions, Target};
+    use skipgate_onnx::{GateSelection, Model, gate};
+
+    use super::*;
+    use crate::net::small_resnet;
+    use crate::plan;
+
+    #[test]
+    fn a_gate_that_stays_a_branch_is_costly_and_says_why() {
+        let gated = gate(&small_resnet().model(), &GateSelection::default()).unwrap();
+        let mut proto = gated.proto().clone();
+        let nodes = &mut proto.graph.as_mut().unwrap().node;
+        let last = nodes.iter_mut().rfind(|node| node.op_type == "If").unwrap();
+        let skip = last.attribute.iter_mut().find(|attribute| attribute.name == "else_branch").unwrap();
+        skip.g.as_mut().unwrap().node[0].op_type = "Neg".to_owned();
+        let model = Model::from_proto(proto).unwrap();
+        let target = Target::named("x86-64-v3").unwrap();
+        let plan = plan(&model, &target, &CompileOptions::default()).unwrap();
+        let reason = "it does not hand on a value when it is closed".to_owned();
+        let expected = CostlyGate { gate: 1, form: GateForm::Branch, reason: reason.clone() };
+        assert_eq!(plan.coverage().costly_gates, [expected]);
+        let text = plan.to_string();
+        assert!(text.contains("gate 0 If ") && text.contains(&format!("(no gate: {reason})")), "{text}");
+    }
 }

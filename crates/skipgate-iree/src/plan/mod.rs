@@ -190,7 +190,7 @@ pub(crate) struct Body<'m> {
 }
 
 impl<'m> Plan<'m> {
-    /// Which layers kernels compute, and why they do not compute the others.
+    /// Which layers kernels compute and why they do not compute the others, and the gates that stay branches.
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
     }

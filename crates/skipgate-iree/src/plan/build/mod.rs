@@ -31,7 +31,7 @@ pub(crate) fn build<'m>(
         tensors: Vec::new(),
         current: HashMap::new(),
         steps: Vec::new(),
-        coverage: Coverage::default(),
+        coverage: Coverage { costly_gates: findings.gates.costly(), ..Coverage::default() },
     };
     let main = graph.scope(graph.main());
     let inputs = main.inputs.iter().map(|&input| builder.define(input, None)).collect::<Result<_, _>>()?;
