@@ -13,8 +13,8 @@ use crate::bindings::{
     iree_compiler_diagnostic_severity_t, iree_compiler_error_t, iree_compiler_invocation_t,
     iree_compiler_output_t, iree_compiler_session_t, iree_compiler_source_t,
 };
+use crate::emit::FUNCTION;
 use crate::gating::{self, Placed};
-use crate::import::FUNCTION;
 use crate::ir::Ir;
 use crate::linker::Linker;
 use crate::mlir_bindings::MlirApi;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use skipgate_core::{Hint, IREE_VERSION, MaskError};
 
-use crate::{DialectError, GateError, LIBRARY_VARIABLE};
+use crate::{DialectError, GateError, LIBRARY_VARIABLE, PlanError};
 
 /// The compiler library could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,9 @@ pub enum ImportError {
     /// The model itself is at fault.
     #[error(transparent)]
     Model(#[from] skipgate_onnx::Error),
+    /// The compiler planned something else than the model.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
 }
 
 impl Hint for ImportError {
@@ -97,6 +100,7 @@ impl Hint for ImportError {
             }
             Self::Unsupported { .. } | Self::ElementType { .. } => None,
             Self::Model(error) => error.hint(),
+            Self::Plan(_) => Some("report this with the model".to_owned()),
         }
     }
 }

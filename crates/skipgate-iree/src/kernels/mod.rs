@@ -54,7 +54,7 @@ pub(crate) struct Convolution {
 
 impl Convolution {
     /// The image that is added, of which there is one at most.
-    fn residual(&self) -> Option<&Place> {
+    pub(crate) fn residual(&self) -> Option<&Place> {
         self.steps.iter().find_map(|step| match step {
             Step::Add(place) => Some(place),
             _ => None,
@@ -117,9 +117,16 @@ impl Kernels {
         Self { simd, options: options.clone(), convolutions: BTreeMap::new(), excerpts: BTreeMap::new() }
     }
 
-    /// Whether there are kernels for this many filters.
-    pub(crate) fn take(&self, filters: usize) -> bool {
-        self.options.kernels && filters > 0 && filters % self.simd.lanes == 0
+    /// Fails, with the reason, if there are no kernels for this many filters.
+    pub(crate) fn take(&self, filters: usize) -> Result<(), String> {
+        let lanes = self.simd.lanes;
+        if !self.options.kernels {
+            return Err("kernels are turned off".to_owned());
+        }
+        if filters == 0 || filters % lanes != 0 {
+            return Err(format!("its {filters} filters do not fill registers of {lanes}"));
+        }
+        Ok(())
     }
 
     /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
