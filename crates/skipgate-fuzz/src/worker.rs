@@ -105,9 +105,12 @@ impl Worker {
 
     /// Checks one network. The end of the worker is an outcome.
     pub(crate) fn run(&mut self, job: &Job) -> Result<Answer> {
-        let mut process = match self.process.take().filter(|process| process.done < JOBS) {
-            Some(process) => process,
-            None => self.start()?,
+        let mut process = match self.process.take() {
+            Some(process) if process.done < JOBS => process,
+            old => {
+                old.map(|process| process.end(false)).transpose()?;
+                self.start()?
+            }
         };
         let start = std::time::Instant::now();
         let sent = writeln!(process.input, "{}", serde_json::to_string(job)?);
