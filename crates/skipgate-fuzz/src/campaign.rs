@@ -139,8 +139,9 @@ impl Campaign {
     ) -> Result<()> {
         let dir = self.dir.join(format!("worker{number}"));
         fs::create_dir_all(&dir)?;
-        let (half, deadline) = (Instant::now() + self.shrink / 2, Instant::now() + self.shrink);
-        let mut shrinker = Shrinker { worker, features: self.features, deadline, half, dir: &dir };
+        let (now, deadline) = (Instant::now(), Instant::now() + self.shrink);
+        let until = now + self.shrink / 2;
+        let mut shrinker = Shrinker { worker, features: self.features, deadline, until, dir: &dir };
         let Shrunk { model, gates, outcome } = shrinker.shrink(seed, outcome)?;
         let path = self.dir.join(format!("{seed}.onnx"));
         model.save(&path)?;
