@@ -39,7 +39,9 @@ fn an_artifact_is_equal_to_its_model_under_every_mask() {
     };
     assert!(builds(&report) >= 1, "{printed}");
     // Without ONNX Runtime, builds are the only reference, and what they leave out is said.
-    let printed = succeed(verify(&artifact, &model("resnet20")).env("ORT_DYLIB_PATH", "/no/library").args(["--builds", "2"]));
+    let printed = succeed(
+        verify(&artifact, &model("resnet20")).env("ORT_DYLIB_PATH", "/no/library").args(["--builds", "2"]),
+    );
     assert!(printed.contains("not compared with ONNX Runtime: /no/library"), "{printed}");
     assert!(printed.contains("8 masks were not compared; --builds 10 does"), "{printed}");
 }
@@ -48,7 +50,9 @@ fn an_artifact_is_equal_to_its_model_under_every_mask() {
 fn a_model_that_was_gated_before_is_as_good_as_the_original() {
     let dir = scratch("verify-gated");
     let (gated, artifact) = (dir.join("gated.onnx"), dir.join("host"));
-    succeed(skipgate().arg("gate").arg(model("resnet20")).arg("-o").arg(&gated).args(["--no-gate", "layer1.*"]));
+    succeed(
+        skipgate().arg("gate").arg(model("resnet20")).arg("-o").arg(&gated).args(["--no-gate", "layer1.*"]),
+    );
     let printed = succeed(skipgate().arg("compile").arg(&gated).arg("-o").arg(&artifact).arg("--verify"));
     assert!(printed.contains("comparisons of 2 inputs each"), "{printed}");
     succeed(verify(&artifact, &model("resnet20")).args(["--builds", "0"]));

@@ -90,9 +90,17 @@ impl Campaign {
             tell,
         };
         thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..self.workers.max(1)).map(|number| scope.spawn({ let shared = &shared; move || self.work(number, shared) })).collect();
-            workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
+            let workers: Vec<_> = (0..self.workers.max(1))
+                .map(|number| {
+                    scope.spawn({
+                        let shared = &shared;
+                        move || self.work(number, shared)
+                    })
+                })
+                .collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
         })?;
         let mut summary = shared.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         summary.next_seed = shared.next.into_inner();
@@ -114,9 +122,9 @@ impl Campaign {
         let mut worker = Worker::new(&self.program, &self.targets, self.features);
         let last = self.cases.map_or(u64::MAX, |cases| self.seed.saturating_add(cases));
         while shared.start.elapsed() < self.time && !shared.stop.load(Ordering::Relaxed) {
-            let taken = shared.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                (next < last).then_some(next + 1)
-            });
+            let taken = shared
+                .next
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next < last).then_some(next + 1));
             let Ok(seed) = taken else { break };
             let answer = worker.run(&Job::Seed(seed))?;
             let new = shared.summary().add(seed, &answer);
@@ -207,8 +215,14 @@ impl Summary {
     }
 
     fn line(&self) -> String {
-        let counts = ["equal", "refused", "WRONG", "CRASH", "invalid"].map(|name| format!("{} {name}", self.count(name)));
-        format!("{} networks: {}; {:.2} s each", self.cases, counts.join(", "), self.seconds / self.cases.max(1) as f64)
+        let counts = ["equal", "refused", "WRONG", "CRASH", "invalid"]
+            .map(|name| format!("{} {name}", self.count(name)));
+        format!(
+            "{} networks: {}; {:.2} s each",
+            self.cases,
+            counts.join(", "),
+            self.seconds / self.cases.max(1) as f64
+        )
     }
 
     /// Number of networks.
@@ -236,6 +250,54 @@ impl Summary {
         }
         let gates: Vec<_> = self.gates.iter().map(|(gates, count)| format!("{count} with {gates}")).collect();
         let equal = format!("equal, by gates: {}; largest difference {:.1e}", gates.join(", "), self.worst);
-        [self.line(), equal, table.trim_fmt()].into_iter().chain(self.shrunk.clone()).collect::<Vec<_>>().join("\n\n")
+        [self.line(), equal, table.trim_fmt()]
+            .into_iter()
+            .chain(self.shrunk.clone())
+            .collect::<Vec<_>>()
+            .join("\n\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(outcome: Outcome) -> Answer {
+        Answer { outcome, seconds: 0.5 }
+    }
+
+    #[test]
+    fn outcomes_are_counted_by_kind() {
+        let mut summary = Summary::default();
+        let refused = |node: &str| Outcome::Refused { error: format!("node `{node}` (Resize): no") };
+        assert!(summary.add(1, &answer(refused("a"))));
+        assert!(!summary.add(2, &answer(refused("b"))));
+        assert!(summary.add(3, &answer(Outcome::Crash { error: "signal: 11".to_owned() })));
+        summary.add(4, &answer(Outcome::Equal { gates: 2, worst: 1e-7 }));
+        assert_eq!((summary.cases(), summary.equal(), summary.failures()), (4, 1, 1));
+        assert_eq!(
+            summary.line(),
+            "4 networks: 1 equal, 2 refused, 0 WRONG, 1 CRASH, 0 invalid; 0.50 s each"
+        );
+        assert!(summary.text().contains("equal, by gates: 1 with 2; largest difference 1.0e-7"));
+    }
+
+    #[test]
+    fn the_next_run_goes_on_where_the_last_one_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Campaign::next_seed(dir.path()), None);
+        let campaign = Campaign {
+            program: "/no/such/program".into(),
+            targets: Vec::new(),
+            features: Features::default(),
+            seed: 7,
+            cases: Some(0),
+            time: Duration::from_secs(1),
+            shrink: Duration::ZERO,
+            dir: dir.path().to_owned(),
+            workers: 1,
+        };
+        assert_eq!(campaign.run(&|_| ()).unwrap().next_seed, 7);
+        assert_eq!(Campaign::next_seed(dir.path()), Some(7));
     }
 }

@@ -57,7 +57,8 @@ impl Checker {
             Ok(Ok(outcome) | Err(outcome)) => outcome,
             Err(payload) => {
                 let message = payload.downcast_ref::<String>().cloned();
-                let message = message.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                let message =
+                    message.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
                 Outcome::Crash { error: format!("panic: {}", message.unwrap_or_default()) }
             }
         }
@@ -95,7 +96,11 @@ impl Checker {
                 None
             } else {
                 let pruned = remove_blocks(model, &names).map_err(|error| Outcome::of_error(&error))?;
-                Some(self.engine.session(&pruned).map_err(|error| broken("the model without blocks", &error))?)
+                Some(
+                    self.engine
+                        .session(&pruned)
+                        .map_err(|error| broken("the model without blocks", &error))?,
+                )
             };
             let session = pruned.as_mut().unwrap_or(&mut original);
             let mut run = |image: &[f32]| session.run(&shape, image, mask).map_err(|error| invalid(&error));
@@ -159,7 +164,12 @@ fn native(reference: &Reference, target: &Target, path: &PathBuf) -> Result<f64,
 }
 
 /// Under emulation, a process for each mask.
-fn emulated(reference: &Reference, target: &Target, emulator: &Emulator, path: &PathBuf) -> Result<f64, Outcome> {
+fn emulated(
+    reference: &Reference,
+    target: &Target,
+    emulator: &Emulator,
+    path: &PathBuf,
+) -> Result<f64, Outcome> {
     let what = format!("the artifact for {}", target.name);
     let Reference { shape, images, masks, .. } = reference;
     let end_to_end = images.concat();

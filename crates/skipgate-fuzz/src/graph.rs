@@ -39,7 +39,8 @@ fn end_at(model: &Model, value: &str, types: &HashMap<String, TensorType>) -> Op
     let shape = float_shape(types.get(value)?)?;
     edited(model, |graph| {
         graph.output.truncate(1);
-        *graph.output.first_mut()? = value_info(&Value { name: value.to_owned(), shape }, element_type::FLOAT);
+        *graph.output.first_mut()? =
+            value_info(&Value { name: value.to_owned(), shape }, element_type::FLOAT);
         Some(())
     })
 }

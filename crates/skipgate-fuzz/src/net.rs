@@ -126,7 +126,13 @@ impl Net {
     }
 
     /// Any operator with one result.
-    pub fn op(&mut self, op_type: &str, inputs: &[&Value], attributes: Vec<AttributeProto>, shape: &[usize]) -> Value {
+    pub fn op(
+        &mut self,
+        op_type: &str,
+        inputs: &[&Value],
+        attributes: Vec<AttributeProto>,
+        shape: &[usize],
+    ) -> Value {
         self.node(op_type, inputs, attributes, &[shape.to_vec()]).remove(0)
     }
 
@@ -174,7 +180,8 @@ impl Net {
     /// Random numbers around `middle`, at most `spread` from it. A network has the same ones each time it is made.
     pub fn noise(&mut self, shape: &[usize], middle: f32, spread: f32) -> Value {
         let mut random = fastrand::Rng::with_seed(self.names as u64);
-        let values = (0..shape.iter().product()).map(|_| middle + spread * (2.0 * random.f32() - 1.0)).collect();
+        let values =
+            (0..shape.iter().product()).map(|_| middle + spread * (2.0 * random.f32() - 1.0)).collect();
         self.floats(shape, values)
     }
 
@@ -228,8 +235,8 @@ impl Net {
     /// Batch normalisation over axis 1 with statistics of its own.
     pub fn normalise(&mut self, x: &Value) -> Value {
         let channels = [x.shape[1]];
-        let [scale, shift, mean, variance] =
-            [(1.0, 0.4), (0.0, 0.3), (0.0, 0.3), (1.0, 0.4)].map(|(m, spread)| self.noise(&channels, m, spread));
+        let [scale, shift, mean, variance] = [(1.0, 0.4), (0.0, 0.3), (0.0, 0.3), (1.0, 0.4)]
+            .map(|(m, spread)| self.noise(&channels, m, spread));
         self.map("BatchNormalization", &[x, &scale, &shift, &mean, &variance], vec![])
     }
 
@@ -293,7 +300,14 @@ impl Net {
     }
 
     /// Pooling; with `attributes` besides those of the window.
-    pub fn pool(&mut self, op_type: &str, x: &Value, window: &Window, ceil: bool, count_padding: bool) -> Value {
+    pub fn pool(
+        &mut self,
+        op_type: &str,
+        x: &Value,
+        window: &Window,
+        ceil: bool,
+        count_padding: bool,
+    ) -> Value {
         let mut attributes: Vec<_> =
             window.attributes().into_iter().filter(|attribute| attribute.name != "dilations").collect();
         attributes.extend(ceil.then(|| int("ceil_mode", 1)));
@@ -379,8 +393,11 @@ pub(crate) fn value_info(value: &Value, element_type: i32) -> ValueInfoProto {
     let dim = |extent| Dimension { value: Some(dimension::Value::DimValue(extent)), ..Dimension::default() };
     let dim = signed(&value.shape).into_iter().map(dim).collect();
     let shape = TensorShapeProto { dim, ..TensorShapeProto::default() };
-    let tensor =
-        type_proto::Tensor { elem_type: element_type, shape: Some(shape).into(), ..type_proto::Tensor::default() };
+    let tensor = type_proto::Tensor {
+        elem_type: element_type,
+        shape: Some(shape).into(),
+        ..type_proto::Tensor::default()
+    };
     let type_ = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
     ValueInfoProto { name: value.name.clone(), type_: Some(type_).into(), ..ValueInfoProto::default() }
 }

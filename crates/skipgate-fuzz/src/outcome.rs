@@ -54,7 +54,11 @@ impl Outcome {
     /// The outcome of an error: refused, unless the error is one that must never appear.
     pub fn of_error(error: &(dyn std::error::Error + 'static)) -> Self {
         let error = error.to_string();
-        if NEVER.iter().any(|part| error.contains(part)) { Self::Crash { error } } else { Self::Refused { error } }
+        if NEVER.iter().any(|part| error.contains(part)) {
+            Self::Crash { error }
+        } else {
+            Self::Refused { error }
+        }
     }
 
     /// Whether it shows a fault of skipgate or of the generator.
@@ -88,7 +92,9 @@ impl fmt::Display for Outcome {
         write!(f, "{}", self.name())?;
         match self {
             Self::Equal { gates, worst } => write!(f, ": {gates} gates, largest difference {worst:.1e}"),
-            Self::Refused { error } | Self::Crash { error } | Self::Invalid { error } => write!(f, ": {error}"),
+            Self::Refused { error } | Self::Crash { error } | Self::Invalid { error } => {
+                write!(f, ": {error}")
+            }
             Self::Wrong { what, mask, difference } => write!(f, ": {what}, mask {mask}: {difference}"),
         }
     }
@@ -128,7 +134,8 @@ mod tests {
         let kind = |error: &str| Outcome::Refused { error: error.to_owned() }.kind();
         assert_eq!(kind("node `conv_1` (Conv): 3 groups"), kind("node `conv_27` (Conv): 12 groups"));
         assert_ne!(kind("node `conv_1` (Conv): 3 groups"), kind("node `conv_1` (Pad): 3 groups"));
-        let diagnostic = "failed:\nloc(\"Conv conv_1\"): failed to legalize `x` that was explicitly marked: %1";
+        let diagnostic =
+            "failed:\nloc(\"Conv conv_1\"): failed to legalize `x` that was explicitly marked: %1";
         assert_eq!(kind(diagnostic), "failed: loc(Conv): failed to legalize _");
     }
 

@@ -23,7 +23,8 @@ pub fn ungate(model: &Model, mask: &SkipMask) -> Result<Model, Error> {
         proto.metadata_props.retain(|entry| entry.key != GATES_KEY);
         let Some(graph) = proto.graph.as_mut() else { return Ok(()) };
         let reads = mask_reads(graph)?;
-        graph.node = std::mem::take(&mut graph.node).into_iter().flat_map(|node| open(node, &reads, mask)).collect();
+        graph.node =
+            std::mem::take(&mut graph.node).into_iter().flat_map(|node| open(node, &reads, mask)).collect();
         prune(graph, reads.into_keys());
         graph.input.retain(|input| input.name != MASK_INPUT);
         Ok(())
@@ -47,7 +48,11 @@ fn mask_reads(graph: &GraphProto) -> Result<HashMap<String, usize>, Error> {
 
 /// The nodes of the branch that `mask` selects if `node` is a gate, and else the node itself.
 fn open(node: NodeProto, reads: &HashMap<String, usize>, mask: &SkipMask) -> Vec<NodeProto> {
-    let run = node.input.first().and_then(|condition| reads.get(condition)).and_then(|&gate| mask.as_slice().get(gate));
+    let run = node
+        .input
+        .first()
+        .and_then(|condition| reads.get(condition))
+        .and_then(|&gate| mask.as_slice().get(gate));
     let name = if run == Some(&true) { "then_branch" } else { "else_branch" };
     let branch = run.and_then(|_| Attributes::of(&node).graph(name).ok().flatten());
     let Some((branch, output)) = branch.zip(node.output.first()) else { return vec![node] };

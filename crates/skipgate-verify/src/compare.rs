@@ -56,12 +56,7 @@ impl Difference {
         if found.len() != expected.len() {
             let element = found.len().min(expected.len());
             let at = |values: &[f32]| values.get(element).copied().unwrap_or(f32::NAN);
-            return Self {
-                relative: f64::INFINITY,
-                element,
-                found: at(found),
-                expected: at(expected),
-            };
+            return Self { relative: f64::INFINITY, element, found: at(found), expected: at(expected) };
         }
         let all = found.iter().zip(expected).enumerate().map(apart);
         all.max_by(|a, b| a.relative.total_cmp(&b.relative)).unwrap_or(Self {
@@ -108,7 +103,9 @@ mod tests {
         let (nan, infinity) = (f32::NAN, f32::INFINITY);
         let same = [nan, infinity, -infinity, 1.0];
         assert_eq!(Difference::between(&same, &same).relative, 0.0);
-        for found in [[nan, infinity, infinity, 1.0], [nan, infinity, -infinity, nan], [0.0, infinity, -infinity, 1.0]] {
+        for found in
+            [[nan, infinity, infinity, 1.0], [nan, infinity, -infinity, nan], [0.0, infinity, -infinity, 1.0]]
+        {
             assert_eq!(Difference::between(&found, &same).relative, f64::INFINITY, "{found:?}");
         }
     }

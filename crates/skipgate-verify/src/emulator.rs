@@ -25,7 +25,8 @@ impl Emulator {
     pub fn find(program: Option<&Path>) -> Result<Self, String> {
         let named = || env::var_os(PROGRAM_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
         let program = program.map(Path::to_owned).or_else(named);
-        let program = program.ok_or_else(|| format!("{PROGRAM_VARIABLE} does not name the program for the board"))?;
+        let program =
+            program.ok_or_else(|| format!("{PROGRAM_VARIABLE} does not name the program for the board"))?;
         if !program.is_file() {
             return Err(format!("{} is no file", program.display()));
         }
@@ -37,7 +38,13 @@ impl Emulator {
     }
 
     /// The results of `artifact` for `images`, end to end, of `shape` each.
-    pub fn run(&self, artifact: &Path, shape: &[usize], images: &[f32], mask: &SkipMask) -> Result<Vec<f32>, Error> {
+    pub fn run(
+        &self,
+        artifact: &Path,
+        shape: &[usize],
+        images: &[f32],
+        mask: &SkipMask,
+    ) -> Result<Vec<f32>, Error> {
         let dir = tempfile::tempdir()?;
         let (input, output) = (dir.path().join("input.npy"), dir.path().join("output.npy"));
         write(&input, shape, images)?;

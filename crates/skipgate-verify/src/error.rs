@@ -88,9 +88,10 @@ impl Hint for Error {
             Self::Model(error) => error.hint(),
             Self::Load(error) => error.hint(),
             Self::Compile { source, .. } => source.hint(),
-            Self::OtherModel { .. } => {
-                Some("name the file that `skipgate compile` was given, or the one that was gated for it".to_owned())
-            }
+            Self::OtherModel { .. } => Some(
+                "name the file that `skipgate compile` was given, or the one that was gated for it"
+                    .to_owned(),
+            ),
             Self::NoEmulator { .. } => Some(format!(
                 "install qemu-user, build the program for the board as the README says, and name it with --program or {}",
                 crate::PROGRAM_VARIABLE

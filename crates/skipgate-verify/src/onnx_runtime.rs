@@ -99,7 +99,8 @@ fn version(path: &Path) -> Result<String, libloading::Error> {
     // SAFETY: the symbol has this type in every version of ONNX Runtime (`onnxruntime_c_api.h`), and the structure it
     // returns is static and begins with the same two functions.
     let version = unsafe {
-        let base: Symbol<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase> = library.get(b"OrtGetApiBase")?;
+        let base: Symbol<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase> =
+            library.get(b"OrtGetApiBase")?;
         CStr::from_ptr(((*base()).GetVersionString)()).to_string_lossy().into_owned()
     };
     std::mem::forget(library);
@@ -110,14 +111,16 @@ fn find() -> Option<PathBuf> {
     if let Some(path) = env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()) {
         return Some(path.into());
     }
-    let folders = skipgate_iree::python_packages().into_iter().map(|packages| packages.join(IN_SITE_PACKAGES));
+    let folders =
+        skipgate_iree::python_packages().into_iter().map(|packages| packages.join(IN_SITE_PACKAGES));
     folders.filter_map(|folder| library(&folder)).next()
 }
 
 /// The library in `folder`, which has its version behind its name.
 fn library(folder: &Path) -> Option<PathBuf> {
     let files = fs_err::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(STEM));
+    let named =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(STEM));
     files.filter(named).max()
 }
 

@@ -25,7 +25,9 @@ impl Origin {
         let source = Source::load(path)?;
         let gates: Vec<_> = manifest.gates.iter().map(|gate| gate.block.clone()).collect();
         let found = source.sha256.clone();
-        if found != manifest.model_sha256 && gated_again(&source.model, &gates)? != Some(manifest.model_sha256.clone()) {
+        if found != manifest.model_sha256
+            && gated_again(&source.model, &gates)? != Some(manifest.model_sha256.clone())
+        {
             let expected = manifest.model_sha256.clone();
             return Err(Error::OtherModel { path: path.to_owned(), found, expected });
         }
@@ -63,7 +65,10 @@ fn gated_again(model: &Model, names: &[String]) -> Result<Option<String>, Error>
         return Ok(None);
     }
     let blocks = find_blocks(model)?;
-    if !names.iter().all(|name| blocks.iter().any(|block| block.name == *name && block.verdict.is_skippable())) {
+    if !names
+        .iter()
+        .all(|name| blocks.iter().any(|block| block.name == *name && block.verdict.is_skippable()))
+    {
         return Ok(None);
     }
     let others = blocks.into_iter().map(|block| block.name).filter(|name| !names.contains(name));

@@ -38,7 +38,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { masks: 8, seed: 1, inputs: Inputs::Random(2), builds: None, removed: Vec::new(), program: None }
+        Self {
+            masks: 8,
+            seed: 1,
+            inputs: Inputs::Random(2),
+            builds: None,
+            removed: Vec::new(),
+            program: None,
+        }
     }
 }
 
@@ -103,7 +110,8 @@ pub fn verify(path: &Path, model: &Path, options: &Options, tell: &dyn Fn(&str))
 
 impl Report {
     fn compare(&mut self, mask: &SkipMask, reference: Reference, found: &[Vec<f32>], expected: &[Vec<f32>]) {
-        let differences = found.iter().zip(expected).map(|(found, expected)| Difference::between(found, expected));
+        let differences =
+            found.iter().zip(expected).map(|(found, expected)| Difference::between(found, expected));
         let worst = differences.enumerate().max_by(|(_, a), (_, b)| a.relative.total_cmp(&b.relative));
         if let Some((input, difference)) = worst {
             let equal = difference.is_within(self.tolerance);

@@ -207,7 +207,8 @@ impl Generator<'_> {
 
     /// A value that was there before, next to `x`.
     fn read_again(&mut self, x: &Value) -> Value {
-        let Some(before) = self.saved(|value| value.shape.len() == 4 && value.shape[2..] == x.shape[2..]) else {
+        let Some(before) = self.saved(|value| value.shape.len() == 4 && value.shape[2..] == x.shape[2..])
+        else {
             self.saved.push(x.clone());
             return self.image_block(x, 0);
         };

@@ -151,7 +151,8 @@ impl Generator<'_> {
     pub(super) fn layer_norm(&mut self, x: &Value) -> Value {
         let last = x.shape.len() - 1;
         let features = [x.shape[last]];
-        let [scale, shift] = [(1.0, 0.3), (0.0, 0.3)].map(|(middle, spread)| self.net.noise(&features, middle, spread));
+        let [scale, shift] =
+            [(1.0, 0.3), (0.0, 0.3)].map(|(middle, spread)| self.net.noise(&features, middle, spread));
         if self.net.opset() >= 17 && self.choices.below(2) == 0 {
             return self.net.map("LayerNormalization", &[x, &scale, &shift], vec![float("epsilon", 0.01)]);
         }

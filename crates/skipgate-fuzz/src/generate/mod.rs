@@ -152,7 +152,8 @@ impl Generator<'_> {
 
     /// Makes `last` the output, and perhaps another value as well.
     fn finish(mut self, last: &Value) -> Net {
-        let last = if self.choices.one_in(4) { self.net.map("Identity", &[last], vec![]) } else { last.clone() };
+        let last =
+            if self.choices.one_in(4) { self.net.map("Identity", &[last], vec![]) } else { last.clone() };
         self.net.output(&last);
         if self.features.outputs {
             let other = self.saved(|value| value.name != last.name);

@@ -36,7 +36,11 @@ impl Report for Written<'_> {
             report::si(self.vmfb_bytes as u64),
             self.manifest.target.name,
         );
-        [Some(wrote), self.verification.as_ref().map(Report::text)].into_iter().flatten().collect::<Vec<_>>().join("\n\n")
+        [Some(wrote), self.verification.as_ref().map(Report::text)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 }
 

@@ -39,15 +39,17 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
 fn given(path: &Path, artifact: &Path) -> Result<Vec<f32>> {
     let manifest = artifact.join(MANIFEST_FILE);
     let text = fs_err::read_to_string(&manifest)?;
-    let manifest = Manifest::from_json(&text).with_context(|| format!("cannot use {}", manifest.display()))?;
+    let manifest =
+        Manifest::from_json(&text).with_context(|| format!("cannot use {}", manifest.display()))?;
     super::run::tensors(path, &manifest.image().shape)
 }
 
 /// Verifies, with a word on what is done.
 pub(super) fn run(artifact: &Path, model: &Path, options: &Options) -> Result<Verification> {
     let spinner = progress::spinner(format!("verifying {}", artifact.display()));
-    let findings = skipgate_verify::verify(artifact, model, options, &|what| spinner.set_message(what.to_owned()))
-        .with_context(|| format!("cannot verify {}", artifact.display()))?;
+    let findings =
+        skipgate_verify::verify(artifact, model, options, &|what| spinner.set_message(what.to_owned()))
+            .with_context(|| format!("cannot verify {}", artifact.display()))?;
     spinner.finish_and_clear();
     Ok(Verification(findings))
 }
@@ -55,7 +57,9 @@ pub(super) fn run(artifact: &Path, model: &Path, options: &Options) -> Result<Ve
 impl Verification {
     /// An error if anything differs.
     pub(super) fn outcome(&self) -> Result<()> {
-        let Some(Comparison { mask, reference, input, difference, .. }) = self.0.worst() else { return Ok(()) };
+        let Some(Comparison { mask, reference, input, difference, .. }) = self.0.worst() else {
+            return Ok(());
+        };
         let Difference { relative, element, found, expected } = difference;
         let different = self.0.comparisons.iter().filter(|comparison| !comparison.equal).count();
         let mask = if mask.is_empty() { "none".to_owned() } else { mask.to_string() };
@@ -75,11 +79,19 @@ impl Report for Verification {
         for Comparison { mask, reference, difference, equal, .. } in &self.0.comparisons {
             let mask = if mask.is_empty() { "none".to_owned() } else { mask.to_string() };
             let verdict = if *equal { "equal" } else { "WRONG" };
-            table.add_row([mask, reference.name().to_owned(), format!("{:.1e}", difference.relative), verdict.to_owned()]);
+            table.add_row([
+                mask,
+                reference.name().to_owned(),
+                format!("{:.1e}", difference.relative),
+                verdict.to_owned(),
+            ]);
         }
         let left_out = match self.0.not_compared.len() {
             0 => None,
-            count => Some(format!("{count} masks were not compared; --builds {} does", count + self.0.comparisons.len())),
+            count => Some(format!(
+                "{count} masks were not compared; --builds {} does",
+                count + self.0.comparisons.len()
+            )),
         };
         let notes = self.0.notes.iter().cloned().chain(left_out);
         [table.to_string(), self.summary()].into_iter().chain(notes).collect::<Vec<_>>().join("\n")
