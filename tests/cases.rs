@@ -228,11 +228,11 @@ fn attention_has_gates_of_its_own() {
     let x = net.reshape(&x, &[1, channels, tokens]);
     let mut x = net.transpose(&x, &[0, 2, 1]);
     for _ in 0..3 {
-        let [q, k, v] = [0; 3].map(|_| net.matmul(&x, channels));
-        let k = net.transpose(&k, &[0, 2, 1]);
-        let scores = net.op("MatMul", &[&q, &k], vec![], &[1, tokens, tokens]);
+        let [query, key, value] = [0; 3].map(|_| net.matmul(&x, channels));
+        let key = net.transpose(&key, &[0, 2, 1]);
+        let scores = net.op("MatMul", &[&query, &key], vec![], &[1, tokens, tokens]);
         let weights = net.map("Softmax", &[&scores], vec![signed_int("axis", -1)]);
-        let y = net.op("MatMul", &[&weights, &v], vec![], &v.shape);
+        let y = net.op("MatMul", &[&weights, &value], vec![], &value.shape);
         let y = net.matmul(&y, channels);
         x = net.binary("Add", &x, &y);
         let y = net.matmul(&x, 2 * channels);
