@@ -36,7 +36,8 @@ impl Shrinker<'_> {
         let mut choices = Choices::random(seed);
         let generated = generate(&mut choices, self.features)?;
         let first = self.fewer_nodes(&generated, outcome)?;
-        self.until = self.deadline - (self.deadline - Instant::now().min(self.deadline)) / 2;
+        let now = Instant::now();
+        self.until = now + self.deadline.saturating_duration_since(now) / 2;
         let simpler = self.fewer_choices(choices.made().to_vec(), outcome)?;
         self.until = self.deadline;
         let second = self.fewer_nodes(&network(&Job::Choices(simpler), self.features)?, outcome)?;

@@ -7,15 +7,16 @@ use fs_err as fs;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, CompileOptions, Coverage, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION,
-    MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, CostlyGate, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION,
+    GateForm, MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
 
-use crate::compiler::Program;
-use crate::import::{FUNCTION, MODULE};
-use crate::{ArtifactError, CompileError, Compiler, import_onnx};
+use crate::compiler::{Output, Program};
+use crate::emit::{FUNCTION, MODULE, emit};
+use crate::passes::plan_gates;
+use crate::{ArtifactError, CompileError, Compiler};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -47,12 +48,24 @@ pub fn compile(
 ) -> Result<Compiled, CompileError> {
     let model = &dequantize_constants(model).map_err(crate::ImportError::from)?;
     // First, since its errors name the node where the trouble starts.
-    let mlir = import_onnx(model, target, options)?;
+    let plan = plan_gates(model, target, options, None)?;
+    let mut coverage = plan.coverage().clone();
+    let mlir = emit(&plan)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     abi.specialised = entry_points(gates.len(), specialised)?;
-    let program = Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
-    let (vmfb, dispatches) = compiler.compile(program, target)?;
+    let program = |mlir| Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
+    let output = match compiler.compile(program(mlir), target) {
+        Err(error) if !gates.is_empty() && error.is_about_gates() => {
+            let plan = plan_gates(model, target, options, Some(&error.to_string()))?;
+            coverage = plan.coverage().clone();
+            compiler.compile(program(emit(&plan)?), target)?
+        }
+        output => output?,
+    };
+    let Output { vmfb, dispatches, copying } = output;
+    coverage.costly_gates.extend(copying.into_iter().map(copying_gate));
+    coverage.costly_gates.sort_by_key(|gate| gate.gate);
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         generator: concat!("skipgate ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -61,7 +74,7 @@ pub fn compile(
         options: options.clone(),
         abi,
         gates,
-        coverage: Coverage::default(),
+        coverage,
         preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
         class_names: model.class_names().map_err(crate::ImportError::from)?,
         model_sha256,
@@ -72,6 +85,10 @@ pub fn compile(
         Ok(manifest) => Ok(Compiled { manifest, vmfb, dispatches, front: None }),
         Err(error) => Err(CompileError::Interface { found: error.to_string() }),
     }
+}
+
+fn copying_gate((gate, reason): (usize, &'static str)) -> CostlyGate {
+    CostlyGate { gate, form: GateForm::Copy, reason: reason.to_owned() }
 }
 
 /// The entry points for `masks`, all-run and all-skip, each once.

@@ -1,5 +1,6 @@
 //! The compiler behind a safe interface. This is the only module that calls its C API (`iree/compiler/embedding_api.h`).
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -12,11 +13,11 @@ use crate::bindings::{
     iree_compiler_diagnostic_severity_t, iree_compiler_error_t, iree_compiler_invocation_t,
     iree_compiler_output_t, iree_compiler_session_t, iree_compiler_source_t,
 };
-use crate::gating;
-use crate::import::FUNCTION;
+use crate::emit::FUNCTION;
+use crate::gating::{self, Placed};
 use crate::ir::Ir;
 use crate::linker::Linker;
-use crate::mlir::Mlir;
+use crate::mlir_bindings::MlirApi;
 use crate::{CompileError, LoadError, branch_edges, find_library, flags};
 
 /// Major version of the C API in the upper 16 bits of `ireeCompilerGetAPIVersion`; a new one breaks the old.
@@ -29,7 +30,7 @@ const API_MAJOR: i32 = 1;
 /// **Threads:** each compilation works in a session of its own; any number may run at once.
 pub struct Compiler {
     api: CompilerApi,
-    mlir: Mlir,
+    mlir: MlirApi,
     path: PathBuf,
     version: IreeVersion,
 }
@@ -68,8 +69,8 @@ impl Compiler {
         let version = parse_version(&version)
             .filter(|found| found.version == IREE_VERSION && found.revision == IREE_REVISION)
             .ok_or_else(|| LoadError::Version { path: path.to_owned(), found: version, expected })?;
-        // SAFETY: the library is of the one version that is accepted.
-        let mlir = unsafe { Mlir::open(path.as_os_str()) }.map_err(refused)?;
+        // SAFETY: as above; it is the same library.
+        let mlir = unsafe { MlirApi::new(path) }.map_err(refused)?;
         Ok(Self { api, mlir, path: path.to_owned(), version })
     }
 
@@ -83,12 +84,8 @@ impl Compiler {
         &self.version
     }
 
-    /// Compiles MLIR text to a vmfb for `target`, and lists the dispatches of its function.
-    pub(crate) fn compile(
-        &self,
-        program: Program,
-        target: &Target,
-    ) -> Result<(Vec<u8>, Vec<Dispatch>), CompileError> {
+    /// Compiles MLIR text to a vmfb for `target`.
+    pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Output, CompileError> {
         let linker = Linker::new(&self.path, target)?;
         let session = Session::new(&self.api);
         for flag in flags::for_target(target, linker.path()) {
@@ -97,17 +94,21 @@ impl Compiler {
         let source = Source::new(&session, program.mlir)?;
         let invocation = Invocation::new(&session);
         invocation.parse(&source)?;
-        invocation.run(c"start", c"dispatch-creation")?;
-        let placed = invocation.edit(&self.mlir, gating::place)??;
-        invocation.run(c"dispatch-creation", c"hal")?;
+        invocation.run(c"start", c"stream")?;
+        let Placed { commands, copying } =
+            invocation.edit(&self.mlir, "placing gates", |ir| gating::place(ir, FUNCTION))?;
+        invocation.run(c"stream", c"hal")?;
         let Program { gates, entry_points, .. } = program;
-        let dispatches = invocation.edit(&self.mlir, |ir| gating::dispatches(ir, FUNCTION))?;
-        invocation
-            .edit(&self.mlir, |ir| gating::predicate(ir, FUNCTION, gates, &entry_points, &placed))??;
+        let dispatches = invocation.edit(&self.mlir, "listing dispatches", |ir| {
+            Ok::<_, CompileError>(gating::dispatches(ir, FUNCTION))
+        })?;
+        invocation.edit(&self.mlir, "predicating gates", |ir| {
+            gating::predicate(ir, FUNCTION, gates, &entry_points, &commands)
+        })?;
         invocation.run(c"hal", c"vm")?;
-        invocation.edit(&self.mlir, branch_edges::split)?;
+        invocation.edit(&self.mlir, "splitting branches", branch_edges::split)?;
         invocation.run(c"vm", c"end")?;
-        Ok((invocation.vm_bytecode()?, dispatches))
+        Ok(Output { vmfb: invocation.vm_bytecode()?, dispatches, copying })
     }
 }
 
@@ -120,6 +121,16 @@ pub(crate) struct Program {
     pub(crate) gates: usize,
     /// Configurations that get a function of their own.
     pub(crate) entry_points: Vec<EntryPoint>,
+}
+
+/// What a program becomes.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) vmfb: Vec<u8>,
+    /// The dispatches of its function.
+    pub(crate) dispatches: Vec<Dispatch>,
+    /// Why the gates copy that do.
+    pub(crate) copying: BTreeMap<usize, &'static str>,
 }
 
 /// `3.13.0rc20261016 @ 89ece87...`: the release of a candidate is the version in front of `rc`.
@@ -293,8 +304,12 @@ impl<'s> Invocation<'s> {
     }
 
     fn failed(&self, phase: &'static str) -> CompileError {
-        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        CompileError::Compiler { phase, diagnostics: std::mem::take(&mut errors) }
+        CompileError::Compiler { phase, diagnostics: self.take_errors() }
+    }
+
+    /// The errors that were reported since the last call.
+    fn take_errors(&self) -> Vec<String> {
+        std::mem::take(&mut self.errors.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn parse(&self, source: &Source) -> Result<(), CompileError> {
@@ -316,23 +331,45 @@ impl<'s> Invocation<'s> {
         if done { Ok(()) } else { Err(self.failed("compiling")) }
     }
 
-    /// Edits the module between two phases.
-    fn edit<T>(&self, mlir: &Mlir, edit: impl FnOnce(&Ir) -> T) -> Result<T, CompileError> {
-        // SAFETY: the invocation is live; the module leaves it for the edit, which therefore has it alone, and goes
-        // back whole.
-        let (result, accepted) = unsafe {
-            let module = (mlir.take_module)(self.handle);
-            let result = edit(&Ir::new(mlir, module));
-            (result, (mlir.give_module)(self.handle, module))
-        };
+    /// Edits the module between two phases, and checks that it still is one that the compiler could have made.
+    fn edit<T, E>(
+        &self,
+        mlir: &MlirApi,
+        name: &'static str,
+        edit: impl FnOnce(&Ir) -> Result<T, E>,
+    ) -> Result<T, CompileError>
+    where
+        CompileError: From<E>,
+    {
+        // SAFETY: the invocation is live.
+        let module = unsafe { mlir.ireeCompilerInvocationExportStealModule(self.handle) };
+        // SAFETY: the module has left the invocation, so this is the only one to use and own it.
+        let ir = unsafe { Ir::new(mlir, module) }.ok_or_else(|| self.failed("editing"))?;
+        let result = edit(&ir);
+        let mistakes = ir.take_mistakes();
+        if !mistakes.is_empty() {
+            return Err(self.spoilt(name, mistakes));
+        }
+        let result = result?;
+        if !ir.verify() {
+            return Err(self.spoilt(name, ir.take_mistakes()));
+        }
+        // SAFETY: the invocation is live and takes the module over.
+        let accepted = unsafe { mlir.ireeCompilerInvocationImportStealModule(self.handle, ir.release()) };
         if accepted { Ok(result) } else { Err(self.failed("editing")) }
+    }
+
+    /// An edit that left the module in a state that the compiler would not accept.
+    fn spoilt(&self, edit: &'static str, mut diagnostics: Vec<String>) -> CompileError {
+        diagnostics.append(&mut self.take_errors());
+        CompileError::Edit { edit, diagnostics }
     }
 
     /// The compiled module as bytes of a vmfb.
     fn vm_bytecode(&self) -> Result<Vec<u8>, CompileError> {
         let api = self.session.api;
         let failed = |message| CompileError::Compiler { phase: "writing", diagnostics: vec![message] };
-        let output = Output::new(api).map_err(failed)?;
+        let output = Buffer::new(api).map_err(failed)?;
         // SAFETY: both handles are live; the pipeline has produced VM IR.
         let error = unsafe { api.ireeCompilerInvocationOutputVMBytecode(self.handle, output.handle) };
         // SAFETY: a returned error is the caller's.
@@ -350,13 +387,27 @@ impl Drop for Invocation<'_> {
     }
 }
 
+/// What `edit` makes of a module in text form.
+#[cfg(test)]
+pub(crate) fn edit_text<T, E>(text: &str, edit: impl FnOnce(&Ir) -> Result<T, E>) -> Result<T, CompileError>
+where
+    CompileError: From<E>,
+{
+    let compiler = Compiler::get().unwrap();
+    let session = Session::new(&compiler.api);
+    let source = Source::new(&session, text.to_owned())?;
+    let invocation = Invocation::new(&session);
+    invocation.parse(&source)?;
+    invocation.edit(&compiler.mlir, "testing", edit)
+}
+
 /// A buffer in memory that the compiler writes to.
-struct Output<'a> {
+struct Buffer<'a> {
     api: &'a CompilerApi,
     handle: *mut iree_compiler_output_t,
 }
 
-impl<'a> Output<'a> {
+impl<'a> Buffer<'a> {
     fn new(api: &'a CompilerApi) -> Result<Self, String> {
         let mut handle = ptr::null_mut();
         // SAFETY: the out pointer is valid for the call.
@@ -383,7 +434,7 @@ impl<'a> Output<'a> {
     }
 }
 
-impl Drop for Output<'_> {
+impl Drop for Buffer<'_> {
     fn drop(&mut self) {
         // SAFETY: live and not used again.
         unsafe { self.api.ireeCompilerOutputDestroy(self.handle) };

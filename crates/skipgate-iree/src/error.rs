@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use skipgate_core::{Hint, IREE_VERSION, MaskError};
 
-use crate::{GateError, LIBRARY_VARIABLE};
+use crate::{DialectError, GateError, LIBRARY_VARIABLE, PlanError};
 
 /// The compiler library could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,9 @@ pub enum ImportError {
     /// The model itself is at fault.
     #[error(transparent)]
     Model(#[from] skipgate_onnx::Error),
+    /// The compiler planned something else than the model.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
 }
 
 impl Hint for ImportError {
@@ -97,6 +100,7 @@ impl Hint for ImportError {
             }
             Self::Unsupported { .. } | Self::ElementType { .. } => None,
             Self::Model(error) => error.hint(),
+            Self::Plan(_) => Some("report this with the model".to_owned()),
         }
     }
 }
@@ -130,9 +134,20 @@ pub enum CompileError {
         /// Its errors, in order.
         diagnostics: Vec<String>,
     },
-    /// The compiler made something of a gated block that cannot be skipped.
-    #[error("the compiled form of {0}")]
+    /// An edit of the compiler's IR made something of it that is not valid, which is a mistake in this program.
+    #[error("{edit} left invalid IR:\n{}", diagnostics.join("\n"))]
+    Edit {
+        /// Which edit.
+        edit: &'static str,
+        /// What it asked for in vain, then what the compiler found.
+        diagnostics: Vec<String>,
+    },
+    /// The compiler made something of gated blocks that cannot be skipped.
+    #[error(transparent)]
     Gate(#[from] GateError),
+    /// The compiler's IR is not of the form that this program knows.
+    #[error(transparent)]
+    Dialect(#[from] DialectError),
     /// A configuration has another number of elements than the model has gates.
     #[error(transparent)]
     Mask(#[from] MaskError),
@@ -141,13 +156,20 @@ pub enum CompileError {
     Io(#[from] io::Error),
 }
 
+impl CompileError {
+    /// Whether the same network may compile with branches for gates.
+    pub(crate) fn is_about_gates(&self) -> bool {
+        matches!(self, Self::Gate(_) | Self::Dialect(_) | Self::Edit { .. })
+    }
+}
+
 impl Hint for CompileError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Import(error) => error.hint(),
-            Self::Gate(GateError { gate, .. }) => Some(format!(
-                "report this with the model; without gate {gate} it compiles: name its block with --no-gate"
-            )),
+            Self::Gate(_) | Self::Dialect(_) | Self::Edit { .. } => {
+                Some("report this with the model".to_owned())
+            }
             _ => None,
         }
     }

@@ -3,9 +3,8 @@
 //! With commands recorded by every call, IREE 3.13 also looks up every function by its name in every call, those of
 //! skipped blocks included: about a microsecond each on a desktop processor.
 
+use crate::dialect::hal::LOOKUP;
 use crate::ir::{Ir, Op, Parts};
-
-const LOOKUP: &str = "hal.executable.lookup.function";
 
 /// Moves the look-ups of `function`, in a module in the HAL dialect, to an initialiser in front of it.
 pub(crate) fn look_up_once(ir: &Ir, function: Op) {

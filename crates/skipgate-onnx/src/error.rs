@@ -273,4 +273,12 @@ pub enum NodeProblem {
     /// A size exceeds the address space.
     #[error("its output is too large for any memory")]
     TooLarge,
+    /// It reads an element of the skip mask that is not there.
+    #[error("it reads element {index} of the skip mask, which has {gates}")]
+    MaskElement {
+        /// The element, as the model gives it.
+        index: i64,
+        /// Length of the mask.
+        gates: usize,
+    },
 }

@@ -21,6 +21,8 @@
 //! 6. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good,
 //!    [`ungate`] puts one branch in place of each gate.
 //!
+//! [`Graph`] is an index over a model for what reads one without changing it, and [`recognise_gates`] finds its gates again.
+//!
 //! What the rewriter does not understand (unknown fields, metadata, other domains, functions) is carried through.
 #![forbid(unsafe_code)]
 
@@ -37,6 +39,7 @@ mod error;
 mod external;
 mod fold;
 mod gate;
+mod graph;
 mod metadata;
 mod model;
 mod naming;
@@ -53,7 +56,8 @@ pub use blocks::{ResidualBlock, Shortcut, Verdict, find_blocks};
 pub use dequantize::dequantize_constants;
 pub use error::{Error, NodeProblem, TensorProblem};
 pub use fold::fold_batch_norm;
-pub use gate::{MASK_INPUT, gate};
+pub use gate::{MASK_INPUT, MaskedBranch, MaskedGate, MaskedNodes, gate, recognise_gates};
+pub use graph::{Attribute, Graph, Node, NodeId, Origin, Reader, Scope, ScopeId, Value, ValueId};
 pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
 pub use model::{IR_VERSIONS, Model, OPSET_VERSIONS};
 pub use remove::remove_blocks;

@@ -195,7 +195,7 @@ pub(crate) struct Verify {
     /// At most so many builds as references [default: 1 beside ONNX Runtime, 4 without it]
     #[arg(long, value_name = "N")]
     pub(crate) builds: Option<usize>,
-    /// The program for the board, for artifacts of the Odroid XU4 [default: $SKIPGATE_BOARD_PROGRAM]
+    /// The program for the board, for artifacts of the Odroid XU4 [default: that of `SKIPGATE_BOARD_PROGRAM`]
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Generates the checked-in Rust bindings of IREE's C headers, and the C header of our own interface.
+//! Generates the checked-in Rust bindings of IREE's and MLIR's C headers, and the C header of our own interface.
 //!
 //! Generating at build time would ask every user for libclang; checking the result in does not, and the comparison in
 //! the test run shows when the headers moved.
@@ -13,6 +13,8 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, ensure};
 use bindgen::{Builder, EnumVariation, Formatter, RustEdition, RustTarget};
 use source::Source;
+
+use crate::setup::mlir::Headers;
 
 /// C functions of the runtime that the project calls.
 const RUNTIME_FUNCTIONS: &[&str] = &[
@@ -57,6 +59,94 @@ const RUNTIME_OPAQUE: &[&str] = &[
     "iree_vm_(list|module)_t",
 ];
 
+/// C functions of MLIR, and of IREE on MLIR's handles, that edits of compiled IR need.
+const MLIR_FUNCTIONS: &[&str] = &[
+    "ireeCompilerInvocationExportStealModule",
+    "ireeCompilerInvocationImportStealModule",
+    "mlirArrayAttrGetElement",
+    "mlirArrayAttrGetNumElements",
+    "mlirAttributeIsAArray",
+    "mlirAttributeIsADenseI32Array",
+    "mlirAttributeIsADenseI64Array",
+    "mlirAttributeIsAInteger",
+    "mlirAttributeIsAString",
+    "mlirAttributeParseGet",
+    "mlirBlockAppendOwnedOperation",
+    "mlirBlockCreate",
+    "mlirBlockGetArgument",
+    "mlirBlockGetFirstOperation",
+    "mlirBlockGetNextInRegion",
+    "mlirBlockGetNumArguments",
+    "mlirBlockGetParentRegion",
+    "mlirBlockInsertOwnedOperationAfter",
+    "mlirBlockInsertOwnedOperationBefore",
+    "mlirDenseArrayGetNumElements",
+    "mlirDenseI32ArrayGetElement",
+    "mlirDenseI64ArrayGetElement",
+    "mlirIdentifierGet",
+    "mlirIdentifierStr",
+    "mlirIntegerAttrGetValueInt",
+    "mlirLocationCallSiteGetCallee",
+    "mlirLocationFusedGetLocations",
+    "mlirLocationFusedGetNumLocations",
+    "mlirLocationIsACallSite",
+    "mlirLocationIsAFused",
+    "mlirLocationIsAName",
+    "mlirLocationNameGet",
+    "mlirLocationNameGetChildLoc",
+    "mlirLocationNameGetName",
+    "mlirNoneTypeGet",
+    "mlirOpOperandGetNextUse",
+    "mlirOpOperandGetOwner",
+    "mlirOpResultGetOwner",
+    "mlirOpResultGetResultNumber",
+    "mlirOperationClone",
+    "mlirOperationCreate",
+    "mlirOperationDestroy",
+    "mlirOperationGetAttributeByName",
+    "mlirOperationGetBlock",
+    "mlirOperationGetContext",
+    "mlirOperationGetFirstRegion",
+    "mlirOperationGetLocation",
+    "mlirOperationGetName",
+    "mlirOperationGetNextInBlock",
+    "mlirOperationGetNumOperands",
+    "mlirOperationGetNumResults",
+    "mlirOperationGetOperand",
+    "mlirOperationGetResult",
+    "mlirOperationGetNumSuccessors",
+    "mlirOperationGetSuccessor",
+    "mlirOperationMoveBefore",
+    "mlirOperationRemoveFromParent",
+    "mlirOperationSetAttributeByName",
+    "mlirOperationSetLocation",
+    "mlirOperationSetOperands",
+    "mlirOperationSetSuccessor",
+    "mlirOperationStateAddAttributes",
+    "mlirOperationStateAddOperands",
+    "mlirOperationStateAddOwnedRegions",
+    "mlirOperationStateAddResults",
+    "mlirOperationStateAddSuccessors",
+    "mlirOperationStateGet",
+    "mlirOperationVerify",
+    "mlirRegionAppendOwnedBlock",
+    "mlirRegionCreate",
+    "mlirRegionGetFirstBlock",
+    "mlirRegionGetNextInOperation",
+    "mlirRegionInsertOwnedBlockAfter",
+    "mlirShapedTypeGetRank",
+    "mlirShapedTypeHasRank",
+    "mlirStringAttrGetValue",
+    "mlirTypeIsAShaped",
+    "mlirTypeParseGet",
+    "mlirUnitAttrGet",
+    "mlirValueEqual",
+    "mlirValueGetFirstUse",
+    "mlirValueGetType",
+    "mlirValueIsAOpResult",
+    "mlirValueReplaceAllUsesOfWith",
+];
+
 /// A target whose layout has a file of its own. Every other 64-bit Linux target has the layout of `x86_64`.
 struct Layout {
     file: &'static str,
@@ -71,7 +161,7 @@ const LAYOUTS: &[Layout] = &[
 ];
 
 /// Writes the bindings, or, with `check`, fails when the files differ from what would be written.
-pub(crate) fn generate(check: bool) -> Result<()> {
+pub(crate) fn generate(mlir: &Headers, check: bool) -> Result<()> {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in a folder")?;
     let sys = crates.join("iree-runtime-sys");
     let explicit = env::var_os("IREE_SOURCE_DIR").map(PathBuf::from);
@@ -80,7 +170,9 @@ pub(crate) fn generate(check: bool) -> Result<()> {
         let text = runtime(&source, &sys.join("bindings/runtime.h"), layout)?;
         deliver(&sys.join("bindings").join(layout.file), &text, check)?;
     }
-    deliver(&crates.join("skipgate-iree/src/bindings.rs"), &compiler(&source)?, check)?;
+    let compiler_crate = crates.join("skipgate-iree/src");
+    deliver(&compiler_crate.join("bindings.rs"), &compiler(&source)?, check)?;
+    deliver(&compiler_crate.join("mlir_bindings.rs"), &self::mlir(&source, mlir)?, check)?;
     let capi = crates.join("skipgate-capi");
     deliver(&capi.join("include/skipgate.h"), &header(&capi)?, check)
 }
@@ -116,7 +208,7 @@ fn runtime(source: &Source, header: &Path, layout: &Layout) -> Result<String> {
 
 /// Bindings of the compiler, opened at run time.
 fn compiler(source: &Source) -> Result<String> {
-    let include = source.dir.join("compiler/bindings/c");
+    let include = compiler_include(source);
     let bindings = common(source, &include.join("iree/compiler/embedding_api.h"))?
         .clang_arg(format!("-I{}", include.display()))
         .allowlist_function("ireeCompiler.*")
@@ -124,6 +216,33 @@ fn compiler(source: &Source) -> Result<String> {
         .dynamic_link_require_all(true)
         .generate()?;
     Ok(bindings.to_string())
+}
+
+/// Bindings of what the compiler library exports of MLIR, opened at run time.
+fn mlir(source: &Source, mlir: &Headers) -> Result<String> {
+    // A checkout has the headers of the very version.
+    let own = source.dir.join("third_party/llvm-project/mlir/include");
+    let (own, include) = if own.join("mlir-c").is_dir() { (true, &own) } else { (false, &mlir.include) };
+    let compiler_include = compiler_include(source);
+    let mut builder = common(source, &compiler_include.join("iree/compiler/mlir_interop.h"))?
+        .header(include.join("mlir-c/BuiltinAttributes.h").display().to_string())
+        .header(include.join("mlir-c/BuiltinTypes.h").display().to_string())
+        .clang_arg(format!("-I{}", compiler_include.display()))
+        .clang_arg(format!("-I{}", include.display()))
+        .raw_line(format!("// MLIR's are those in {}.", if own { "that checkout" } else { &mlir.origin }))
+        .raw_line("use crate::bindings::iree_compiler_invocation_t;")
+        .blocklist_type("iree_compiler_invocation_t")
+        .dynamic_library_name("MlirApi")
+        .dynamic_link_require_all(true);
+    for function in MLIR_FUNCTIONS {
+        builder = builder.allowlist_function(function);
+    }
+    Ok(builder.generate()?.to_string())
+}
+
+/// Include folder of the compiler's C API.
+fn compiler_include(source: &Source) -> PathBuf {
+    source.dir.join("compiler/bindings/c")
 }
 
 /// What all bindings share.

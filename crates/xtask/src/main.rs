@@ -94,7 +94,7 @@ enum Command {
     },
     /// Run every check and test, stopping at the first that fails
     Test,
-    /// Write the Rust bindings of IREE's C headers, and our own C header
+    /// Write the Rust bindings of IREE's and MLIR's C headers, and our own C header
     Bindings {
         /// Only fail if they are out of date
         #[arg(long)]
@@ -134,9 +134,8 @@ fn run(command: &Command) -> Result<()> {
 }
 
 #[cfg(feature = "bindings")]
-fn generate_bindings(_: &Workspace, check: bool) -> Result<()> {
-    setup::for_bindings()?;
-    bindings::generate(check)
+fn generate_bindings(workspace: &Workspace, check: bool) -> Result<()> {
+    bindings::generate(&setup::for_bindings(workspace)?, check)
 }
 
 /// Starts `xtask` again with the generator built in.

@@ -3,7 +3,7 @@
 use skipgate_core::Dispatch;
 
 use super::Mark;
-use super::predicate::DISPATCH;
+use crate::dialect::hal::DISPATCH;
 use crate::ir::{Ir, Op};
 
 /// The dispatches of `function`, in the order of their commands, which do not depend on the mask yet.

@@ -1,187 +1,168 @@
-//! The edit of dispatches: one memory for a block's input and output, and marks.
+//! The edit of commands over memory: what belongs to each gate, and where everything lies.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use super::frames::{share_frames, store_whole_ranks};
-use super::{Boundary, FRAME, GateError, Mark};
+use super::marker::{InPlace, Marker, SYMBOL};
+use super::{Count, GateError, Mark};
+use crate::dialect::stream::{Command, Resource, Submission, is_dispatch};
 use crate::ir::{Ir, Op, Parts, Value};
-use crate::mlir;
+use crate::memory::{self, Layout};
 
-const BARRIER: &str = "util.optimization_barrier";
-pub(super) const DISPATCH: &str = "flow.dispatch.workgroups";
-/// A call of one of `crate::kernels`.
-pub(super) const KERNEL: &str = "flow.dispatch";
-const EMPTY: &str = "flow.tensor.empty";
-/// Operations that become copies of bytes where they are contiguous.
-const COPIES: [&str; 3] = [UPDATE, "flow.tensor.slice", "flow.tensor.clone"];
-pub(super) const RESHAPE: &str = "flow.tensor.reshape";
-const SPLAT: &str = "flow.tensor.splat";
-const UPDATE: &str = "flow.tensor.update";
-pub(super) const TIED_OPERANDS: &str = "tied_operands";
+/// What the edit tells about gates.
+#[derive(Debug, Default)]
+pub(crate) struct Placed {
+    /// How many commands have each mark.
+    pub(crate) commands: Count,
+    /// Why gates that copy their input when they are closed do so.
+    pub(crate) copying: BTreeMap<usize, &'static str>,
+}
 
-/// Edits all gates of a module whose dispatches are formed but not yet outlined.
-pub(crate) fn place(ir: &Ir) -> Result<Placed, GateError> {
+/// Edits all gates of `function`, in a module at the end of the stream phase.
+pub(crate) fn place(ir: &Ir, function: &str) -> Result<Placed, GateError> {
     let mut placed = Placed::default();
-    for function in ir.module().body() {
-        for op in function.body().filter(|op| op.name() == BARRIER && op.location_names().contains(&FRAME)) {
-            op.results()[0].replace_with(op.operands()[0]);
-            op.remove();
+    for function in ir.module().body().filter(|op| op.text("sym_name") == Some(function)) {
+        let mut constants = Constants { ir, function, known: HashMap::new() };
+        for op in everything_inside(function) {
+            if let Some(submission) = Submission::of(op)? {
+                Edit::new(submission)?.apply(&mut constants, &mut placed)?;
+            }
         }
-        for (gate, ends) in barriers(function) {
-            let error = |problem| GateError { gate, problem };
-            let (Some(entry), Some(exit)) = ends else { return Err(error("a boundary is missing")) };
-            placed.0.insert(gate, Block { gate, entry, exit }.place().map_err(error)?);
-        }
-        for op in function.body().filter(|op| op.name() == DISPATCH) {
-            store_whole_ranks(op);
-        }
-        share_frames(function);
     }
+    remove_kernel(ir)?;
     Ok(placed)
 }
 
-/// What the first edit tells the second: the blocks behind the gates, by number.
-#[derive(Debug, Default)]
-pub(crate) struct Placed(pub(super) BTreeMap<usize, PlacedBlock>);
-
-/// What to expect of a block's commands.
-#[derive(Debug)]
-pub(super) struct PlacedBlock {
-    /// Whether it copies tensors on its own.
-    pub(super) copies: bool,
-    /// Whether the dispatch that writes its result also reads its input.
-    pub(super) reads_input: bool,
+/// All operations inside of `op`, at any depth.
+fn everything_inside(op: Op<'_>) -> Vec<Op<'_>> {
+    op.body().flat_map(|inner| [vec![inner], everything_inside(inner)].concat()).collect()
 }
 
-/// The barriers of each gate, in front of its block and behind it.
-fn barriers(function: Op<'_>) -> BTreeMap<usize, (Option<Op<'_>>, Option<Op<'_>>)> {
-    let mut gates = BTreeMap::<_, (_, _)>::new();
-    for op in function.body().filter(|op| op.name() == BARRIER) {
-        if let Some(boundary) = op.location_names().into_iter().find_map(Boundary::parse) {
-            let ends = gates.entry(boundary.gate).or_default();
-            *if boundary.exit { &mut ends.1 } else { &mut ends.0 } = Some(op);
+/// Removes the kernel that markers call, which no marker does any more.
+fn remove_kernel(ir: &Ir) -> Result<(), GateError> {
+    for op in everything_inside(ir.module()).into_iter().filter(|op| is_dispatch(*op)) {
+        if let Some(&Marker { gate }) = Marker::of(op).first() {
+            return Err(GateError::Marker { gate });
         }
     }
-    gates
+    ir.module().body().filter(|op| op.text("sym_name") == Some(SYMBOL)).for_each(Op::remove);
+    Ok(())
 }
 
-/// A gated block.
-struct Block<'i> {
-    gate: usize,
-    entry: Op<'i>,
-    exit: Op<'i>,
+/// The edit of one submission.
+struct Edit<'i> {
+    submission: Submission<'i>,
+    resources: Vec<Resource<'i>>,
+    commands: Vec<Command<'i>>,
+    /// The gate that each command stands for.
+    ends: Vec<Option<usize>>,
 }
 
-impl<'i> Block<'i> {
-    fn place(&self) -> Result<PlacedBlock, &'static str> {
-        let x = self.entry.results()[0];
-        let writer = Writer::of(self.exit.operands()[0]).ok_or("its result is not written to a frame")?;
-        // A kernel says so itself: its result is tied to its operand.
-        let in_place = writer.frame() == x;
-        if !in_place && !is_zeros(writer.frame()) {
-            return Err("its result is written over something else");
-        }
-        let inside = self.inside(writer.op);
-        for &op in &inside {
-            Mark { gate: self.gate, aliases: vec![] }.set(op);
-        }
-        let reads_input = !in_place && writer.write_over(x, self.gate);
-        let source = self.entry.operands()[0];
-        let source = if source.uses().len() == 1 {
-            source
-        } else {
-            // What else reads it must not see the block's result. The copy is not part of the block.
-            let parts = Parts { operands: &[source], results: &[source.ty()], ..Parts::default() };
-            self.entry.insert_before("flow.tensor.clone", &parts).results()[0]
-        };
-        x.replace_with(source);
-        self.exit.results()[0].replace_with(self.exit.operands()[0]);
-        self.exit.remove();
-        self.entry.remove();
-        Ok(PlacedBlock { copies: inside.iter().any(|op| COPIES.contains(&op.name())), reads_input })
+impl<'i> Edit<'i> {
+    fn new(submission: Submission<'i>) -> Result<Self, GateError> {
+        let (resources, commands) = (submission.resources()?, submission.commands()?);
+        let ends = commands.iter().map(end_of_gate).collect::<Result<_, _>>()?;
+        Ok(Self { submission, resources, commands, ends })
     }
 
-    /// What is computed for this block alone: the operations that `writer` depends on, back to the entry, but for those
-    /// that something outside depends on too. Fills stay outside: frames outlive blocks.
-    fn inside(&self, writer: Op<'i>) -> Vec<Op<'i>> {
-        let (mut inside, mut work) = (vec![], vec![writer]);
-        let mut seen = HashSet::from([self.entry, self.exit]);
-        while let Some(op) = work.pop() {
-            if seen.insert(op) && op.name() != SPLAT {
-                inside.push(op);
-                work.extend(op.operands().iter().filter_map(|value| value.definition()).map(|(op, _)| op));
+    fn apply(&self, constants: &mut Constants<'i>, placed: &mut Placed) -> Result<(), GateError> {
+        if self.ends.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let layout = memory::plan(&self.as_commands())?;
+        self.relocate(&layout, constants);
+        for (command, gate) in self.commands.iter().zip(&layout.members) {
+            if let Some(gate) = *gate {
+                mark(command.op, Mark { gate, open: true }, placed);
             }
         }
-        loop {
-            let members: HashSet<_> = inside.iter().copied().chain([self.exit]).collect();
-            let before = inside.len();
-            inside.retain(|op| {
-                op.results().iter().all(|result| result.uses().iter().all(|user| members.contains(user)))
-            });
-            if inside.len() == before {
-                return inside;
+        for (command, gate) in self.commands.iter().zip(&self.ends) {
+            let Some(gate) = *gate else { continue };
+            if layout.copying.contains_key(&gate) {
+                let copy = command.copy_before(memory::INPUT, memory::OUTPUT);
+                mark(copy, Mark { gate, open: false }, placed);
+            }
+            command.op.remove();
+        }
+        placed.copying.extend(layout.copying);
+        Ok(())
+    }
+
+    /// The commands as [`memory`] sees them.
+    fn as_commands(&self) -> memory::Commands {
+        let numbers: Vec<_> = self.resources.iter().map(|resource| resource.inside).collect();
+        let number = |value: Value| numbers.iter().position(|inside| *inside == value).unwrap_or(0);
+        let list = self.commands.iter().zip(&self.ends).map(|(command, &gate)| memory::Command {
+            wave: command.wave,
+            accesses: command
+                .accesses
+                .iter()
+                .map(|access| memory::Access {
+                    memory: number(access.resource),
+                    range: access.offset..access.offset.saturating_add(access.length),
+                    reads: access.reads,
+                    writes: access.writes,
+                })
+                .collect(),
+            gate,
+            in_place: InPlace::of(command.op).map(|InPlace { reads, writes }| (reads, writes)).collect(),
+        });
+        let memories = self
+            .resources
+            .iter()
+            .map(|resource| memory::Memory { bytes: resource.bytes, is_movable: resource.is_own() });
+        memory::Commands { list: list.collect(), memories: memories.collect() }
+    }
+
+    /// Puts everything where `layout` says.
+    fn relocate(&self, layout: &Layout, constants: &mut Constants<'i>) {
+        for (number, resource) in self.resources.iter().enumerate().filter(|(_, resource)| resource.is_own())
+        {
+            let size = constants.get(layout.bytes[number]);
+            self.submission.resize(number, resource, size);
+            for (command, offsets) in self.commands.iter().zip(&layout.offsets) {
+                for (access, &offset) in offsets.iter().enumerate() {
+                    if command.accesses[access].resource == resource.inside {
+                        command.relocate(access, size, constants.get(offset));
+                    }
+                }
             }
         }
     }
 }
 
-/// An operation that writes a value into a frame and leaves the rest of the frame as it is.
-pub(super) struct Writer<'i> {
-    pub(super) op: Op<'i>,
-    /// Place among its operands of the frame that it writes to.
-    pub(super) frame: usize,
+fn mark(op: Op, mark: Mark, placed: &mut Placed) {
+    mark.set(op);
+    *placed.commands.entry(mark).or_default() += 1;
 }
 
-impl<'i> Writer<'i> {
-    /// The writer of `value`.
-    fn of(value: Value<'i>) -> Option<Self> {
-        let (op, result) = behind_reshapes(value).definition()?;
-        let frame = match op.name() {
-            UPDATE => 0,
-            DISPATCH | KERNEL => usize::try_from(*op.numbers(TIED_OPERANDS)?.get(result)?).ok()?,
-            _ => return None,
-        };
-        (frame < op.operands().len()).then_some(Self { op, frame })
-    }
-
-    pub(super) fn frame(&self) -> Value<'i> {
-        self.op.operands()[self.frame]
-    }
-
-    /// Makes it write to the memory of `x`; returns whether it reads `x` too.
-    ///
-    /// Told the truth, the compiler would copy `x` for such a read, since it does not see that it happens element by
-    /// element. So the operand becomes a tensor without content here, and gets the memory of `x` when memory is laid out.
-    fn write_over(&self, x: Value<'i>, gate: usize) -> bool {
-        let frame = self.frame();
-        let mut operands = self.op.operands();
-        let reads: Vec<_> = (0..operands.len())
-            .filter(|&index| index != self.frame && behind_reshapes(operands[index]) == x)
-            .collect();
-        for &index in &reads {
-            operands[index] = self.before(EMPTY, &[], operands[index].ty());
-        }
-        operands[self.frame] = if x.ty() == frame.ty() { x } else { self.before(RESHAPE, &[x], frame.ty()) };
-        self.op.set_operands(&operands);
-        Mark { gate, aliases: reads.iter().map(|&index| (index, self.frame)).collect() }.set(self.op);
-        !reads.is_empty()
-    }
-
-    fn before(&self, name: &'static str, operands: &[Value<'i>], ty: mlir::Type) -> Value<'i> {
-        self.op.insert_before(name, &Parts { operands, results: &[ty], ..Parts::default() }).results()[0]
+/// The gate that ends at `command`, if it is a marker: a call with the gate's input and output.
+fn end_of_gate(command: &Command) -> Result<Option<usize>, GateError> {
+    let markers = Marker::of(command.op);
+    let Some(&Marker { gate }) = markers.first().filter(|_| is_dispatch(command.op)) else { return Ok(None) };
+    let modes: Vec<_> = command.accesses.iter().map(|access| (access.reads, access.writes)).collect();
+    if markers.len() == 1 && modes == [(true, false), (true, true)] {
+        Ok(Some(gate))
+    } else {
+        Err(GateError::Marker { gate })
     }
 }
 
-/// Whether `value` is a tensor of zeros.
-pub(super) fn is_zeros(value: Value) -> bool {
-    let splat = behind_reshapes(value).definition().filter(|(op, _)| op.name() == SPLAT);
-    let constant = splat.and_then(|(op, _)| op.operands()[0].definition());
-    constant.is_some_and(|(op, _)| op.attribute("value") == Some(op.ir().attribute("0.0 : f32")))
+/// Constants at the beginning of a function, where everything in it can use them.
+struct Constants<'i> {
+    ir: &'i Ir<'i>,
+    function: Op<'i>,
+    known: HashMap<u64, Value<'i>>,
 }
 
-pub(super) fn behind_reshapes(mut value: Value<'_>) -> Value<'_> {
-    while let Some((op, _)) = value.definition().filter(|(op, _)| op.name() == RESHAPE) {
-        value = op.operands()[0];
+impl<'i> Constants<'i> {
+    fn get(&mut self, number: u64) -> Value<'i> {
+        let (ir, function) = (self.ir, self.function);
+        *self.known.entry(number).or_insert_with(|| {
+            let attributes = [("value", ir.attribute(&format!("{number} : index")))];
+            let parts = Parts { results: &[ir.ty("index")], attributes: &attributes, ..Parts::default() };
+            let first =
+                function.body().next().expect("a function that holds a submission holds an operation");
+            first.insert_before("arith.constant", &parts).results()[0]
+        })
     }
-    value
 }

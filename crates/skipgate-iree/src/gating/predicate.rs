@@ -1,101 +1,81 @@
-//! The edit of commands: those of a block are recorded only if the block runs.
+//! The edit of commands as they are recorded: those of a block are recorded only if the block runs.
 
 use std::mem::take;
 
 use skipgate_core::EntryPoint;
 
-use super::{GateError, Mark, Placed};
+use super::{Count, GateError, Mark};
+use crate::dialect::DialectError;
+use crate::dialect::hal::{Kind, kind};
 use crate::function_ids::look_up_once;
 use crate::ir::{Ir, Op, Parts, Value};
-
-const COPY: &str = "hal.command_buffer.copy_buffer";
-pub(super) const DISPATCH: &str = "hal.command_buffer.dispatch";
-const BARRIER: &str = "hal.command_buffer.execution_barrier";
 
 /// Elements of the mask, each a byte, that are read at once.
 const WORD: usize = 4;
 
 /// Makes the marked commands of `function` depend on the mask, its last argument, and adds `entry_points` to the
-/// module. Expects commands whose buffers are recorded anew by every call.
+/// module. Expects commands whose buffers are recorded anew by every call, as many as `expected`.
 pub(crate) fn predicate(
     ir: &Ir,
     function: &str,
     gates: usize,
     entry_points: &[EntryPoint],
-    placed: &Placed,
+    expected: &Count,
 ) -> Result<(), GateError> {
     let gated = ir.module().body().find(|op| op.text("sym_name") == Some(function));
-    let gated = gated.ok_or(GateError { gate: 0, problem: "the function is gone" })?;
-    check(gated, placed)?;
+    let gated = gated.ok_or_else(|| GateError::Function { name: function.to_owned() })?;
+    check(gated, expected)?;
     look_up_once(ir, gated);
-    gated.body().for_each(share_memory);
     for entry_point in entry_points {
         let copy = gated.duplicate();
         let name = entry_point.function.rsplit('.').next().unwrap_or_default();
         copy.set_attribute("sym_name", ir.attribute(&format!("\"{name}\"")));
         leave_out(copy, entry_point.mask.as_slice());
     }
-    if gates == 0 {
+    if expected.is_empty() {
         return Ok(());
     }
     let mask = Mask::read(gated, gates);
     for block in gated.blocks() {
         let mut run = Run::default();
-        for (op, gate) in by_gate(block.operations()) {
-            run.extend(op, gate, &mask);
+        for (op, mark) in by_mark(block.operations()) {
+            run.extend(op, mark, &mask);
         }
         run.end(&mask);
     }
     Ok(())
 }
 
-/// Checks that the compiler made of each block what the first edit asked for.
-fn check(function: Op, placed: &Placed) -> Result<(), GateError> {
-    let commands: Vec<_> = function
-        .body()
-        .filter(|op| kind(*op) == Kind::Command)
-        .filter_map(|op| Some((op, Mark::of(op)?)))
-        .collect();
-    for (&gate, block) in &placed.0 {
-        let own = || commands.iter().filter(|(_, mark)| mark.gate == gate);
-        let aliases = own().any(|(op, mark)| op.name() == DISPATCH && !mark.aliases.is_empty());
-        let problem = if own().next().is_none() {
-            "the block has no commands"
-        } else if block.reads_input != aliases {
-            "the dispatch that writes its result is gone"
-        } else if !block.copies && own().any(|(op, _)| op.name() == COPY) {
-            "its result is not in the memory of its input"
-        } else {
-            continue;
-        };
-        return Err(GateError { gate, problem });
+/// Checks that every command that the first edit marked is there, and nothing else that does something is marked.
+fn check(function: Op, expected: &Count) -> Result<(), GateError> {
+    let mut found = Count::new();
+    for (op, mark) in function.blocks().flat_map(|block| block.operations()).filter_map(with_mark) {
+        match kind(op) {
+            Kind::Command => *found.entry(mark).or_default() += 1,
+            Kind::Barrier | Kind::Operand => {}
+            Kind::Other => return Err(DialectError::of(op, "is marked as part of a gate").into()),
+        }
+    }
+    for mark in expected.keys().chain(found.keys()) {
+        let [expected, found] = [expected, &found].map(|count| count.get(mark).copied().unwrap_or(0));
+        if expected != found {
+            return Err(GateError::Commands { gate: mark.gate, expected, found });
+        }
     }
     Ok(())
 }
 
-/// Gives the bindings of a dispatch that stand for one memory the same place in it.
-fn share_memory(op: Op) {
-    let Some(mark) = Mark::of(op).filter(|_| op.name() == DISPATCH) else { return };
-    // The last segments are the buffers, offsets and lengths of all bindings.
-    let sizes = op.numbers("operandSegmentSizes").unwrap_or_default();
-    let bindings = sizes.last().and_then(|&count| usize::try_from(count).ok()).unwrap_or(0);
-    let mut operands = op.operands();
-    let first = operands.len() - 3 * bindings;
-    for (from, to) in mark.aliases {
-        for segment in 0..3 {
-            operands[first + segment * bindings + from] = operands[first + segment * bindings + to];
-        }
-    }
-    op.set_operands(&operands);
+fn with_mark(op: Op<'_>) -> Option<(Op<'_>, Mark)> {
+    Some((op, Mark::of(op)?))
 }
 
-/// Removes the commands of blocks that do not run, and the barriers between them.
+/// Removes the commands that do not run if `runs` says which blocks do, and the barriers between them.
 fn leave_out(function: Op, runs: &[bool]) {
-    let stays = |gate: Option<usize>| gate.is_none_or(|gate| runs.get(gate) != Some(&false));
+    let stays = |mark: Option<Mark>| mark.is_none_or(|mark| runs.get(mark.gate) == Some(&mark.open));
     for block in function.blocks() {
-        for (op, gate) in by_gate(block.operations()) {
+        for (op, mark) in by_mark(block.operations()) {
             if let Kind::Command | Kind::Barrier = kind(op) {
-                if !stays(gate) {
+                if !stays(mark) {
                     op.remove();
                 }
             }
@@ -103,68 +83,43 @@ fn leave_out(function: Op, runs: &[bool]) {
     }
 }
 
-/// What an operation is to the edit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Recorded into a command buffer.
-    Command,
-    /// Separates commands.
-    Barrier,
-    /// Computes an operand of commands.
-    Operand,
-    /// Anything else, which commands must not cross.
-    Other,
-}
-
-fn kind(op: Op) -> Kind {
-    match op.name() {
-        BARRIER => Kind::Barrier,
-        DISPATCH | "hal.command_buffer.fill_buffer" | COPY | "hal.command_buffer.update_buffer" => {
-            Kind::Command
-        }
-        "hal.executable.lookup.function" | "util.global.load" => Kind::Operand,
-        name if name.starts_with("arith.") => Kind::Operand,
-        _ => Kind::Other,
-    }
-}
-
-/// Operations with the gate they are behind. A barrier is behind a gate if all commands since the last one are.
-fn by_gate<'i>(operations: impl Iterator<Item = Op<'i>>) -> impl Iterator<Item = (Op<'i>, Option<usize>)> {
-    let mut since_barrier: Vec<Option<usize>> = Vec::new();
+/// Operations with the condition that they run under. A barrier has one if all commands since the last one have it.
+fn by_mark<'i>(operations: impl Iterator<Item = Op<'i>>) -> impl Iterator<Item = (Op<'i>, Option<Mark>)> {
+    let mut since_barrier: Vec<Option<Mark>> = Vec::new();
     operations.map(move |op| match kind(op) {
         Kind::Command => {
-            let gate = Mark::of(op).map(|mark| mark.gate);
-            since_barrier.push(gate);
-            (op, gate)
+            let mark = Mark::of(op);
+            since_barrier.push(mark);
+            (op, mark)
         }
         Kind::Barrier => {
-            let gates = take(&mut since_barrier);
-            let first = gates.first().copied().flatten();
-            (op, first.filter(|_| gates.iter().all(|gate| *gate == first)))
+            let marks = take(&mut since_barrier);
+            let first = marks.first().copied().flatten();
+            (op, first.filter(|_| marks.iter().all(|mark| *mark == first)))
         }
         Kind::Operand | Kind::Other => (op, None),
     })
 }
 
-/// Neighbouring commands behind one gate.
+/// Neighbouring commands that run under one condition.
 #[derive(Default)]
 struct Run<'i> {
-    gate: Option<usize>,
+    mark: Option<Mark>,
     commands: Vec<Op<'i>>,
 }
 
 impl<'i> Run<'i> {
-    fn extend(&mut self, op: Op<'i>, gate: Option<usize>, mask: &Mask<'i>) {
+    fn extend(&mut self, op: Op<'i>, mark: Option<Mark>, mask: &Mask<'i>) {
         match kind(op) {
             Kind::Operand => {}
-            Kind::Command | Kind::Barrier if gate == self.gate => self.commands.push(op),
+            Kind::Command | Kind::Barrier if mark == self.mark => self.commands.push(op),
             Kind::Command | Kind::Barrier => {
                 self.end(mask);
-                *self = Self { gate, commands: vec![op] };
+                *self = Self { mark, commands: vec![op] };
             }
             Kind::Other => {
                 self.end(mask);
-                self.gate = None;
+                self.mark = None;
             }
         }
     }
@@ -172,11 +127,23 @@ impl<'i> Run<'i> {
     /// Puts the commands into a branch, at the place of the last one, where the operands of all are known.
     fn end(&mut self, mask: &Mask<'i>) {
         let commands = take(&mut self.commands);
-        if let (Some(gate), Some(last)) = (self.gate, commands.last()) {
-            let parts = Parts { operands: &[mask.runs[gate]], regions: 2, ..Parts::default() };
-            last.insert_before("scf.if", &parts).adopt(&commands, "scf.yield");
-        }
+        let (Some(Mark { gate, open }), Some(last)) = (self.mark, commands.last()) else { return };
+        let condition = if open { mask.runs[gate] } else { negated(*last, mask.runs[gate]) };
+        let branch =
+            last.insert_before("scf.if", &Parts { operands: &[condition], regions: 2, ..Parts::default() });
+        branch.adopt(&commands, "scf.yield");
     }
+}
+
+/// Whether `condition` does not hold, computed in front of `op`.
+fn negated<'i>(op: Op<'i>, condition: Value<'i>) -> Value<'i> {
+    let ir = op.ir();
+    let one = |name, operands: &[Value<'i>], attributes: &[_]| {
+        let parts = Parts { operands, results: &[ir.ty("i1")], attributes, ..Parts::default() };
+        op.insert_before(name, &parts).results()[0]
+    };
+    let yes = one("arith.constant", &[], &[("value", ir.attribute("true"))]);
+    one("arith.xori", &[condition, yes], &[])
 }
 
 /// The mask on the host.

@@ -90,6 +90,15 @@ impl Code {
         self.operation(format_args!("arith.addi {value}, {offset} overflow<nsw, nuw> : index"))
     }
 
+    /// `value - offset`, which must not be negative.
+    pub(super) fn less(&mut self, value: &Value, offset: usize) -> Value {
+        if offset == 0 {
+            return value.clone();
+        }
+        let offset = self.index(offset);
+        self.operation(format_args!("arith.subi {value}, {offset} overflow<nsw, nuw> : index"))
+    }
+
     pub(super) fn sum(&mut self, a: &Value, b: &Value) -> Value {
         self.operation(format_args!("arith.addi {a}, {b} overflow<nsw, nuw> : index"))
     }
@@ -169,6 +178,37 @@ impl Code {
         self.line("}");
     }
 
+    /// What `body` does where `value` is within a range, which it is told, and where it is not.
+    pub(super) fn either_within(
+        &mut self,
+        value: &Value,
+        (from, to): (usize, usize),
+        mut body: impl FnMut(&mut Self, bool),
+    ) {
+        let (from, to) = (self.index(from), self.index(to));
+        let is_behind = self.operation(format_args!("arith.cmpi uge, {value}, {from} : index"));
+        let is_before = self.operation(format_args!("arith.cmpi ult, {value}, {to} : index"));
+        let is_within = self.operation(format_args!("arith.andi {is_behind}, {is_before} : i1"));
+        self.line(format_args!("scf.if {is_within} {{"));
+        body(self, true);
+        self.line("} else {");
+        body(self, false);
+        self.line("}");
+    }
+
+    /// Calls `body` for `count` channels: for whole vectors of them first, which it is told, then for single ones.
+    pub(super) fn channels(&mut self, count: usize, mut body: impl FnMut(&mut Self, &Value, bool)) {
+        let lanes = self.simd.lanes;
+        let whole = count - count % lanes;
+        if whole > 0 {
+            self.repeat(whole, lanes, |code, channel| body(code, channel, true));
+        }
+        for channel in whole..count {
+            let channel = self.index(channel);
+            body(self, &channel, false);
+        }
+    }
+
     /// The vector at `place`.
     pub(super) fn load(&mut self, memory: &Memory, place: &[Value]) -> Value {
         let vector = self.vector();
@@ -190,10 +230,23 @@ impl Code {
         ));
     }
 
+    /// The one float at `place`.
+    pub(super) fn load_one(&mut self, memory: &Memory, place: &[Value]) -> Value {
+        self.operation(format_args!("memref.load {}[{}] : {}", memory.name, place.join(", "), memory.ty))
+    }
+
+    pub(super) fn store_one(&mut self, value: &Value, memory: &Memory, place: &[Value]) {
+        self.line(format_args!(
+            "memref.store {value}, {}[{}] : {}",
+            memory.name,
+            place.join(", "),
+            memory.ty
+        ));
+    }
+
     /// The one float at `place`, in all lanes.
     pub(super) fn load_splat(&mut self, memory: &Memory, place: &[Value]) -> Value {
-        let element =
-            self.operation(format_args!("memref.load {}[{}] : {}", memory.name, place.join(", "), memory.ty));
+        let element = self.load_one(memory, place);
         self.splat(&element)
     }
 
@@ -207,6 +260,11 @@ impl Code {
     fn splat(&mut self, element: &Value) -> Value {
         let ty = self.vector();
         self.operation(format_args!("vector.broadcast {element} : f32 to {ty}"))
+    }
+
+    /// `value` as one float.
+    pub(super) fn scalar(&mut self, value: f32) -> Value {
+        self.operation(format_args!("arith.constant 0x{:08X} : f32", value.to_bits()))
     }
 
     /// `value` in all lanes.

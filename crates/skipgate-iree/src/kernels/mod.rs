@@ -7,6 +7,7 @@
 
 mod code;
 mod direct;
+mod excerpt;
 mod output;
 mod product;
 mod simd;
@@ -18,6 +19,7 @@ use std::fmt::Write as _;
 
 use skipgate_core::{Arithmetic, CompileOptions};
 
+pub(crate) use excerpt::Excerpt;
 pub(crate) use output::{Quantization, ROUNDER, Step};
 pub(crate) use simd::Simd;
 pub(crate) use transform::Transform;
@@ -48,13 +50,11 @@ pub(crate) struct Convolution {
     /// What is done to every sum, in order.
     pub(crate) steps: Vec<Step>,
     pub(crate) output: Place,
-    /// Whether the result is written over the residual image, whose room stays as it is.
-    pub(crate) in_place: bool,
 }
 
 impl Convolution {
     /// The image that is added, of which there is one at most.
-    fn residual(&self) -> Option<&Place> {
+    pub(crate) fn residual(&self) -> Option<&Place> {
         self.steps.iter().find_map(|step| match step {
             Step::Add(place) => Some(place),
             _ => None,
@@ -85,7 +85,8 @@ pub(crate) struct Kernel {
 pub(crate) struct Kernels {
     simd: Simd,
     options: CompileOptions,
-    executables: BTreeMap<(Convolution, Method), Executable>,
+    convolutions: BTreeMap<(Convolution, Method), Executable>,
+    excerpts: BTreeMap<Excerpt, Executable>,
 }
 
 struct Executable {
@@ -113,12 +114,19 @@ impl Method {
 
 impl Kernels {
     pub(crate) fn new(simd: Simd, options: &CompileOptions) -> Self {
-        Self { simd, options: options.clone(), executables: BTreeMap::new() }
+        Self { simd, options: options.clone(), convolutions: BTreeMap::new(), excerpts: BTreeMap::new() }
     }
 
-    /// Whether there are kernels for this many filters.
-    pub(crate) fn take(&self, filters: usize) -> bool {
-        self.options.kernels && filters > 0 && filters % self.simd.lanes == 0
+    /// Fails, with the reason, if there are no kernels for this many filters.
+    pub(crate) fn take(&self, filters: usize) -> Result<(), String> {
+        let lanes = self.simd.lanes;
+        if !self.options.kernels {
+            return Err("kernels are turned off".to_owned());
+        }
+        if filters == 0 || filters % lanes != 0 {
+            return Err(format!("its {filters} filters do not fill registers of {lanes}"));
+        }
+        Ok(())
     }
 
     /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
@@ -135,17 +143,33 @@ impl Kernels {
                 Some(winograd::scratch(convolution, transform)),
             ),
         };
-        let number = self.executables.len();
-        let executable = self.executables.entry((convolution.clone(), method)).or_insert_with(|| {
+        let number = self.count();
+        let executable = self.convolutions.entry((convolution.clone(), method)).or_insert_with(|| {
             let symbol = format!("{}_{number}", method.name(convolution));
             let body = match method {
                 Method::Direct => direct::body(convolution, simd),
                 Method::Winograd(transform) => winograd::body(convolution, transform, simd),
             };
-            let text = executable(&symbol, convolution, scratch.is_some(), &body);
+            let read_only = 3 + usize::from(convolution.residual().is_some());
+            let text = executable(&symbol, [read_only, 1 + usize::from(scratch.is_some())], &body);
             Executable { symbol, text }
         });
         Kernel { symbol: executable.symbol.clone(), weights, weights_shape, scratch }
+    }
+
+    /// The symbol of the kernel for `excerpt`.
+    pub(crate) fn excerpt(&mut self, excerpt: &Excerpt) -> String {
+        let (number, simd) = (self.count(), self.simd);
+        let executable = self.excerpts.entry(excerpt.clone()).or_insert_with(|| {
+            let symbol = format!("{}_{number}", excerpt.name());
+            let text = executable(&symbol, [1, 1], &excerpt::body(excerpt, simd));
+            Executable { symbol, text }
+        });
+        executable.symbol.clone()
+    }
+
+    fn count(&self) -> usize {
+        self.convolutions.len() + self.excerpts.len()
     }
 
     fn method(&self, convolution: &Convolution) -> Method {
@@ -160,19 +184,17 @@ impl Kernels {
 
     /// Writes the executables, which stand in the module beside the functions that call them.
     pub(crate) fn write(&self, text: &mut String) {
-        for executable in self.executables.values() {
+        for executable in self.convolutions.values().chain(self.excerpts.values()) {
             text.push_str(&executable.text);
         }
     }
 }
 
-/// The executable `symbol`, whose one function has the same name. Its bindings are image, weights, bias, the residual image
-/// if there is one, the result if it is not written over that, and scratch.
-fn executable(symbol: &str, convolution: &Convolution, scratch: bool, body: &Body) -> String {
-    let read_only = 3 + usize::from(convolution.residual().is_some() && !convolution.in_place);
-    let bindings: Vec<_> = (0..read_only)
+/// The executable `symbol`, whose one function has the same name, with so many bindings that are read and that are written.
+fn executable(symbol: &str, [read, written]: [usize; 2], body: &Body) -> String {
+    let bindings: Vec<_> = (0..read)
         .map(|_| "#hal.pipeline.binding<storage_buffer, ReadOnly>")
-        .chain((0..=usize::from(scratch)).map(|_| "#hal.pipeline.binding<storage_buffer>"))
+        .chain((0..written).map(|_| "#hal.pipeline.binding<storage_buffer>"))
         .collect();
     let layout = format!("#hal.pipeline.layout<bindings = [{}]>", bindings.join(", "));
     let mut text = String::new();
@@ -199,7 +221,8 @@ fn executable(symbol: &str, convolution: &Convolution, scratch: bool, body: &Bod
     text
 }
 
-/// The buffers of a kernel, by their role.
+/// The buffers of a kernel, by their role. Its bindings are image, weights, bias, the residual image if there is one, the
+/// result, and scratch if there is some.
 struct Buffers {
     image: code::Memory,
     weights: code::Memory,
@@ -223,10 +246,7 @@ impl Buffers {
         let weights = bind(weights);
         let bias = bind(&[filters]);
         let residual = convolution.residual().map(|place| bind(&image(place, filters)));
-        let result = match &residual {
-            Some(residual) if convolution.in_place => residual.clone(),
-            _ => bind(&image(&convolution.output, filters)),
-        };
+        let result = bind(&image(&convolution.output, filters));
         Self { image: input, weights, bias, residual, result, scratch: number }
     }
 }

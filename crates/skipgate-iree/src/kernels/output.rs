@@ -86,7 +86,7 @@ pub(super) fn write(
 /// Writes the zeros around the image, in the first workgroup.
 pub(super) fn write_zeros(code: &mut Code, convolution: &Convolution, result: &Memory, workgroup: &Value) {
     let Convolution { output: Place { outer, low }, size, .. } = *convolution;
-    if convolution.in_place || outer == size {
+    if outer == size {
         return;
     }
     let high = [0, 1].map(|axis| low[axis] + size[axis]);

@@ -8,4 +8,5 @@ mod gates;
 mod hostile;
 mod net;
 mod quantized;
+mod recognised;
 mod shapes;

@@ -1,5 +1,6 @@
 //! Installs what building, compiling and emulating the board need. Every step first checks whether it was done.
 
+pub(crate) mod mlir;
 pub(crate) mod ncnn;
 pub(crate) mod python;
 pub(crate) mod qemu;
@@ -38,11 +39,15 @@ pub(crate) fn for_bench(workspace: &Workspace) -> Result<Tools> {
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<Tools> {
     system::require(system::TESTS)?;
     system::require(system::BINDINGS)?;
-    for_bench(workspace)
+    let tools = for_bench(workspace)?;
+    mlir::prepare(workspace)?;
+    Ok(tools)
 }
 
 /// Makes ready what `cargo xtask bindings` needs.
 #[cfg(feature = "bindings")]
-pub(crate) fn for_bindings() -> Result<()> {
-    system::require(system::BINDINGS)
+pub(crate) fn for_bindings(workspace: &Workspace) -> Result<mlir::Headers> {
+    system::require(system::BINDINGS)?;
+    python::prepare(workspace)?;
+    mlir::prepare(workspace)
 }

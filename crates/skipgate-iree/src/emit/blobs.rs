@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::proto::{NodeProto, TensorProto};
+use skipgate_onnx::element_type::BOOL;
+use skipgate_onnx::proto::TensorProto;
 use skipgate_onnx::tensor_bytes;
 
-use super::{types, unsupported};
+use super::types;
 use crate::ImportError;
 
 /// The blobs of all constants, written behind the module as its dialect resources.
@@ -25,13 +25,23 @@ impl Blobs {
         if bytes.is_empty() {
             return Ok(format!("dense<> : {ty}"));
         }
-        if tensor.data_type == DataType::BOOL as i32 {
+        if tensor.data_type == BOOL {
             return Ok(format!("dense<\"0x{}\"> : {ty}", packed_bits(&bytes)));
         }
+        Ok(self.blob(&bytes, &ty))
+    }
+
+    /// Floats as an attribute, of which there is at least one.
+    pub(super) fn floats(&mut self, values: &[f32], shape: &[usize]) -> String {
+        let bytes: Vec<_> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.blob(&bytes, &types::builtin(shape.iter().copied()))
+    }
+
+    fn blob(&mut self, bytes: &[u8], ty: &str) -> String {
         let key = format!("c{}", self.entries.len());
         // The blob starts with its alignment as a little-endian 32-bit number.
-        self.entries.push(format!("{key}: \"0x08000000{}\"", hex::encode_upper(&bytes)));
-        Ok(format!("dense_resource<{key}> : {ty}"))
+        self.entries.push(format!("{key}: \"0x08000000{}\"", hex::encode_upper(bytes)));
+        format!("dense_resource<{key}> : {ty}")
     }
 
     /// Appends the resource section.
@@ -58,43 +68,6 @@ fn packed_bits(bytes: &[u8]) -> String {
     hex::encode_upper(bytes.chunks(8).map(pack).collect::<Vec<_>>())
 }
 
-/// The value of a `Constant` node, whichever of its attributes holds it.
-pub(super) fn of_node(blobs: &mut Blobs, node: &NodeProto) -> Result<String, ImportError> {
-    let [attribute] = &node.attribute[..] else {
-        return Err(unsupported(node, format!("a Constant with {} attributes", node.attribute.len())));
-    };
-    match attribute.name.as_str() {
-        "value" => blobs.literal(&attribute.t),
-        "value_float" => blobs.literal(&floats(&[attribute.f.unwrap_or_default()], &[])),
-        "value_floats" => blobs.literal(&floats(&attribute.floats, &[length(&attribute.floats)])),
-        "value_int" => blobs.literal(&ints(&[attribute.i.unwrap_or_default()], &[])),
-        "value_ints" => blobs.literal(&ints(&attribute.ints, &[length(&attribute.ints)])),
-        other => Err(unsupported(node, format!("a Constant with `{other}`"))),
-    }
-}
-
-fn length<T>(values: &[T]) -> i64 {
-    i64::try_from(values.len()).expect("an attribute is in memory")
-}
-
-pub(super) fn floats(values: &[f32], dims: &[i64]) -> TensorProto {
-    TensorProto {
-        data_type: DataType::FLOAT as i32,
-        float_data: values.to_vec(),
-        dims: dims.to_vec(),
-        ..Default::default()
-    }
-}
-
-fn ints(values: &[i64], dims: &[i64]) -> TensorProto {
-    TensorProto {
-        data_type: DataType::INT64 as i32,
-        int64_data: values.to_vec(),
-        dims: dims.to_vec(),
-        ..Default::default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +75,7 @@ mod tests {
     #[test]
     fn a_blob_starts_with_its_alignment() {
         let mut blobs = Blobs::default();
-        assert_eq!(blobs.literal(&floats(&[1.0], &[1])).unwrap(), "dense_resource<c0> : tensor<1xf32>");
+        assert_eq!(blobs.floats(&[1.0], &[1]), "dense_resource<c0> : tensor<1xf32>");
         let mut text = String::new();
         blobs.write(&mut text);
         assert!(text.contains(r#"c0: "0x080000000000803F""#), "{text}");

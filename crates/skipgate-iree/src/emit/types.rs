@@ -1,22 +1,9 @@
 //! Types and names in MLIR's text form.
 
 use skipgate_onnx::TensorType;
-use skipgate_onnx::proto::TensorProto;
 
 use crate::ImportError;
-
-/// ONNX's own operators have an empty domain, or its long name.
-pub(super) fn is_onnx_domain(domain: &str) -> bool {
-    matches!(domain, "" | "ai.onnx")
-}
-
-/// Type of an initialiser.
-pub(super) fn of_tensor(tensor: &TensorProto) -> TensorType {
-    TensorType {
-        element_type: tensor.data_type,
-        shape: tensor.dims.iter().map(|&extent| usize::try_from(extent).ok()).collect(),
-    }
-}
+use crate::plan::{CHANNELS_FIRST, Frame};
 
 /// The MLIR element type of ONNX's `TensorProto.DataType` number `element_type`. Torch types carry signs.
 pub(super) fn element(value: &str, element_type: i32) -> Result<&'static str, ImportError> {
@@ -50,6 +37,33 @@ pub(super) fn tensor(value: &str, dims: &[i64], element_type: i32) -> Result<Str
     let extents = dims.iter().map(ToString::to_string);
     let parts: Vec<_> = extents.chain([element(value, element_type)?.to_owned()]).collect();
     Ok(format!("tensor<{}>", parts.join("x")))
+}
+
+/// `tensor<16x32xf32>`, the type of a builtin tensor of floats.
+pub(super) fn builtin(shape: impl Iterator<Item = usize>) -> String {
+    let extents: Vec<_> = shape.map(|extent| extent.to_string()).collect();
+    format!("tensor<{}xf32>", extents.join("x"))
+}
+
+/// Type of the value in `frame`, channels last.
+pub(super) fn inner(frame: &Frame) -> String {
+    builtin(frame.inner().iter().copied())
+}
+
+/// Type of `frame`.
+pub(super) fn outer(frame: &Frame) -> String {
+    builtin(frame.outer().into_iter())
+}
+
+/// Type of the value in `frame`, an image, with its channels first.
+pub(super) fn planar(frame: &Frame) -> String {
+    builtin(CHANNELS_FIRST.iter().map(|&axis| frame.inner()[axis]))
+}
+
+/// Where the value is in `frame`: offsets, sizes and strides.
+pub(super) fn place(frame: &Frame) -> String {
+    let strides = vec![1; frame.inner().len()];
+    [frame.low(), frame.inner(), &strides].map(|numbers| format!("{numbers:?}")).concat()
 }
 
 /// A string literal. MLIR escapes quotes, backslashes and everything outside printable ASCII as two hex digits.

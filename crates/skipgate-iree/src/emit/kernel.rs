@@ -1,0 +1,71 @@
+//! Calls of kernels ([`crate::kernels`]).
+
+use skipgate_onnx::element_type::FLOAT;
+use skipgate_onnx::proto::TensorProto;
+use skipgate_onnx::tensor_bytes;
+
+use super::{Emitter, types};
+use crate::ImportError;
+use crate::gating::marker::InPlace;
+use crate::plan;
+
+/// Number of the residual image among the bindings of a kernel that has one.
+const RESIDUAL: usize = 3;
+/// Number of the result among those.
+const RESULT: usize = 4;
+
+impl Emitter<'_, '_> {
+    pub(super) fn kernel(&mut self, step: &plan::Kernel) -> Result<(), ImportError> {
+        let input = self.memory(step.input)?;
+        let residual = step.residual.map(|residual| self.memory(residual)).transpose()?;
+        let (_, result) = self.memory(step.result)?;
+        let weights = floats(step.weights)?;
+        let bias = match step.bias {
+            Some(bias) => floats(bias)?,
+            None => vec![0.0; step.convolution.filters],
+        };
+        let kernel = self.kernels.kernel(&step.convolution, &weights);
+        let weights = self.constant_floats(&kernel.weights, &kernel.weights_shape);
+        let bias = self.constant_floats(&bias, &[bias.len()]);
+        let operands = [input, weights, bias].into_iter().chain(residual);
+        let (operands, operand_types): (Vec<_>, Vec<_>) = operands.unzip();
+        let scratch = kernel.scratch.map(|floats| types::builtin([floats].into_iter()));
+        let results: Vec<_> = [result].into_iter().chain(scratch).collect();
+        let names: Vec<_> = results.iter().map(|_| self.fresh()).collect();
+        let label = |&node| types::quoted(&self.plan.graph.node(node).label());
+        let nodes: Vec<_> = step.nodes.iter().map(label).chain(self.in_place(step)).collect();
+        self.line(&format!(
+            "{} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> ({}) loc(fused[{}])",
+            names.join(", "),
+            operands.join(", "),
+            operand_types.join(", "),
+            results.join(", "),
+            nodes.join(", "),
+            symbol = kernel.symbol,
+        ));
+        self.stand(step.result, names[0].clone())
+    }
+
+    /// Says that a kernel may write its result over what it adds, which it reads at the element that it writes, if both lie
+    /// alike.
+    fn in_place(&self, step: &plan::Kernel) -> Option<String> {
+        let residual = step.residual?;
+        let alike = self.plan.tensor(residual).frame == self.plan.tensor(step.result).frame;
+        alike.then(|| types::quoted(&InPlace { reads: RESIDUAL, writes: RESULT }.to_string()))
+    }
+
+    /// The SSA name of a constant, and its type.
+    fn constant_floats(&mut self, values: &[f32], shape: &[usize]) -> (String, String) {
+        let literal = self.blobs.floats(values, shape);
+        let value = self.fresh();
+        self.line(&format!("{value} = arith.constant {literal}"));
+        (value, types::builtin(shape.iter().copied()))
+    }
+}
+
+/// The elements of `tensor`, which is one of floats.
+fn floats(tensor: &TensorProto) -> Result<Vec<f32>, ImportError> {
+    debug_assert_eq!(tensor.data_type, FLOAT, "so the plan has it");
+    let bytes = tensor_bytes(tensor)?;
+    Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}

@@ -1,0 +1,170 @@
+//! Plans to MLIR text. Nothing is recognised or decided here.
+//!
+//! The output has the form that torch-mlir's ONNX lowering reads: one `torch.operator "onnx.<Op>"` for each operator,
+//! with attributes named `torch.onnx.<attribute>`, values of type `!torch.vtensor<[shape],element>`, and initialisers as
+//! `onnx.Constant` operations over `dense_resource` blobs. An `If` has two regions, the **else** region first. Kernels
+//! and frames are written as what the compiler makes of operators later: dispatches and builtin tensors.
+//!
+//! Writing it here instead of calling the Python importer keeps Python out of compilation, attaches the ONNX node's
+//! name to each operation as its location, and lets plans say more than ONNX can.
+
+mod attributes;
+mod blobs;
+mod branch;
+mod excerpt;
+mod frame;
+mod gate;
+mod kernel;
+mod operator;
+mod quantise;
+mod types;
+
+use crate::ImportError;
+use crate::gating::marker;
+use crate::kernels::Kernels;
+use crate::plan::{Constant, Frame, Plan, Step, TensorId};
+use blobs::Blobs;
+
+/// Name of the MLIR module and of its one function.
+pub(crate) const MODULE: &str = "skipgate";
+pub(crate) const FUNCTION: &str = "run";
+
+/// Writes `plan` as MLIR text: a module `@skipgate` with one function `@run` that takes the model's inputs and returns
+/// its outputs, both in the model's order.
+///
+/// Errors: element types and attributes that have no form in MLIR.
+pub(crate) fn emit(plan: &Plan) -> Result<String, ImportError> {
+    let mut emitter = Emitter {
+        plan,
+        text: String::new(),
+        blobs: Blobs::default(),
+        kernels: Kernels::new(plan.simd, &plan.options),
+        names: vec![Names::default(); plan.tensors.len()],
+        count: 0,
+    };
+    emitter.module()?;
+    emitter.blobs.write(&mut emitter.text);
+    Ok(emitter.text)
+}
+
+/// The SSA names of a tensor.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    /// The value, as operators read it.
+    value: String,
+    /// The frame that it stands in.
+    memory: String,
+}
+
+/// Text as it grows.
+struct Emitter<'p, 'm> {
+    plan: &'p Plan<'m>,
+    text: String,
+    blobs: Blobs,
+    kernels: Kernels,
+    /// By tensor.
+    names: Vec<Names>,
+    /// Number of SSA names given out.
+    count: usize,
+}
+
+impl Emitter<'_, '_> {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    fn fresh(&mut self) -> String {
+        self.count += 1;
+        format!("%v{}", self.count)
+    }
+
+    /// A fresh SSA name for the value of `tensor`.
+    fn define(&mut self, tensor: TensorId) -> String {
+        let name = self.fresh();
+        self.names[tensor.0].value.clone_from(&name);
+        name
+    }
+
+    /// The SSA name of the value of `tensor`.
+    fn value(&self, tensor: TensorId) -> String {
+        self.names[tensor.0].value.clone()
+    }
+
+    /// The SSA name of the frame that `tensor` stands in, and its type.
+    fn memory(&self, tensor: TensorId) -> Result<(String, String), ImportError> {
+        Ok((self.names[tensor.0].memory.clone(), types::outer(self.frame(tensor)?)))
+    }
+
+    /// The frame of `tensor`, of which a plan that is checked has one wherever one is needed.
+    fn frame(&self, tensor: TensorId) -> Result<&Frame, ImportError> {
+        let tensor = self.plan.tensor(tensor);
+        tensor.frame.as_ref().ok_or_else(|| ImportError::UnknownShape { value: tensor.name.to_owned() })
+    }
+
+    /// The MLIR type of the value of `tensor`.
+    fn type_of(&self, tensor: TensorId) -> Result<String, ImportError> {
+        let tensor = self.plan.tensor(tensor);
+        types::vtensor(tensor.name, &tensor.ty)
+    }
+
+    fn types_of(&self, tensors: &[TensorId]) -> Result<String, ImportError> {
+        let types: Result<Vec<_>, _> = tensors.iter().map(|&tensor| self.type_of(tensor)).collect();
+        Ok(types?.join(", "))
+    }
+
+    fn module(&mut self) -> Result<(), ImportError> {
+        let plan = self.plan;
+        let mut arguments = Vec::new();
+        for &input in &plan.inputs {
+            let name = self.define(input);
+            arguments.push(format!("{name}: {}", self.type_of(input)?));
+        }
+        let results = self.types_of(&plan.outputs)?;
+        self.line(&format!("module @{MODULE} {{"));
+        self.line(&format!(
+            "func.func @{FUNCTION}({}) -> ({results}) attributes {{\
+             torch.onnx_meta.ir_version = {} : si64, torch.onnx_meta.opset_version = {} : si64}} {{",
+            arguments.join(", "),
+            plan.ir_version,
+            plan.opset,
+        ));
+        self.line("%none = torch.constant.none");
+        self.steps(&plan.steps)?;
+        let values: Vec<_> = plan.outputs.iter().map(|&output| self.value(output)).collect();
+        self.line(&format!("return {} : {results}", values.join(", ")));
+        self.line("}");
+        self.kernels.write(&mut self.text);
+        self.text.push_str(marker::EXECUTABLE);
+        self.line("}");
+        Ok(())
+    }
+
+    fn steps(&mut self, steps: &[Step]) -> Result<(), ImportError> {
+        steps.iter().try_for_each(|step| match step {
+            Step::Constant(step) => self.constant(step),
+            Step::Kernel(step) => self.kernel(step),
+            Step::Operator(step) => self.operator(step),
+            Step::Excerpt(step) => self.excerpt(step),
+            Step::Quantise(step) => self.quantise(step),
+            Step::Put(step) => self.put(step),
+            Step::Gate(step) => self.gate(step),
+            Step::Branch(step) => self.branch(step),
+        })
+    }
+
+    fn constant(&mut self, Constant { result, tensor }: &Constant) -> Result<(), ImportError> {
+        let literal = self.blobs.literal(tensor)?;
+        let (name, ty) = (self.define(*result), self.type_of(*result)?);
+        self.constant_operation(&name, &literal, &ty, self.plan.tensor(*result).name);
+        Ok(())
+    }
+
+    /// The constant `literal` as the SSA name `name`; people know it as `label`.
+    fn constant_operation(&mut self, name: &str, literal: &str, ty: &str, label: &str) {
+        let location = types::quoted(&format!("Constant {label}"));
+        self.line(&format!(
+            "{name} = torch.operator \"onnx.Constant\"() {{torch.onnx.value = {literal}}} : () -> {ty} loc({location})"
+        ));
+    }
+}

@@ -1,0 +1,88 @@
+//! Calls of kernels.
+
+use skipgate_onnx::ValueId;
+
+use super::Builder;
+use crate::ImportError;
+use crate::kernels::{self, Convolution, Place};
+use crate::passes::{Layer, Then};
+use crate::plan::{Frame, Kernel, Put, Step, TensorId};
+
+impl<'m> Builder<'_, 'm> {
+    pub(super) fn kernel(&mut self, layer: &Layer<'m>) -> Result<(), ImportError> {
+        let node = self.graph.node(layer.nodes[0]);
+        let wanted = Frame::of_reader(node, self.ty(layer.input)?);
+        let input = self.image(layer.input, wanted)?;
+        let residual = layer.residual.map(|value| self.image(value, None)).transpose()?;
+        let frame = match self.findings.frames.of_value(layer.result) {
+            Some(frame) => Some(frame.clone()),
+            None => Frame::without_room(self.ty(layer.result)?),
+        };
+        let result = self.define(layer.result, frame)?;
+        let convolution = self.convolution(layer, input, residual, result)?;
+        self.coverage.kernels += 1;
+        self.steps.push(Step::Kernel(Box::new(Kernel {
+            nodes: layer.nodes.clone(),
+            convolution,
+            weights: layer.weights,
+            bias: layer.bias,
+            input,
+            residual,
+            result,
+        })));
+        Ok(())
+    }
+
+    fn convolution(
+        &self,
+        layer: &Layer,
+        input: TensorId,
+        residual: Option<TensorId>,
+        result: TensorId,
+    ) -> Result<Convolution, ImportError> {
+        let window = &layer.window;
+        let added = residual.map(|residual| self.place(residual, [0; 2])).transpose()?;
+        let step = |then: &Then| match *then {
+            Then::Add => added.map(kernels::Step::Add),
+            Then::Relu => Some(kernels::Step::Relu),
+            Then::Clip { low, high } => Some(kernels::Step::Clip { low, high }),
+            Then::Quantize(quantization) => Some(kernels::Step::Quantize(quantization)),
+        };
+        Ok(Convolution {
+            channels: window.channels,
+            filters: window.filters,
+            taps: window.taps,
+            strides: window.strides,
+            size: window.size,
+            input: self.place(input, window.low)?,
+            steps: layer.then.iter().filter_map(step).collect(),
+            output: self.place(result, [0; 2])?,
+        })
+    }
+
+    /// Where in its frame an image begins, `before` rows and columns further up and left.
+    fn place(&self, tensor: TensorId, before: [usize; 2]) -> Result<Place, ImportError> {
+        let place = self.frame_of(tensor).and_then(Frame::rows_and_columns).and_then(|(outer, low)| {
+            let low = [low[0].checked_sub(before[0])?, low[1].checked_sub(before[1])?];
+            Some(Place { outer, low })
+        });
+        let name = || self.tensors[tensor.0].name.to_owned();
+        place.ok_or_else(|| ImportError::UnknownShape { value: name() })
+    }
+
+    /// The image `value` among the room of `wanted`, if that is asked for, else as it stands. It gets a frame of its own
+    /// for this where it stands in none, or in one with less room.
+    pub(super) fn image(&mut self, value: ValueId, wanted: Option<Frame>) -> Result<TensorId, ImportError> {
+        let source = self.read(value)?;
+        let fits = |frame: &Frame| wanted.as_ref().is_none_or(|wanted| frame.has_room_for(wanted));
+        if self.frame_of(source).is_some_and(fits) {
+            return Ok(source);
+        }
+        let own = wanted.or(Frame::without_room(self.ty(value)?));
+        let name = || self.graph.value(value).name.to_owned();
+        let own = own.ok_or_else(|| ImportError::UnknownShape { value: name() })?;
+        let result = self.tensor(value, Some(own))?;
+        self.steps.push(Step::Put(Put { source, result, stays: false }));
+        Ok(result)
+    }
+}
