@@ -147,8 +147,9 @@ impl Campaign {
     ) -> Result<()> {
         let dir = self.dir.join(format!("worker{number}"));
         fs::create_dir_all(&dir)?;
-        let (half, deadline) = (Instant::now() + self.shrink / 2, Instant::now() + self.shrink);
-        let mut shrinker = Shrinker { worker, features: self.features, deadline, half, dir: &dir };
+        let (now, deadline) = (Instant::now(), Instant::now() + self.shrink);
+        let until = now + self.shrink / 2;
+        let mut shrinker = Shrinker { worker, features: self.features, deadline, until, dir: &dir };
         let Shrunk { model, gates, outcome } = shrinker.shrink(seed, outcome)?;
         let path = self.dir.join(format!("{seed}.onnx"));
         model.save(&path)?;
@@ -254,5 +255,49 @@ impl Summary {
             .chain(self.shrunk.clone())
             .collect::<Vec<_>>()
             .join("\n\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(outcome: Outcome) -> Answer {
+        Answer { outcome, seconds: 0.5 }
+    }
+
+    #[test]
+    fn outcomes_are_counted_by_kind() {
+        let mut summary = Summary::default();
+        let refused = |node: &str| Outcome::Refused { error: format!("node `{node}` (Resize): no") };
+        assert!(summary.add(1, &answer(refused("a"))));
+        assert!(!summary.add(2, &answer(refused("b"))));
+        assert!(summary.add(3, &answer(Outcome::Crash { error: "signal: 11".to_owned() })));
+        summary.add(4, &answer(Outcome::Equal { gates: 2, worst: 1e-7 }));
+        assert_eq!((summary.cases(), summary.equal(), summary.failures()), (4, 1, 1));
+        assert_eq!(
+            summary.line(),
+            "4 networks: 1 equal, 2 refused, 0 WRONG, 1 CRASH, 0 invalid; 0.50 s each"
+        );
+        assert!(summary.text().contains("equal, by gates: 1 with 2; largest difference 1.0e-7"));
+    }
+
+    #[test]
+    fn the_next_run_goes_on_where_the_last_one_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Campaign::next_seed(dir.path()), None);
+        let campaign = Campaign {
+            program: "/no/such/program".into(),
+            targets: Vec::new(),
+            features: Features::default(),
+            seed: 7,
+            cases: Some(0),
+            time: Duration::from_secs(1),
+            shrink: Duration::ZERO,
+            dir: dir.path().to_owned(),
+            workers: 1,
+        };
+        assert_eq!(campaign.run(&|_| ()).unwrap().next_seed, 7);
+        assert_eq!(Campaign::next_seed(dir.path()), Some(7));
     }
 }

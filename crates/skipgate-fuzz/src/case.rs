@@ -1,7 +1,7 @@
 //! One network through everything that computes it.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::path::Path;
 
 use skipgate_core::{SkipMask, Target};
 use skipgate_iree::{Build, Compiler, Gating};
@@ -148,7 +148,7 @@ fn runs_here(target: &Target) -> bool {
 }
 
 /// On this machine, all masks forth and back in one session: what a call leaves in memory must not matter.
-fn native(reference: &Reference, target: &Target, path: &PathBuf) -> Result<f64, Outcome> {
+fn native(reference: &Reference, target: &Target, path: &Path) -> Result<f64, Outcome> {
     let what = format!("the artifact for {}", target.name);
     let artifact = Artifact::open(path).map_err(|error| broken(&what, &error))?;
     let mut session = Session::new(&artifact, Device::local_sync()).map_err(|error| broken(&what, &error))?;
@@ -168,7 +168,7 @@ fn emulated(
     reference: &Reference,
     target: &Target,
     emulator: &Emulator,
-    path: &PathBuf,
+    path: &Path,
 ) -> Result<f64, Outcome> {
     let what = format!("the artifact for {}", target.name);
     let Reference { shape, images, masks, .. } = reference;

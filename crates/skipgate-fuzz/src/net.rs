@@ -147,7 +147,7 @@ impl Net {
     }
 
     /// A constant with `values`.
-    pub fn floats(&mut self, shape: &[usize], values: Vec<f32>) -> Value {
+    pub fn floats(&mut self, shape: &[usize], values: &[f32]) -> Value {
         let value = Value { name: self.name("constant"), shape: shape.to_vec() };
         self.graph.initializer.push(TensorProto {
             name: value.name.clone(),
@@ -161,7 +161,7 @@ impl Net {
 
     /// A constant scalar.
     pub fn scalar(&mut self, value: f32) -> Value {
-        self.floats(&[], vec![value])
+        self.floats(&[], &[value])
     }
 
     /// Constant integers, as a vector.
@@ -180,9 +180,9 @@ impl Net {
     /// Random numbers around `middle`, at most `spread` from it. A network has the same ones each time it is made.
     pub fn noise(&mut self, shape: &[usize], middle: f32, spread: f32) -> Value {
         let mut random = fastrand::Rng::with_seed(self.names as u64);
-        let values =
+        let values: Vec<_> =
             (0..shape.iter().product()).map(|_| middle + spread * (2.0 * random.f32() - 1.0)).collect();
-        self.floats(shape, values)
+        self.floats(shape, &values)
     }
 
     /// Weights for sums of `terms` products that leave the size of values as it is.
@@ -328,7 +328,7 @@ impl Net {
 
     /// The nearest element of an image of twice the size.
     pub fn enlarge(&mut self, x: &Value) -> Value {
-        let scales = self.floats(&[4], vec![1.0, 1.0, 2.0, 2.0]);
+        let scales = self.floats(&[4], &[1.0, 1.0, 2.0, 2.0]);
         let attributes = vec![
             text("mode", "nearest"),
             text("coordinate_transformation_mode", "asymmetric"),

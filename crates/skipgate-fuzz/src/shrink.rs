@@ -8,7 +8,7 @@ use skipgate_onnx::Model;
 
 use crate::graph;
 use crate::worker::{Job, Worker, network};
-use crate::{Choices, Features, Outcome, generate};
+use crate::{Choices, Features, Generated, Outcome, generate};
 
 /// A small network and what is wrong with it.
 pub(crate) struct Shrunk {
@@ -23,29 +23,29 @@ pub(crate) struct Shrinker<'w> {
     pub(crate) features: Features,
     /// When to be content.
     pub(crate) deadline: Instant,
-    /// When to go on from decisions to nodes.
-    pub(crate) half: Instant,
+    /// When to go on to the next step.
+    pub(crate) until: Instant,
     /// Where models are put for the worker.
     pub(crate) dir: &'w Path,
 }
 
 impl Shrinker<'_> {
-    /// The network of `seed`, which had `outcome`, made as small as time allows.
+    /// The network of `seed`, which had `outcome`, made as small as time allows: in the first half of it by taking
+    /// nodes out of its graph, and then once more after simpler decisions, which make layers smaller too.
     pub(crate) fn shrink(&mut self, seed: u64, outcome: &Outcome) -> Result<Shrunk> {
         let mut choices = Choices::random(seed);
-        generate(&mut choices, self.features)?;
-        let choices = self.fewer_choices(choices.made().to_vec(), outcome)?;
-        let generated = network(&Job::Choices(choices), self.features)?;
-        let gates = generated.selection.map(|selection| selection.gate_first);
-        self.fewer_nodes(generated.model, gates, outcome)
+        let generated = generate(&mut choices, self.features)?;
+        let first = self.fewer_nodes(&generated, outcome)?;
+        let now = Instant::now();
+        self.until = now + self.deadline.saturating_duration_since(now) / 2;
+        let simpler = self.fewer_choices(choices.made().to_vec(), outcome)?;
+        self.until = self.deadline;
+        let second = self.fewer_nodes(&network(&Job::Choices(simpler), self.features)?, outcome)?;
+        Ok(if size(&second.model) <= size(&first.model) { second } else { first })
     }
 
     fn in_time(&self) -> bool {
-        Instant::now() < self.deadline
-    }
-
-    fn in_first_half(&self) -> bool {
-        Instant::now() < self.half
+        Instant::now() < self.until
     }
 
     /// Whether `job` fails like `outcome`, and how.
@@ -61,14 +61,14 @@ impl Shrinker<'_> {
             let halves = std::iter::successors(Some(best.len() / 2), |length| Some(length / 2));
             for length in halves.take_while(|length| *length > 0) {
                 let mut start = 0;
-                while start < best.len() && self.in_first_half() {
+                while start < best.len() && self.in_time() {
                     match self.simpler_span(&best, start, length, outcome)? {
                         Some(simpler) => best = simpler,
                         None => start += length,
                     }
                 }
             }
-            if best == before || !self.in_first_half() {
+            if best == before || !self.in_time() {
                 return Ok(best);
             }
         }
@@ -105,8 +105,9 @@ impl Shrinker<'_> {
     }
 
     /// Takes nodes out of the graph: behind, in the middle, in front.
-    fn fewer_nodes(&mut self, model: Model, gates: Option<bool>, outcome: &Outcome) -> Result<Shrunk> {
-        let mut best = Shrunk { model, gates, outcome: outcome.clone() };
+    fn fewer_nodes(&mut self, generated: &Generated, outcome: &Outcome) -> Result<Shrunk> {
+        let gates = generated.selection.as_ref().map(|selection| selection.gate_first);
+        let mut best = Shrunk { model: generated.model.clone(), gates, outcome: outcome.clone() };
         loop {
             let before = graph::nodes(&best.model);
             self.smallest(&mut best, graph::ends)?;
@@ -162,6 +163,11 @@ impl Shrinker<'_> {
         }
         Ok(accepted)
     }
+}
+
+/// What makes a network small: its nodes, then its file.
+fn size(model: &Model) -> (usize, usize) {
+    (graph::nodes(model), model.to_bytes().map_or(0, |bytes| bytes.len()))
 }
 
 /// Fewer decisions, or as many that are lower.

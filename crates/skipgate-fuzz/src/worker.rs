@@ -105,9 +105,12 @@ impl Worker {
 
     /// Checks one network. The end of the worker is an outcome.
     pub(crate) fn run(&mut self, job: &Job) -> Result<Answer> {
-        let mut process = match self.process.take().filter(|process| process.done < JOBS) {
-            Some(process) => process,
-            None => self.start()?,
+        let mut process = match self.process.take() {
+            Some(process) if process.done < JOBS => process,
+            old => {
+                old.map(|process| process.end(false)).transpose()?;
+                self.start()?
+            }
         };
         let start = std::time::Instant::now();
         let sent = writeln!(process.input, "{}", serde_json::to_string(job)?);
@@ -183,6 +186,40 @@ impl Drop for Worker {
         if let Some(process) = self.process.take() {
             // Best effort: the worker ends with its input anyway.
             let _ = process.end(false);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A worker that is a shell script, which finds its arguments in its name.
+    fn worker(dir: &Path, script: &str) -> Worker {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = dir.join("worker.sh");
+        fs_err::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        Worker::new(&program, &["host".to_owned()], Features::default())
+    }
+
+    // One test, since a process that another thread starts meanwhile would keep the script open for writing.
+    #[test]
+    fn a_worker_answers_line_by_line_and_its_end_is_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let answer = r#"{"outcome":{"equal":{"gates":1,"worst":0.0}},"seconds":0.1}"#;
+        let mut worker = worker(dir.path(), &format!("while read -r job; do echo '{answer}'; done"));
+        for seed in 0..3 {
+            let outcome = worker.run(&Job::Seed(seed)).unwrap().outcome;
+            assert_eq!(outcome, Outcome::Equal { gates: 1, worst: 0.0 });
+        }
+        drop(worker);
+        let mut mortal = self::worker(dir.path(), "read -r job; echo 'no such luck' >&2; kill -SEGV $$");
+        for _ in 0..2 {
+            let outcome = mortal.run(&Job::Seed(1)).unwrap().outcome;
+            assert!(outcome.is_failure());
+            assert!(outcome.to_string().ends_with("no such luck"), "{outcome}");
+            assert!(outcome.to_string().contains("signal: 11"), "{outcome}");
         }
     }
 }

@@ -87,6 +87,9 @@ pub enum Error {
         /// What the JSON reader says.
         source: serde_json::Error,
     },
+    /// A mask has another number of elements than the model has gates.
+    #[error(transparent)]
+    Mask(#[from] skipgate_core::MaskError),
     /// The model has gates, the operation needs one without.
     #[error("the model already has gates")]
     AlreadyGated,

@@ -18,7 +18,8 @@
 //! 3. [`fold_batch_norm`] merges batch normalisation into the convolution before it;
 //! 4. [`dequantize_constants`] turns the integers that a quantised network keeps into the floats that they stand for;
 //! 5. [`find_blocks`] finds the residual blocks and says which can be skipped;
-//! 6. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good.
+//! 6. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good,
+//!    [`ungate`] puts one branch in place of each gate.
 //!
 //! [`Graph`] is an index over a model for what reads one without changing it, and [`recognise_gates`] finds its gates again.
 //!
@@ -48,6 +49,7 @@ mod segments;
 mod select;
 mod shapes;
 mod tensor;
+mod ungate;
 
 pub use activation::is_activation;
 pub use blocks::{ResidualBlock, Shortcut, Verdict, find_blocks};
@@ -62,3 +64,4 @@ pub use remove::remove_blocks;
 pub use select::GateSelection;
 pub use shapes::{Excerpt, TensorType, find_excerpts, infer_shapes};
 pub use tensor::{element_type, tensor_bytes};
+pub use ungate::ungate;

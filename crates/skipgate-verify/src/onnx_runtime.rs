@@ -58,20 +58,20 @@ impl OnnxRuntime {
 
     /// Loads `model`. Nothing is optimised, so that its nodes run as the model has them.
     pub fn session(&self, model: &Model) -> Result<Session, Error> {
-        let session = ort::session::Session::builder()?
+        let inner = ort::session::Session::builder()?
             .with_intra_threads(1)?
             .with_optimization_level(GraphOptimizationLevel::Disable)?
             .commit_from_memory(&model.to_bytes()?)?;
-        let image = session.inputs.iter().map(|input| input.name.clone()).find(|name| name != MASK_INPUT);
-        let masked = session.inputs.iter().any(|input| input.name == MASK_INPUT);
-        Ok(Session { session, image: image.unwrap_or_default(), masked })
+        let image = inner.inputs.iter().map(|input| input.name.clone()).find(|name| name != MASK_INPUT);
+        let masked = inner.inputs.iter().any(|input| input.name == MASK_INPUT);
+        Ok(Session { inner, image: image.unwrap_or_default(), masked })
     }
 }
 
 /// A model in ONNX Runtime.
 #[derive(Debug)]
 pub struct Session {
-    session: ort::session::Session,
+    inner: ort::session::Session,
     /// Name of the image input.
     image: String,
     masked: bool,
@@ -86,7 +86,7 @@ impl Session {
             let mask = Tensor::from_array((vec![mask.len()], mask.as_slice().to_vec()))?;
             inputs.push((MASK_INPUT.into(), mask.into()));
         }
-        let outputs = self.session.run(inputs)?;
+        let outputs = self.inner.run(inputs)?;
         Ok(outputs[0].try_extract_tensor::<f32>()?.1.to_vec())
     }
 }
@@ -113,7 +113,7 @@ fn find() -> Option<PathBuf> {
     }
     let folders =
         skipgate_iree::python_packages().into_iter().map(|packages| packages.join(IN_SITE_PACKAGES));
-    folders.filter_map(|folder| library(&folder)).next()
+    folders.into_iter().find_map(|folder| library(&folder))
 }
 
 /// The library in `folder`, which has its version behind its name.

@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// Compile a model, gated or not, to an artifact
     #[cfg(feature = "compiler")]
     Compile(Compile),
+    /// Compare an artifact with other ways to compute its model, under many masks
+    #[cfg(feature = "compiler")]
+    Verify(Verify),
     /// Run an artifact on an image or a tensor
     Run(Run),
     /// Measure the latency of an artifact at every number of skipped blocks
@@ -154,6 +157,47 @@ pub(crate) struct Compile {
     /// Compute all convolutions that can be in the fast form with tiles of this size, to compare them
     #[arg(long, value_name = "2|4|6", conflicts_with = "exact", hide = true)]
     pub(crate) tiles: Option<NonZeroUsize>,
+    /// Compare the artifact with other ways to compute the model, under a few masks; `skipgate verify` does it under more
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What the model computes without the skipped blocks is asked of ONNX Runtime, where its library is in the active Python
+environment or ORT_DYLIB_PATH names it, and of builds for this machine without gates, kernels and fast forms of
+convolutions. Each build takes as long as a compilation, so there is one beside ONNX Runtime, and four without it.
+
+Artifacts for the Odroid XU4 run under qemu-arm.
+
+Examples:
+  skipgate verify build/resnet20-host --model resnet20.onnx
+  skipgate verify build/resnet20-xu4 --model resnet20.onnx --masks 2 --program build/board/skipgate")]
+pub(crate) struct Verify {
+    /// The artifact folder
+    pub(crate) artifact: PathBuf,
+    /// The ONNX model that it was compiled from, or the one that was gated for it
+    #[arg(long, value_name = "MODEL.onnx")]
+    pub(crate) model: PathBuf,
+    /// Blocks that were removed with `compile --remove`
+    #[arg(long, value_name = "BLOCK", value_delimiter = ',')]
+    pub(crate) remove: Vec<String>,
+    /// Number of random masks, besides all-run, all-skip and every single skip
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) masks: usize,
+    /// Seed of masks and inputs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Take inputs from this .npy file (float32) [default: two random ones]
+    #[arg(long, value_name = "X.npy")]
+    pub(crate) input: Option<PathBuf>,
+    /// At most so many builds as references [default: 1 beside ONNX Runtime, 4 without it]
+    #[arg(long, value_name = "N")]
+    pub(crate) builds: Option<usize>,
+    /// The program for the board, for artifacts of the Odroid XU4 [default: that of `SKIPGATE_BOARD_PROGRAM`]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

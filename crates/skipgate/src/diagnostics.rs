@@ -42,6 +42,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<skipgate_onnx::Error>(error))
         .or_else(|| of::<skipgate_iree::LoadError>(error))
         .or_else(|| of::<skipgate_iree::CompileError>(error))
-        .or_else(|| of::<skipgate_iree::ArtifactError>(error));
+        .or_else(|| of::<skipgate_iree::ArtifactError>(error))
+        .or_else(|| of::<skipgate_verify::Error>(error));
     shared
 }

@@ -12,6 +12,7 @@ mod bindings;
 mod capi;
 mod debian;
 mod demo;
+mod fuzz;
 mod instructions;
 mod parallel;
 mod process;
@@ -86,6 +87,11 @@ enum Command {
         #[arg(long)]
         board: bool,
     },
+    /// Search for networks that skipgate gets wrong
+    Fuzz {
+        #[command(subcommand)]
+        what: fuzz::Fuzz,
+    },
     /// Run every check and test, stopping at the first that fails
     Test,
     /// Write the Rust bindings of IREE's and MLIR's C headers, and our own C header
@@ -121,6 +127,7 @@ fn run(command: &Command) -> Result<()> {
                 if board { (Some(&tools.arm_rust), "board") } else { (None, "release") };
             capi::install(&workspace, arm_rust, profile, prefix)
         }
+        Command::Fuzz { ref what } => fuzz::run(&workspace, what),
         Command::Test => test::run(&workspace),
         Command::Bindings { check } => generate_bindings(&workspace, check),
     }

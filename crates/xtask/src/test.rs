@@ -27,8 +27,17 @@ const BOARD_CRATES: [&str; 7] = [
 ];
 
 /// Parts of crate names that have no place on the board: it runs what the host compiled.
-const NOT_ON_BOARD: [&str; 7] =
-    ["bindgen", "onnx", "plotters", "protobuf", "skipgate-explore", "skipgate-iree", "skipgate-plot"];
+const NOT_ON_BOARD: [&str; 9] = [
+    "bindgen",
+    "onnx",
+    "plotters",
+    "protobuf",
+    "skipgate-explore",
+    "skipgate-fuzz",
+    "skipgate-iree",
+    "skipgate-plot",
+    "skipgate-verify",
+];
 
 /// Some times what the tests take that run under emulation, most of it for building them.
 const BOARD_TESTS_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -201,8 +210,7 @@ impl Suite<'_> {
 
     /// Tells tests where the tools and the program for the board are.
     fn configure<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command> {
-        let onnxruntime = self.workspace.site_packages()?.join("onnxruntime/capi");
-        command.env("ORT_DYLIB_PATH", library(&onnxruntime, "libonnxruntime.so")?);
+        command.env("ORT_DYLIB_PATH", onnx_runtime(self.workspace)?);
         if let Some(program) = self.board_program.get() {
             command.env("SKIPGATE_BOARD_PROGRAM", program);
         }
@@ -219,6 +227,11 @@ fn misplaced_crates(tree: &str) -> Vec<&str> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+/// ONNX Runtime's library in the private Python environment.
+pub(crate) fn onnx_runtime(workspace: &Workspace) -> Result<PathBuf> {
+    library(&workspace.site_packages()?.join("onnxruntime/capi"), "libonnxruntime.so")
 }
 
 /// The library in `dir` whose file name starts with `stem`.

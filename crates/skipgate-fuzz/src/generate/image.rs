@@ -237,13 +237,11 @@ impl Generator<'_> {
 
     /// A value that was there before, as another element of a batch.
     fn over_batches(&mut self, x: &Value) -> Value {
-        match self.saved(|value| value.shape == x.shape) {
-            Some(before) => self.batch_join(x, &before),
-            None => {
-                let y = self.image_block(x, 0);
-                self.batch_join(&y, x)
-            }
+        if let Some(before) = self.saved(|value| value.shape == x.shape) {
+            return self.batch_join(x, &before);
         }
+        let y = self.image_block(x, 0);
+        self.batch_join(&y, x)
     }
 
     /// Down, blocks, up again, beside what was there before.
@@ -254,7 +252,7 @@ impl Generator<'_> {
         }
         let y = self.net.conv(x, channels, &Window::strided(3, 2), 1, true);
         let mut y = self.maybe_activation(&y);
-        for _ in 0..1 + self.choices.below(2) {
+        for _ in 0..=self.choices.below(2) {
             y = self.image_block(&y, 0);
         }
         let y = match self.choices.below(3) {
@@ -297,7 +295,7 @@ impl Generator<'_> {
             return self.image_block(x, 0);
         }
         let mut parts = self.net.split(x, 1, &[x.shape[1] - half, half]);
-        for _ in 0..1 + self.choices.below(3) {
+        for _ in 0..=self.choices.below(3) {
             let last = parts[parts.len() - 1].clone();
             parts.push(self.image_block(&last, 0));
         }
@@ -317,7 +315,7 @@ impl Generator<'_> {
     fn chain(&mut self, x: &Value) -> Value {
         let first = self.activation(x);
         let mut y = first.clone();
-        for _ in 0..1 + self.choices.below(3) {
+        for _ in 0..=self.choices.below(3) {
             y = self.convolution(&y, x.shape[1]);
             y = self.maybe_activation(&y);
         }

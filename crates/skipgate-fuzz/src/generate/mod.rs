@@ -157,7 +157,9 @@ impl Generator<'_> {
         self.net.output(&last);
         if self.features.outputs {
             let other = self.saved(|value| value.name != last.name);
-            other.iter().for_each(|other| self.net.output(other));
+            if let Some(other) = other {
+                self.net.output(&other);
+            }
         }
         self.net
     }

@@ -109,7 +109,7 @@ impl Generator<'_> {
     fn attention(&mut self, x: &Value) -> Value {
         let [batch, tokens, features] = [0, 1, 2].map(|axis| x.shape[axis]);
         let heads = if features % 2 == 0 && self.choices.below(2) == 1 { 2 } else { 1 };
-        let [q, k, v] = [0; 3].map(|_| {
+        let [query, key, value] = [0; 3].map(|_| {
             let y = self.net.matmul(x, features);
             if heads == 1 {
                 return y;
@@ -118,14 +118,14 @@ impl Generator<'_> {
             self.net.transpose(&y, &[0, 2, 1, 3])
         });
         let order: Vec<_> = if heads == 1 { vec![0, 2, 1] } else { vec![0, 1, 3, 2] };
-        let k = self.net.transpose(&k, &order);
-        let mut shape = q.shape.clone();
+        let key = self.net.transpose(&key, &order);
+        let mut shape = query.shape.clone();
         shape[order.len() - 1] = tokens;
-        let scores = self.net.op("MatMul", &[&q, &k], vec![], &shape);
+        let scores = self.net.op("MatMul", &[&query, &key], vec![], &shape);
         let scale = self.net.scalar(0.5);
         let scores = self.net.binary("Mul", &scores, &scale);
         let weights = self.net.map("Softmax", &[&scores], vec![signed_int("axis", -1)]);
-        let y = self.net.op("MatMul", &[&weights, &v], vec![], &v.shape);
+        let y = self.net.op("MatMul", &[&weights, &value], vec![], &value.shape);
         let y = if heads == 1 {
             y
         } else {

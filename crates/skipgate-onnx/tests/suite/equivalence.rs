@@ -1,7 +1,7 @@
 //! Gates change nothing: random small networks, gated, against the same networks with blocks removed.
 
 use proptest::prelude::*;
-use skipgate_onnx::{Error, GateSelection, Model, gate, remove_blocks};
+use skipgate_onnx::{Error, GateSelection, Model, gate, remove_blocks, ungate};
 
 use crate::engine;
 use crate::net::{Net, int, ints};
@@ -225,4 +225,5 @@ fn check(spec: &Spec, gate_first: bool, bits: u16) {
     let skipped = gates.iter().zip(&mask).filter(|(_, run)| !**run).map(|(gate, _)| gate.block.as_str());
     let pruned = remove_blocks(&model, &skipped.collect::<Vec<_>>()).unwrap();
     assert_eq!(run(&gated, Some(&mask)), run(&pruned, None));
+    assert_eq!(run(&ungate(&gated, &mask.into()).unwrap(), None), run(&pruned, None));
 }

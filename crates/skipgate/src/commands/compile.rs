@@ -7,28 +7,40 @@ use fs_err as fs;
 use serde::Serialize;
 use skipgate_core::{Arithmetic, CompileOptions, Manifest, Target};
 use skipgate_iree::{Build, Compiled, Compiler, Gating, Source};
+use skipgate_verify::Options;
 
 use crate::cli::{Compile as Arguments, Format};
+use crate::commands::verify::{self, Verification};
 use crate::front;
 use crate::progress;
 use crate::report::{self, Report};
+
+/// Random masks of `--verify`.
+const VERIFY_MASKS: usize = 2;
 
 #[derive(Serialize)]
 struct Written<'a> {
     artifact: PathBuf,
     vmfb_bytes: usize,
     manifest: &'a Manifest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<Verification>,
 }
 
 impl Report for Written<'_> {
     fn text(&self) -> String {
-        format!(
+        let wrote = format!(
             "wrote {}: {} gates, {}B of code and weights for {}",
             self.artifact.display(),
             self.manifest.gates.len(),
             report::si(self.vmfb_bytes as u64),
             self.manifest.target.name,
-        )
+        );
+        [Some(wrote), self.verification.as_ref().map(Report::text)]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("\n\n")
     }
 }
 
@@ -48,7 +60,17 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     skipgate_iree::write_artifact(&arguments.output, &compiled)?;
     spinner.finish_and_clear();
     let Compiled { manifest, vmfb, .. } = &compiled;
-    report::print(&Written { artifact: arguments.output.clone(), vmfb_bytes: vmfb.len(), manifest }, format)
+    let (artifact, vmfb_bytes) = (arguments.output.clone(), vmfb.len());
+    let verification = arguments.verify.then(|| verification(arguments)).transpose()?;
+    let written = Written { artifact, vmfb_bytes, manifest, verification };
+    report::print(&written, format)?;
+    written.verification.as_ref().map_or(Ok(()), Verification::outcome)
+}
+
+/// What a few masks of the artifact give.
+fn verification(arguments: &Arguments) -> Result<Verification> {
+    let options = Options { masks: VERIFY_MASKS, removed: arguments.remove.clone(), ..Options::default() };
+    verify::run(&arguments.output, &arguments.model, &options)
 }
 
 /// What is compiled: the model with gates, its own or the selected ones, or without any.

@@ -28,6 +28,8 @@ mod serve;
 mod simulate;
 #[cfg(feature = "compiler")]
 mod targets;
+#[cfg(feature = "compiler")]
+mod verify;
 
 use anyhow::Result;
 
@@ -43,6 +45,8 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Gate(arguments) => gate::execute(&arguments, format),
         #[cfg(feature = "compiler")]
         Command::Compile(arguments) => compile::execute(&arguments, format),
+        #[cfg(feature = "compiler")]
+        Command::Verify(arguments) => verify::execute(&arguments, format),
         Command::Run(arguments) => run::execute(&arguments, format),
         Command::Bench(arguments) => bench::execute(&arguments, format),
         Command::Serve(arguments) => serve::execute(&arguments, format),

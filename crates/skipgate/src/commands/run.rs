@@ -137,7 +137,7 @@ fn images(arguments: &Arguments, manifest: &Manifest) -> Result<Vec<f32>> {
 }
 
 /// Reads `[batch * n, ...]` for an input of shape `[batch, ...]`.
-fn tensors(path: &Path, expected: &[usize]) -> Result<Vec<f32>> {
+pub(super) fn tensors(path: &Path, expected: &[usize]) -> Result<Vec<f32>> {
     let Tensor { shape, values } = tensor_file::read(path)?;
     let fits = shape.len() == expected.len()
         && shape.first().is_some_and(|&n| n > 0 && n % expected[0] as u64 == 0)

@@ -1,0 +1,87 @@
+//! The model of an artifact, as references are made of it.
+
+use std::path::Path;
+
+use skipgate_core::{Manifest, SkipMask};
+use skipgate_iree::Source;
+use skipgate_onnx::proto::GraphProto;
+use skipgate_onnx::{GateSelection, Model, find_blocks, gate, remove_blocks, ungate};
+
+use crate::Error;
+
+/// The model that an artifact was made of, or the one that was gated for it.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    model: Model,
+    /// Names of the blocks behind the gates, in mask order.
+    gates: Vec<String>,
+    /// Blocks that the artifact is without.
+    removed: Vec<String>,
+}
+
+impl Origin {
+    /// Reads `path` and checks that the artifact of `manifest` was compiled from it.
+    pub(crate) fn load(path: &Path, manifest: &Manifest, removed: &[String]) -> Result<Self, Error> {
+        let source = Source::load(path)?;
+        let gates: Vec<_> = manifest.gates.iter().map(|gate| gate.block.clone()).collect();
+        let found = source.sha256.clone();
+        if found != manifest.model_sha256
+            && gated_again(&source.model, &gates)? != Some(manifest.model_sha256.clone())
+        {
+            let expected = manifest.model_sha256.clone();
+            return Err(Error::OtherModel { path: path.to_owned(), found, expected });
+        }
+        Ok(Self { model: source.model, gates, removed: removed.to_vec() })
+    }
+
+    /// The model without the blocks that `mask` skips, and without gates.
+    pub(crate) fn without_skipped(&self, mask: &SkipMask) -> Result<Model, Error> {
+        if !self.model.gates()?.is_empty() {
+            return Ok(ungate(&self.model, mask)?);
+        }
+        let skipped = self.gates.iter().zip(mask.as_slice()).filter(|(_, run)| !**run).map(|(name, _)| name);
+        let names: Vec<_> = skipped.chain(&self.removed).map(String::as_str).collect();
+        Ok(remove_blocks(&self.model, &names)?)
+    }
+
+    /// Whether values are rounded to few bits on the way.
+    pub(crate) fn is_quantized(&self) -> bool {
+        rounds(&self.model.proto().graph)
+    }
+}
+
+/// Whether a node of `graph`, or of a branch in it, rounds to few bits.
+fn rounds(graph: &GraphProto) -> bool {
+    graph.node.iter().any(|node| {
+        let mut branches = node.attribute.iter().filter_map(|attribute| attribute.g.as_ref());
+        matches!(node.op_type.as_str(), "QuantizeLinear" | "DynamicQuantizeLinear") || branches.any(rounds)
+    })
+}
+
+/// The hash of `model` with gates in front of the blocks called `names`: that of the file which `skipgate gate` wrote, if
+/// it was given this model.
+fn gated_again(model: &Model, names: &[String]) -> Result<Option<String>, Error> {
+    if names.is_empty() || !model.gates()?.is_empty() {
+        return Ok(None);
+    }
+    let blocks = find_blocks(model)?;
+    if !names
+        .iter()
+        .all(|name| blocks.iter().any(|block| block.name == *name && block.verdict.is_skippable()))
+    {
+        return Ok(None);
+    }
+    let others = blocks.into_iter().map(|block| block.name).filter(|name| !names.contains(name));
+    let literal = |name: &str| name.chars().map(escaped).collect();
+    let selection = GateSelection {
+        gate_first: true,
+        gate: Vec::new(),
+        no_gate: others.map(|name| literal(&name)).collect(),
+    };
+    Ok(Some(Source::of(gate(model, &selection)?)?.sha256))
+}
+
+/// A character as a pattern that only matches it.
+fn escaped(c: char) -> String {
+    if matches!(c, '?' | '*' | '[' | ']') { format!("[{c}]") } else { c.to_string() }
+}
