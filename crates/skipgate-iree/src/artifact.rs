@@ -53,6 +53,7 @@ pub fn compile(
     let mlir = emit(&plan)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
+    check_mask(&abi, gates.len())?;
     abi.specialised = entry_points(gates.len(), specialised)?;
     let program = |mlir| Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
     let output = match compiler.compile(program(mlir), target) {
@@ -89,6 +90,19 @@ pub fn compile(
 
 fn copying_gate((gate, reason): (usize, &'static str)) -> CostlyGate {
     CostlyGate { gate, form: GateForm::Copy, reason: reason.to_owned() }
+}
+
+/// Fails unless the mask has an element for each of `gates`, those of the model's gate table: what is compiled indexes
+/// one by the other.
+fn check_mask(abi: &Abi, gates: usize) -> Result<(), CompileError> {
+    let mask = abi.inputs.iter().find(|input| input.name == MASK_INPUT);
+    let elements = mask.map_or(0, |mask| mask.shape.iter().product());
+    if elements == gates {
+        return Ok(());
+    }
+    Err(CompileError::Interface {
+        found: format!("but its mask is of {elements} elements and its gate table of {gates} gates"),
+    })
 }
 
 /// The entry points for `masks`, all-run and all-skip, each once.
@@ -192,4 +206,24 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::File::create(path)?;
     io::Write::write_all(&mut file, bytes)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use skipgate_onnx::{GATES_KEY, GateSelection, gate};
+
+    use super::*;
+    use crate::net::small_resnet;
+
+    #[test]
+    fn a_gate_table_for_another_mask_is_refused() {
+        let gated = gate(&small_resnet().model(), &GateSelection::default()).unwrap();
+        let abi_of = |model: &Model| abi(model).unwrap();
+        check_mask(&abi_of(&gated), 2).unwrap();
+        let mut proto = gated.proto().clone();
+        proto.metadata_props.retain(|entry| entry.key != GATES_KEY);
+        let without = Model::from_proto(proto).unwrap();
+        let error = check_mask(&abi_of(&without), without.gates().unwrap().len()).unwrap_err().to_string();
+        assert!(error.ends_with("but its mask is of 2 elements and its gate table of 0 gates"), "{error}");
+    }
 }
