@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::attributes::Attributes;
 use crate::check::{is_default_domain, subgraphs};
-use crate::proto::{GraphProto, NodeProto, TensorProto};
+use crate::proto::attribute_proto::AttributeType;
+use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Calls `visit` with every name that `node` reads, those that its subgraphs read from outside included.
 ///
@@ -142,6 +143,26 @@ fn remove(graph: &mut GraphProto, gone: &HashSet<String>, dead_nodes: &HashSet<u
     graph.input.retain(|input| !(gone.contains(&input.name) && defaults.contains(&input.name)));
     graph.initializer.retain(|tensor| !gone.contains(&tensor.name));
     graph.value_info.retain(|info| !gone.contains(&info.name));
+}
+
+/// An attribute that holds integers.
+pub(crate) fn ints_attribute(name: &str, ints: Vec<i64>) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        type_: AttributeType::INTS.into(),
+        ints,
+        ..AttributeProto::default()
+    }
+}
+
+/// An attribute that holds one integer.
+pub(crate) fn int_attribute(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        type_: AttributeType::INT.into(),
+        i: Some(value),
+        ..AttributeProto::default()
+    }
 }
 
 /// Removes the nodes at `places`.
