@@ -47,28 +47,40 @@ pub(crate) fn read_counts(graph: &GraphProto) -> HashMap<&str, usize> {
 }
 
 /// The names of all values of a graph and its subgraphs, to choose new ones from.
-pub(crate) struct Names(HashSet<String>);
+pub(crate) struct Names {
+    taken: HashSet<String>,
+    /// The last number given to each wanted name, so that a name that is wanted often is not tried from one on.
+    numbers: HashMap<String, usize>,
+}
 
 impl Names {
+    pub(crate) fn none() -> Self {
+        Self { taken: HashSet::new(), numbers: HashMap::new() }
+    }
+
     pub(crate) fn of(graph: &GraphProto) -> Self {
-        let mut names = HashSet::new();
-        collect_names(graph, &mut names);
-        Self(names)
+        let mut taken = HashSet::new();
+        collect_names(graph, &mut taken);
+        Self { taken, numbers: HashMap::new() }
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.taken.contains(name)
     }
 
     /// `wanted`, or `wanted` with a number if that is taken. The name is taken from then on.
     pub(crate) fn fresh(&mut self, wanted: &str) -> String {
-        let mut name = wanted.to_owned();
-        let mut number = 1usize;
-        while !self.0.insert(name.clone()) {
-            number += 1;
-            name = format!("{wanted}.{number}");
+        if self.taken.insert(wanted.to_owned()) {
+            return wanted.to_owned();
         }
-        name
+        let number = self.numbers.entry(wanted.to_owned()).or_insert(1);
+        loop {
+            *number += 1;
+            let name = format!("{wanted}.{number}");
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 

@@ -329,7 +329,9 @@ pub enum FunctionProblem {
     #[error("it is defined twice")]
     Duplicate,
     /// A call gives more inputs or takes more outputs than the function has.
-    #[error("`{node}` calls it with {inputs} inputs and {outputs} outputs, it has {expected_inputs} and {expected_outputs}")]
+    #[error(
+        "`{node}` calls it with {inputs} inputs and {outputs} outputs, it has {expected_inputs} and {expected_outputs}"
+    )]
     Signature {
         /// The call.
         node: String,

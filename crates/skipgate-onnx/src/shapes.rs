@@ -9,7 +9,7 @@ mod excerpt;
 pub(crate) mod layout;
 mod reduce;
 pub(crate) mod site;
-mod window;
+pub(crate) mod window;
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,7 @@
 //! `BatchNormalization` that no convolution takes: one product and one sum for each channel.
 
 use super::body::Body;
-use super::context::{Context, part};
+use super::context::{Context, Parts};
 use super::{Step, unsupported};
 use crate::attributes::Attributes;
 use crate::error::Error;
@@ -29,10 +29,9 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     let output = &node.output[0];
     let factor = context.add_floats(&format!("{output}.factor"), dims.clone(), &factors);
     let term = context.add_floats(&format!("{output}.term"), dims, &terms);
-    let scaled = context.fresh(&format!("{output}.scaled"));
-    let product = part(node, "Mul", vec![node.input[0].clone(), factor], scaled.clone());
-    let sum = part(node, "Add", vec![scaled, term], output.clone());
-    Ok(Step::nodes(vec![product, sum]))
+    let mut parts = Parts::of(node);
+    let scaled = parts.add(context, "Mul", &[&node.input[0], &factor], vec![]);
+    Ok(Step::nodes(parts.finish("Add", &[&scaled, &term], vec![])))
 }
 
 /// Training replaces the statistics by those of the batch at hand, which the compiler does not compute.
@@ -44,8 +43,11 @@ fn check_mode(node: &NodeProto) -> Result<(), Error> {
     Ok(())
 }
 
-/// Factor and term of each channel; `None` if they are not constant floats.
-fn affine(node: &NodeProto, context: &Context) -> Result<Option<(Vec<f32>, Vec<f32>)>, Error> {
+/// Factors and terms of the channels.
+type Affine = (Vec<f32>, Vec<f32>);
+
+/// What the normalisation does to each channel; `None` if they are not constant floats.
+fn affine(node: &NodeProto, context: &Context) -> Result<Option<Affine>, Error> {
     let mut parameters = Vec::new();
     for name in &node.input[1..] {
         let Some(tensor) = context.constant(name) else { return Ok(None) };

@@ -19,7 +19,10 @@ pub(super) fn inline(node: &NodeProto, body: &mut Body, context: &mut Context) -
     let name = if *value == 0 { "else_branch" } else { "then_branch" };
     let branch = Attributes::of(node).graph(name).map_err(|problem| problem.of(node))?;
     let branch = branch.ok_or_else(|| NodeProblem::MissingAttribute { name }.of(node))?;
-    if !branch.input.is_empty() || branch.output.len() < node.output.len() || !branch.sparse_initializer.is_empty() {
+    if !branch.input.is_empty()
+        || branch.output.len() < node.output.len()
+        || !branch.sparse_initializer.is_empty()
+    {
         return Ok(Step::Keep);
     }
     body.declare(&branch.value_info);

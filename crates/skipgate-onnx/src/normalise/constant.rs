@@ -1,8 +1,8 @@
 //! `Constant` nodes become initialisers.
 
+use super::Step;
 use super::body::Body;
 use super::context::Context;
-use super::Step;
 use crate::attributes::Attributes;
 use crate::error::{Error, NodeProblem};
 use crate::proto::{NodeProto, TensorProto};

@@ -7,7 +7,7 @@ use crate::edit::Names;
 use crate::error::Error;
 use crate::fold;
 use crate::model::Model;
-use crate::proto::{GraphProto, NodeProto, TensorProto};
+use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use crate::shapes::site::Site;
 use crate::shapes::{TensorType, Value};
 use crate::tensor;
@@ -125,10 +125,55 @@ pub(super) fn plain(op_type: &str, name: &str, input: Vec<String>, output: Strin
 }
 
 /// A node that does a part of what `origin` did: it says that it comes from the same place of the network.
-pub(super) fn part(origin: &NodeProto, op_type: &str, input: Vec<String>, output: String) -> NodeProto {
-    let name =
-        if origin.name.is_empty() { String::new() } else { format!("{}.{}", origin.name, op_type.to_lowercase()) };
+fn part(origin: &NodeProto, op_type: &str, input: Vec<String>, output: String) -> NodeProto {
+    let name = if origin.name.is_empty() {
+        String::new()
+    } else {
+        format!("{}.{}", origin.name, op_type.to_lowercase())
+    };
     NodeProto { metadata_props: origin.metadata_props.clone(), ..plain(op_type, &name, input, output) }
+}
+
+/// Nodes that together do what one node did.
+pub(super) struct Parts<'n> {
+    origin: &'n NodeProto,
+    nodes: Vec<NodeProto>,
+}
+
+impl<'n> Parts<'n> {
+    pub(super) fn of(origin: &'n NodeProto) -> Self {
+        Self { origin, nodes: Vec::new() }
+    }
+
+    /// Adds a node on the way and gives the name of its result.
+    pub(super) fn add(
+        &mut self,
+        context: &mut Context,
+        op_type: &str,
+        inputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) -> String {
+        let output = context.fresh(&format!("{}.{}", self.origin.output[0], op_type.to_lowercase()));
+        self.push(op_type, inputs, attributes, output.clone());
+        output
+    }
+
+    /// Adds the node that computes what the one node computed.
+    pub(super) fn finish(
+        mut self,
+        op_type: &str,
+        inputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) -> Vec<NodeProto> {
+        let output = self.origin.output[0].clone();
+        self.push(op_type, inputs, attributes, output);
+        self.nodes
+    }
+
+    fn push(&mut self, op_type: &str, inputs: &[&str], attribute: Vec<AttributeProto>, output: String) {
+        let inputs = inputs.iter().map(|&input| input.to_owned()).collect();
+        self.nodes.push(NodeProto { attribute, ..part(self.origin, op_type, inputs, output) });
+    }
 }
 
 fn collect_constants<'m>(graph: &'m GraphProto, constants: &mut HashMap<&'m str, &'m TensorProto>) {

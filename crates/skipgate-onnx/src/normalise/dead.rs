@@ -49,12 +49,14 @@ fn graphs(attribute: &mut AttributeProto) -> impl Iterator<Item = &mut GraphProt
 /// Takes trailing outputs that nothing reads from operators that need not have them: the compiler refuses some that are
 /// there.
 fn forget_outputs(node: &mut NodeProto, live: &HashSet<String>) -> bool {
-    let optional = is_default_domain(&node.domain) && matches!(
-        node.op_type.as_str(),
-        "BatchNormalization" | "Dropout" | "LayerNormalization" | "MaxPool"
-    );
+    let optional = is_default_domain(&node.domain)
+        && matches!(
+            node.op_type.as_str(),
+            "BatchNormalization" | "Dropout" | "LayerNormalization" | "MaxPool"
+        );
     let before = node.output.len();
-    while optional && node.output.len() > 1 && node.output.last().is_some_and(|output| !live.contains(output)) {
+    while optional && node.output.len() > 1 && node.output.last().is_some_and(|output| !live.contains(output))
+    {
         node.output.pop();
     }
     node.output.len() != before

@@ -24,7 +24,8 @@ pub(super) fn inline(model: &Model) -> Result<Model, Error> {
     let functions = by_key(model.proto())?;
     model.edited(|proto| {
         proto.functions.clear();
-        let opsets = proto.opset_import.iter().map(|import| (domain(&import.domain).to_owned(), import.version));
+        let opsets =
+            proto.opset_import.iter().map(|import| (domain(&import.domain).to_owned(), import.version));
         let opsets = opsets.collect();
         if let Some(graph) = proto.graph.as_mut() {
             let names = Names::of(graph);
@@ -158,7 +159,8 @@ impl<'m> Inliner<'m> {
         let given = call.input.iter().cloned().chain(std::iter::repeat(String::new()));
         let mut scope: HashMap<_, _> = function.input.iter().cloned().zip(given).collect();
         // An output that the call leaves out is an inner value like others.
-        let results: HashMap<_, _> = function.output.iter().cloned().zip(call.output.iter().cloned()).collect();
+        let results: HashMap<_, _> =
+            function.output.iter().cloned().zip(call.output.iter().cloned()).collect();
         let prefix = node_name(call);
         let names = &mut self.names;
         let mut define = |name: &str| match results.get(name).filter(|result| !result.is_empty()) {

@@ -3,19 +3,18 @@
 use super::Step;
 use super::body::Body;
 use super::context::Context;
-use crate::error::Error;
 use crate::proto::NodeProto;
 use crate::shapes::TensorType;
 use crate::shapes::layout::{cuts, permutation};
 use crate::shapes::site::{Dim, Site};
 
 /// Removes `node` if its output is its first input, whatever that holds.
-pub(super) fn remove(node: &NodeProto, _: &mut Body, context: &mut Context) -> Result<Step, Error> {
+pub(super) fn remove(node: &NodeProto, _: &mut Body, context: &mut Context) -> Step {
     if node.output.len() != 1 || node.input.first().is_none_or(String::is_empty) {
-        return Ok(Step::Keep);
+        return Step::Keep;
     }
     let nothing = node.op_type == "Identity" || changes_nothing(node, context).unwrap_or(false);
-    Ok(if nothing { Step::alias(node, &node.input[0]) } else { Step::Keep })
+    if nothing { Step::alias(node, &node.input[0]) } else { Step::Keep }
 }
 
 /// Whether `node` changes nothing; `None` if that is not known.

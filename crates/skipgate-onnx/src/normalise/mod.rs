@@ -11,6 +11,7 @@
 mod average_pool;
 mod batch_norm;
 mod body;
+mod ceil_mode;
 mod conditional;
 mod constant;
 mod context;
@@ -18,13 +19,19 @@ mod dead;
 mod dropout;
 mod duplicate;
 mod functions;
+mod grid_sample;
 mod identity;
 mod known;
+mod lp_normalization;
 mod names;
+mod opset;
+mod recurrent;
 mod reshape;
+mod softmax;
+mod space_to_depth;
 mod transpose;
 
-use crate::check::is_default_domain;
+use crate::check::{is_default_domain, subgraphs};
 use crate::edit::rename_reads;
 use crate::error::{Error, NodeProblem};
 use crate::model::Model;
@@ -43,6 +50,7 @@ const ROUNDS: usize = 64;
 ///
 /// * there are no model-local functions, every name is defined once, also over branches, and everything is read by
 ///   something; inputs and outputs keep their names;
+/// * the operator set is 13 or later;
 /// * constants are initialisers of the main graph: `Constant` nodes, and integers computed from shapes wherever they do not
 ///   depend on a symbolic dimension, so the model still takes every batch it took;
 /// * what changes nothing is gone: `Identity`, `Dropout`, casts to the same type, reshapes to the same shape and the like,
@@ -56,7 +64,7 @@ const ROUNDS: usize = 64;
 /// Errors: a node that breaks the rules of its operator, a function that cannot be written out, and nodes that only
 /// training can use or that the compiler would get wrong, each named.
 pub fn normalise(model: &Model) -> Result<Model, Error> {
-    let mut model = names::unique(functions::inline(model)?)?;
+    let mut model = opset::raise(names::unique(functions::inline(model)?)?)?;
     for _ in 0..ROUNDS {
         let simpler = round(&model, SIMPLIFY)?;
         let next = match simpler {
@@ -66,7 +74,23 @@ pub fn normalise(model: &Model) -> Result<Model, Error> {
         let Some(next) = next else { break };
         model = next;
     }
-    Ok(model)
+    check(&model)?;
+    names::unique_nodes(model)
+}
+
+fn check(model: &Model) -> Result<(), Error> {
+    let values = infer_values(model, Batch::Symbolic)?;
+    check_nodes(model.graph(), &Context::new(model, &values))
+}
+
+fn check_nodes(graph: &GraphProto, context: &Context) -> Result<(), Error> {
+    for node in &graph.node {
+        if is_default_domain(&node.domain) {
+            CHECKS.iter().try_for_each(|check| check(node, context))?;
+        }
+        subgraphs(node).try_for_each(|inner| check_nodes(inner, context))?;
+    }
+    Ok(())
 }
 
 /// What a pass does to one node.
@@ -99,17 +123,29 @@ type Pass = fn(&NodeProto, &mut Body, &mut Context) -> Result<Step, Error>;
 /// What leaves less behind.
 const SIMPLIFY: &[Pass] = &[
     constant::initializer,
-    known::initializer,
-    identity::remove,
+    |node, body, context| Ok(known::initializer(node, body, context)),
+    |node, body, context| Ok(identity::remove(node, body, context)),
     dropout::remove,
-    reshape::merge,
-    transpose::merge,
+    |node, body, context| Ok(reshape::merge(node, body, context)),
+    |node, body, context| Ok(transpose::merge(node, body, context)),
     duplicate::merge,
     conditional::inline,
 ];
 
 /// What writes an operator in others.
-const REWRITE: &[Pass] = &[average_pool::rewrite, batch_norm::rewrite];
+const REWRITE: &[Pass] = &[
+    |node, body, context| Ok(ceil_mode::remove(node, body, context)),
+    average_pool::rewrite,
+    batch_norm::rewrite,
+    lp_normalization::rewrite,
+    space_to_depth::rewrite,
+];
+
+/// Refuses a node that the compiler would get wrong.
+type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
+
+/// What is refused. Nothing takes the place of such a node.
+const CHECKS: &[Check] = &[grid_sample::check, recurrent::check, reshape::check];
 
 /// Every pass over every node once; `None` if that changed nothing.
 fn round(model: &Model, passes: &[Pass]) -> Result<Option<Model>, Error> {
@@ -167,7 +203,9 @@ impl Rewriter<'_, '_> {
             body.push(node);
             return Ok(());
         };
-        nodes.into_iter().for_each(|new| body.push(new));
+        for new in nodes {
+            body.push(new);
+        }
         for (output, source) in aliases {
             self.changed |= body.alias(&node, &output, &source);
         }

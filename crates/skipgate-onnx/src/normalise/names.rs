@@ -28,6 +28,40 @@ pub(super) fn unique(model: Model) -> Result<Model, Error> {
     })
 }
 
+/// `model` with every name of a node, which need not have one, used once. Nodes that came from one share its name.
+pub(super) fn unique_nodes(model: Model) -> Result<Model, Error> {
+    let mut seen = HashSet::new();
+    if !has_repeated_nodes(model.graph(), &mut seen) {
+        return Ok(model);
+    }
+    model.edited(|proto| {
+        if let Some(graph) = proto.graph.as_mut() {
+            name_nodes(graph, &mut Names::none());
+        }
+        Ok(())
+    })
+}
+
+fn has_repeated_nodes<'m>(graph: &'m GraphProto, seen: &mut HashSet<&'m str>) -> bool {
+    graph.node.iter().any(|node| {
+        !node.name.is_empty() && !seen.insert(&node.name)
+            || crate::check::subgraphs(node).any(|inner| has_repeated_nodes(inner, seen))
+    })
+}
+
+fn name_nodes(graph: &mut GraphProto, names: &mut Names) {
+    for node in &mut graph.node {
+        if !node.name.is_empty() {
+            node.name = names.fresh(&node.name);
+        }
+        for attribute in &mut node.attribute {
+            for inner in attribute.g.as_mut().into_iter().chain(&mut attribute.graphs) {
+                name_nodes(inner, names);
+            }
+        }
+    }
+}
+
 /// The names that more than one graph defines, and which of them are in use.
 struct Repeated {
     names: HashSet<String>,
@@ -62,7 +96,12 @@ fn definitions(graph: &GraphProto, visit: &mut dyn FnMut(&str)) {
     let sparse = graph.sparse_initializer.iter().filter_map(|sparse| sparse.values.as_ref());
     graph.initializer.iter().chain(sparse).for_each(|tensor| visit(&tensor.name));
     graph.input.iter().for_each(|input| visit(&input.name));
-    graph.node.iter().flat_map(|node| &node.output).filter(|name| !name.is_empty()).for_each(|name| visit(name));
+    graph
+        .node
+        .iter()
+        .flat_map(|node| &node.output)
+        .filter(|name| !name.is_empty())
+        .for_each(|name| visit(name));
 }
 
 fn inner_definitions(node: &NodeProto, visit: &mut dyn FnMut(&str)) {
@@ -72,7 +111,9 @@ fn inner_definitions(node: &NodeProto, visit: &mut dyn FnMut(&str)) {
         definitions(graph, &mut |name| {
             own.insert(name.to_owned());
         });
-        own.iter().for_each(|name| visit(name));
+        for name in &own {
+            visit(name);
+        }
         graph.node.iter().for_each(|inner| inner_definitions(inner, visit));
     }
 }

@@ -1,27 +1,27 @@
 //! Reshapes one after the other become one.
 
-use super::Step;
 use super::body::Body;
 use super::context::Context;
+use super::{Step, unsupported};
 use crate::error::Error;
 use crate::proto::NodeProto;
 
 /// Lets a `Reshape` of a reshaped value read the value that was reshaped first.
-pub(super) fn merge(node: &NodeProto, body: &mut Body, context: &mut Context) -> Result<Step, Error> {
+pub(super) fn merge(node: &NodeProto, body: &mut Body, context: &mut Context) -> Step {
     if node.op_type != "Reshape" {
-        return Ok(Step::Keep);
+        return Step::Keep;
     }
-    let [input, _] = &node.input[..] else { return Ok(Step::Keep) };
+    let [input, _] = &node.input[..] else { return Step::Keep };
     let Some(first) = body.producer(input).filter(|first| only_reshapes(first)) else {
-        return Ok(Step::Keep);
+        return Step::Keep;
     };
-    let Some(shape) = own_shape(node, context) else { return Ok(Step::Keep) };
+    let Some(shape) = own_shape(node, context) else { return Step::Keep };
     let shape = match shape {
         Shape::AsItIs => node.input[1].clone(),
         Shape::Written(shape) => context.add_ints(&format!("{}.shape", node.output[0]), &shape),
     };
     let merged = NodeProto { input: vec![first.input[0].clone(), shape], ..node.clone() };
-    Ok(Step::nodes(vec![merged]))
+    Step::nodes(vec![merged])
 }
 
 fn only_reshapes(node: &NodeProto) -> bool {
@@ -49,4 +49,13 @@ fn own_shape(node: &NodeProto, context: &Context) -> Option<Shape> {
         return None;
     }
     output.into_iter().map(|dim| i64::try_from(dim).ok()).collect::<Option<_>>().map(Shape::Written)
+}
+
+/// Refuses a reshape to a shape without elements, which ends the compiler.
+pub(super) fn check(node: &NodeProto, context: &Context) -> Result<(), Error> {
+    let output = node.output.first().and_then(|output| context.tensor_type(output));
+    if node.op_type == "Reshape" && output.is_some_and(|output| output.shape.contains(&Some(0))) {
+        return Err(unsupported(node, "its result has no elements"));
+    }
+    Ok(())
 }

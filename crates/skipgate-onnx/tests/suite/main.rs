@@ -7,5 +7,7 @@ mod files;
 mod gates;
 mod hostile;
 mod net;
+mod normalise;
+mod normalise_operators;
 mod quantized;
 mod shapes;
