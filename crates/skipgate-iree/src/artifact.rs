@@ -11,7 +11,7 @@ use skipgate_core::{
     GateForm, MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
+use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise};
 
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
@@ -46,7 +46,8 @@ pub fn compile(
     specialised: &[SkipMask],
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
-    let model = &dequantize_constants(model).map_err(crate::ImportError::from)?;
+    let plain = normalise(model).map_err(crate::ImportError::from)?;
+    let model = &dequantize_constants(&plain).map_err(crate::ImportError::from)?;
     // First, since its errors name the node where the trouble starts.
     let plan = plan_gates(model, target, options, None)?;
     let mut coverage = plan.coverage().clone();
