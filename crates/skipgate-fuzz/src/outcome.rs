@@ -95,7 +95,10 @@ impl fmt::Display for Outcome {
             Self::Refused { error } | Self::Crash { error } | Self::Invalid { error } => {
                 write!(f, ": {error}")
             }
-            Self::Wrong { what, mask, difference } => write!(f, ": {what}, mask {mask}: {difference}"),
+            Self::Wrong { what, mask, difference } => {
+                let mask = if mask.is_empty() { "none" } else { mask };
+                write!(f, ": {what}, mask {mask}: {difference}")
+            }
         }
     }
 }

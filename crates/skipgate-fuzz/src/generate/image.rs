@@ -15,23 +15,23 @@ impl Generator<'_> {
 
     /// One part of a network.
     pub(super) fn image_stage(&mut self, x: &Value) -> Value {
-        match self.choices.below(20) {
-            0..=5 => self.image_block(x, 2),
-            6 => self.smaller(x),
-            7 => {
+        match self.choices.below(24) {
+            0..=9 => self.image_block(x, 2),
+            10 => self.smaller(x),
+            11 => {
                 let channels = self.channels();
                 let y = self.normalised_convolution(x, channels);
                 self.maybe_activation(&y)
             }
-            8 | 9 => self.read_again(x),
-            10 => self.arithmetic(x),
-            11 => self.over_batches(x),
-            12 | 13 => self.u_shape(x),
-            14 => self.dense(x),
-            15 => self.split_chain(x),
-            16 => self.two_branches(x),
-            17 => self.chain(x),
-            18 => self.shuffle(x),
+            12 | 13 => self.read_again(x),
+            14 => self.arithmetic(x),
+            15 => self.over_batches(x),
+            16 | 17 => self.u_shape(x),
+            18 => self.dense(x),
+            19 => self.split_chain(x),
+            20 => self.two_branches(x),
+            21 => self.chain(x),
+            22 => self.shuffle(x),
             _ => self.reducing_block(x),
         }
     }

@@ -4,7 +4,7 @@ mod image;
 mod layers;
 mod rows;
 
-use skipgate_onnx::{Error, GateSelection, Model};
+use skipgate_onnx::{Error, GateSelection, Model, gate};
 
 use crate::choices::Choices;
 use crate::net::{Net, Value};
@@ -41,7 +41,17 @@ pub fn generate(choices: &mut Choices, features: Features) -> Result<Generated, 
     let mut generator = Generator { net, choices, features, saved: Vec::new(), activation: 0 };
     generator.activation = generator.choices.below(layers::ACTIVATIONS);
     let last = kind.network(&mut generator, &image);
-    Ok(Generated { model: generator.finish(&last).model()?, selection })
+    let model = generator.finish(&last).model()?;
+    let selection = selection.map(|selection| with_gates(&model, selection));
+    Ok(Generated { model, selection })
+}
+
+/// `selection`, or first blocks too if there is nothing else to gate: without a gate there is less to go wrong.
+fn with_gates(model: &Model, selection: GateSelection) -> GateSelection {
+    match gate(model, &selection) {
+        Err(Error::NothingToGate { .. }) => GateSelection { gate_first: true, ..selection },
+        _ => selection,
+    }
 }
 
 /// The layout that a network has for the most part.
