@@ -17,7 +17,7 @@ use crate::import::FUNCTION;
 use crate::ir::Ir;
 use crate::linker::Linker;
 use crate::mlir_bindings::MlirApi;
-use crate::{CompileError, LoadError, branch_edges, find_library, flags};
+use crate::{CompileError, LoadError, branch_edges, check_temporary_folder, find_library, flags};
 
 /// Major version of the C API in the upper 16 bits of `ireeCompilerGetAPIVersion`; a new one breaks the old.
 const API_MAJOR: i32 = 1;
@@ -89,6 +89,7 @@ impl Compiler {
         program: Program,
         target: &Target,
     ) -> Result<(Vec<u8>, Vec<Dispatch>), CompileError> {
+        check_temporary_folder()?;
         let linker = Linker::new(&self.path, target)?;
         let session = Session::new(&self.api);
         for flag in flags::for_target(target, linker.path()) {

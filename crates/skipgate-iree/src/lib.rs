@@ -25,6 +25,7 @@ mod branch_edges;
 mod compiler;
 mod error;
 mod flags;
+mod folder;
 mod function_ids;
 mod gating;
 mod import;
@@ -41,10 +42,14 @@ mod linker;
     reason = "written by bindgen"
 )]
 mod mlir_bindings;
+mod size;
+mod temporary;
 
-pub use artifact::{Compiled, compile, write_artifact};
+pub use artifact::{Compiled, compile};
 pub use compiler::Compiler;
 pub use error::{ArtifactError, CompileError, ImportError, LoadError};
+pub use folder::write_artifact;
 pub use gating::GateError;
 pub use import::import_onnx;
 pub use library::{LIBRARY_VARIABLE, find_library};
+pub use temporary::{TemporaryFolderError, check_temporary_folder};
