@@ -49,6 +49,10 @@ pub(crate) enum Command {
     /// Compile a model, gated or not, to an artifact
     #[cfg(feature = "compiler")]
     Compile(Compile),
+    /// What `compile` and `bench` start a process of its own for
+    #[cfg(feature = "compiler")]
+    #[command(hide = true)]
+    CompileJob(CompileJob),
     /// Run an artifact on an image or a tensor
     Run(Run),
     /// Measure the latency of an artifact at every number of skipped blocks
@@ -154,6 +158,19 @@ pub(crate) struct Compile {
     /// Compute all convolutions that can be in the fast form with tiles of this size, to compare them
     #[arg(long, value_name = "2|4|6", conflicts_with = "exact", hide = true)]
     pub(crate) tiles: Option<NonZeroUsize>,
+}
+
+/// The files of a job; the rest is on standard input.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct CompileJob {
+    /// The ONNX model
+    pub(crate) model: PathBuf,
+    /// The artifact folder to write
+    pub(crate) output: PathBuf,
+    /// The front that the artifact gets
+    #[arg(long)]
+    pub(crate) pareto: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

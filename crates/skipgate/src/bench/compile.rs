@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use skipgate_core::Manifest;
-use skipgate_iree::Compiler;
 use skipgate_onnx::{Model, remove_blocks};
 use skipgate_runtime::Artifact;
 
+use crate::cli::CompileJob;
+use crate::compiler_process::{self, Gates, Job};
 use crate::progress;
 
 /// Compiles into `dir`, for the artifact's own target and with its options, those networks that are not there: `model` without the blocks
@@ -22,12 +23,14 @@ pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: 
             continue;
         }
         let blocks: Vec<_> = gates[gates.len() - depth..].iter().map(|gate| gate.block.as_str()).collect();
-        let pruned = remove_blocks(&onnx, &blocks)
+        remove_blocks(&onnx, &blocks)
             .with_context(|| format!("{} is not the model that the artifact was made of", model.display()))?;
         let spinner = progress::spinner(format!("compiling {} without {depth} blocks", model.display()));
-        let compiled = skipgate_iree::compile(Compiler::get()?, &pruned, String::new(), target, &[], options)
+        let remove = blocks.iter().map(|&block| block.to_owned()).collect();
+        let job = Job { gates: Gates::None { remove }, target: target.clone(), options: options.clone() };
+        let files = CompileJob { model: model.to_owned(), output: path, pareto: None };
+        compiler_process::run(&job, &files)
             .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
-        skipgate_iree::write_artifact(&path, &compiled)?;
         spinner.finish_and_clear();
     }
     Ok(())
