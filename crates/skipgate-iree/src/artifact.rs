@@ -1,14 +1,9 @@
-//! Artifact folders: compiling a model into one and writing it.
+//! Compiling a model to what an artifact folder holds.
 
-use std::io;
-use std::path::Path;
-
-use fs_err as fs;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, CompileOptions, CostlyGate, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION,
-    GateForm, MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm, Manifest,
+    SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise};
@@ -16,7 +11,7 @@ use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, norma
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
 use crate::passes::plan_gates;
-use crate::{ArtifactError, CompileError, Compiler};
+use crate::{CompileError, Compiler, ImportError, size};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -46,8 +41,8 @@ pub fn compile(
     specialised: &[SkipMask],
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
-    let plain = normalise(model).map_err(crate::ImportError::from)?;
-    let model = &dequantize_constants(&plain).map_err(crate::ImportError::from)?;
+    let model = &plain(model)?;
+    size::check(model, target)?;
     // First, since its errors name the node where the trouble starts.
     let plan = plan_gates(model, target, options, None)?;
     let mut coverage = plan.coverage().clone();
@@ -87,6 +82,11 @@ pub fn compile(
         Ok(manifest) => Ok(Compiled { manifest, vmfb, dispatches, front: None }),
         Err(error) => Err(CompileError::Interface { found: error.to_string() }),
     }
+}
+
+/// `model` in the form that plans are made of.
+pub(crate) fn plain(model: &Model) -> Result<Model, ImportError> {
+    Ok(dequantize_constants(&normalise(model)?)?)
 }
 
 fn copying_gate((gate, reason): (usize, &'static str)) -> CostlyGate {
@@ -150,65 +150,6 @@ fn abi(model: &Model) -> Result<Abi, CompileError> {
     let entry_point = format!("{MODULE}.{FUNCTION}");
     Ok(Abi { entry_point, specialised: Vec::new(), inputs, outputs })
 }
-
-/// Writes the artifact folder `dir`, all of it or nothing. An artifact that is already there is replaced in one step;
-/// anything else that is there is an error.
-pub fn write_artifact(dir: &Path, compiled: &Compiled) -> Result<(), ArtifactError> {
-    let failed = |source| ArtifactError::Io { path: dir.to_owned(), source };
-    if dir.symlink_metadata().is_ok() && !replaceable(dir).map_err(failed)? {
-        return Err(ArtifactError::NotAnArtifact { path: dir.to_owned() });
-    }
-    write_beside(dir, compiled).map_err(failed)
-}
-
-/// Whether `dir` is an artifact or an empty folder.
-fn replaceable(dir: &Path) -> io::Result<bool> {
-    if !dir.is_dir() {
-        return Ok(false);
-    }
-    Ok(dir.join(MANIFEST_FILE).is_file() || fs::read_dir(dir)?.next().is_none())
-}
-
-/// Writes into a temporary folder beside `dir`, on the same file system, and moves it into place.
-fn write_beside(dir: &Path, compiled: &Compiled) -> io::Result<()> {
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent)?;
-    let mut builder = tempfile::Builder::new();
-    let temporary = builder.prefix(".skipgate-").permissions(folder_mode()).tempdir_in(parent)?;
-    write_synced(&temporary.path().join(VMFB_FILE), &compiled.vmfb)?;
-    write_synced(&temporary.path().join(MANIFEST_FILE), compiled.manifest.to_json().as_bytes())?;
-    let dispatches = Dispatch::to_json(&compiled.dispatches);
-    write_synced(&temporary.path().join(DISPATCHES_FILE), dispatches.as_bytes())?;
-    if let Some(front) = &compiled.front {
-        write_synced(&temporary.path().join(PARETO_FILE), front.as_bytes())?;
-    }
-    if dir.exists() {
-        // The old folder ends up under the temporary name and is removed with it.
-        renameat_with(CWD, temporary.path(), CWD, dir, RenameFlags::EXCHANGE)?;
-        temporary.close()
-    } else {
-        fs::rename(temporary.path(), dir)?;
-        // There is nothing left to remove.
-        let _ = temporary.keep();
-        Ok(())
-    }
-}
-
-/// What a new folder gets: everything that the process's file mode mask leaves.
-fn folder_mode() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o777)
-}
-
-/// A full disk may only show when the data reaches it.
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use skipgate_onnx::{GATES_KEY, GateSelection, gate};

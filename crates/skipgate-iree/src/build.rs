@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 use skipgate_core::{CompileOptions, Gate, SkipMask, Target};
 use skipgate_onnx::{Error, GateSelection, Model, gate, remove_blocks};
 
-use crate::{CompileError, Compiled, Compiler, compile};
+use crate::artifact::plain;
+use crate::{CompileError, Compiled, Compiler, compile, plan};
 
 /// A model and the hash of the file it is from, which goes into the manifest.
 #[derive(Debug, Clone)]
@@ -94,6 +95,12 @@ impl Build {
     /// The gates of what is compiled, in mask order.
     pub fn gates(&self) -> Result<Vec<Gate>, Error> {
         self.network.gates()
+    }
+
+    /// How it is computed, as text with a line for every step.
+    pub fn plan(&self) -> Result<String, CompileError> {
+        let Self { network, target, options, .. } = self;
+        Ok(plan(&plain(network)?, target, options)?.to_string())
     }
 
     /// Compiles it. [`write_artifact`](crate::write_artifact) writes the result.
