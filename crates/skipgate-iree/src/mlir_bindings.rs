@@ -292,9 +292,6 @@ pub struct MlirApi {
     pub mlirDenseI32ArrayGetElement: unsafe extern "C" fn(attr: MlirAttribute, pos: isize) -> i32,
     pub mlirDenseI64ArrayGetElement: unsafe extern "C" fn(attr: MlirAttribute, pos: isize) -> i64,
     pub mlirNoneTypeGet: unsafe extern "C" fn(ctx: MlirContext) -> MlirType,
-    pub mlirTypeIsAShaped: unsafe extern "C" fn(type_: MlirType) -> bool,
-    pub mlirShapedTypeHasRank: unsafe extern "C" fn(type_: MlirType) -> bool,
-    pub mlirShapedTypeGetRank: unsafe extern "C" fn(type_: MlirType) -> i64,
 }
 impl MlirApi {
     pub unsafe fn new<P>(path: P) -> Result<Self, ::libloading::Error>
@@ -414,9 +411,6 @@ impl MlirApi {
         let mlirDenseI32ArrayGetElement = __library.get(b"mlirDenseI32ArrayGetElement\0").map(|sym| *sym)?;
         let mlirDenseI64ArrayGetElement = __library.get(b"mlirDenseI64ArrayGetElement\0").map(|sym| *sym)?;
         let mlirNoneTypeGet = __library.get(b"mlirNoneTypeGet\0").map(|sym| *sym)?;
-        let mlirTypeIsAShaped = __library.get(b"mlirTypeIsAShaped\0").map(|sym| *sym)?;
-        let mlirShapedTypeHasRank = __library.get(b"mlirShapedTypeHasRank\0").map(|sym| *sym)?;
-        let mlirShapedTypeGetRank = __library.get(b"mlirShapedTypeGetRank\0").map(|sym| *sym)?;
         Ok(MlirApi {
             __library,
             mlirLocationCallSiteGetCallee,
@@ -500,9 +494,6 @@ impl MlirApi {
             mlirDenseI32ArrayGetElement,
             mlirDenseI64ArrayGetElement,
             mlirNoneTypeGet,
-            mlirTypeIsAShaped,
-            mlirShapedTypeHasRank,
-            mlirShapedTypeGetRank,
         })
     }
     pub unsafe fn mlirLocationCallSiteGetCallee(&self, location: MlirLocation) -> MlirLocation {
@@ -822,14 +813,5 @@ impl MlirApi {
     }
     pub unsafe fn mlirNoneTypeGet(&self, ctx: MlirContext) -> MlirType {
         (self.mlirNoneTypeGet)(ctx)
-    }
-    pub unsafe fn mlirTypeIsAShaped(&self, type_: MlirType) -> bool {
-        (self.mlirTypeIsAShaped)(type_)
-    }
-    pub unsafe fn mlirShapedTypeHasRank(&self, type_: MlirType) -> bool {
-        (self.mlirShapedTypeHasRank)(type_)
-    }
-    pub unsafe fn mlirShapedTypeGetRank(&self, type_: MlirType) -> i64 {
-        (self.mlirShapedTypeGetRank)(type_)
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn predicate(
 /// Checks that every command that the first edit marked is there, and nothing else that does something is marked.
 fn check(function: Op, expected: &Count) -> Result<(), GateError> {
     let mut found = Count::new();
-    for (op, mark) in function.blocks().flat_map(|block| block.operations()).filter_map(with_mark) {
+    for (op, mark) in function.body().filter_map(with_mark) {
         match kind(op) {
             Kind::Command => *found.entry(mark).or_default() += 1,
             Kind::Barrier | Kind::Operand => {}

@@ -88,9 +88,9 @@ impl Copier<'_> {
         code.channels(channels.len(), |code, channel, is_vector| {
             let at = [row.clone(), column.clone(), code.offset(channel, channels.start)];
             if is_vector {
-                code.store(&zeros, &self.result, &at)
+                code.store(&zeros, &self.result, &at);
             } else {
-                code.store_one(&zero, &self.result, &at)
+                code.store_one(&zero, &self.result, &at);
             }
         });
     }

@@ -54,16 +54,17 @@ pub(super) fn of(commands: &Commands, sources: &Sources) -> Lives {
     Lives { values, of_place }
 }
 
-/// The value that `places`, in order, access.
+/// The value that `places`, of which there is one at least, access.
 fn value(commands: &Commands, places: Vec<Place>) -> Value {
-    let (mut range, mut waves) = (u64::MAX..0, usize::MAX..=0);
-    for &place in &places {
-        let Access { range: own, .. } = commands.access(place);
-        let wave = commands.list[place.0].wave;
-        range = range.start.min(own.start)..range.end.max(own.end);
-        waves = *waves.start().min(&wave)..=*waves.end().max(&wave);
+    let Access { memory, range, .. } = commands.access(places[0]).clone();
+    let wave = commands.list[places[0].0].wave;
+    let mut value = Value { memory, range, waves: wave..=wave, places };
+    for &place in &value.places {
+        let (own, wave) = (&commands.access(place).range, commands.list[place.0].wave);
+        value.range = value.range.start.min(own.start)..value.range.end.max(own.end);
+        value.waves = *value.waves.start().min(&wave)..=*value.waves.end().max(&wave);
     }
-    Value { memory: commands.access(places[0]).memory, range, waves, places }
+    value
 }
 
 /// Disjoint sets of numbers, each number with the one that it hangs from.
