@@ -123,7 +123,7 @@ mod tests {
     fn a_model_gets_the_gates_that_are_asked_for() {
         let source = source();
         assert_eq!(gates(&source, &Gating::Default), 6);
-        let one = GateSelection { no_gate: vec!["layer1.*".to_owned()], ..GateSelection::default() };
+        let one = GateSelection { no_gate: vec!["segments.0.*".to_owned()], ..GateSelection::default() };
         assert_eq!(gates(&source, &Gating::Selected(one)), 4);
         assert_eq!(gates(&source, &Gating::Ungated { remove: Vec::new() }), 0);
     }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_gated_model_keeps_its_own_gates_and_takes_no_others() {
         let source = source();
-        let one = GateSelection { no_gate: vec!["layer1.*".to_owned()], ..GateSelection::default() };
+        let one = GateSelection { no_gate: vec!["segments.0.*".to_owned()], ..GateSelection::default() };
         let gated = Source::of(gate(&source.model, &one).unwrap()).unwrap();
         assert_eq!(gates(&gated, &Gating::Default), 4);
         let target = Target::host().unwrap();
