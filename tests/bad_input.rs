@@ -3,13 +3,19 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use insta::assert_snapshot;
+use skipgate_onnx::proto::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, ValueInfoProto, attribute_proto, tensor_shape_proto,
+};
 use support::{board, compile, repository, scratch, skipgate};
 
 /// Artifacts of ResNet-20 for the host and the board, compiled once for the tests of this file.
@@ -406,4 +412,238 @@ fn a_new_artifact_replaces_the_old_one_with_the_folder_mode_of_new_folders() {
     let names: Vec<_> =
         fs::read_dir(dir.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
+}
+
+/// An ONNX model from `x`, f32[1, 3, 4, 4], to `y`, with what makes a tensor of an image.
+fn small_model(name: &str, nodes: Vec<NodeProto>, constants: Vec<TensorProto>) -> PathBuf {
+    let mut input = ValueInfoProto { name: "x".to_owned(), ..ValueInfoProto::default() };
+    let ty = input.type_.mut_or_insert_default().mut_tensor_type();
+    ty.elem_type = 1;
+    for extent in [1, 3, 4, 4] {
+        let mut dimension = tensor_shape_proto::Dimension::default();
+        dimension.set_dim_value(extent);
+        ty.shape.mut_or_insert_default().dim.push(dimension);
+    }
+    let graph = GraphProto {
+        name: "g".to_owned(),
+        node: nodes,
+        initializer: constants,
+        input: vec![input],
+        output: vec![ValueInfoProto { name: "y".to_owned(), ..ValueInfoProto::default() }],
+        ..GraphProto::default()
+    };
+    let preprocessing = r#"{"color": "rgb", "resize": "bilinear", "mean": [0, 0, 0], "std": [1, 1, 1]}"#;
+    let proto = ModelProto {
+        ir_version: 8,
+        graph: Some(graph).into(),
+        opset_import: vec![OperatorSetIdProto { version: 17, ..OperatorSetIdProto::default() }],
+        metadata_props: vec![StringStringEntryProto {
+            key: skipgate_onnx::PREPROCESSING_KEY.to_owned(),
+            value: preprocessing.to_owned(),
+            ..StringStringEntryProto::default()
+        }],
+        ..ModelProto::default()
+    };
+    let path = scratch(name).join("model.onnx");
+    skipgate_onnx::Model::from_proto(proto).unwrap().save(&path).unwrap();
+    path
+}
+
+fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        op_type: op_type.to_owned(),
+        name: format!("the {op_type}"),
+        input: inputs.iter().map(|&input| input.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    }
+}
+
+fn integers(name: &str, values: &[i64]) -> TensorProto {
+    TensorProto {
+        name: name.to_owned(),
+        dims: vec![i64::try_from(values.len()).unwrap()],
+        data_type: 7,
+        int64_data: values.to_vec(),
+        ..TensorProto::default()
+    }
+}
+
+/// A model that takes the sum over everything, which is a tensor without dimensions.
+fn sum_of_everything(name: &str) -> PathBuf {
+    let mut sum = node("ReduceSum", &["x"], "y");
+    let keep = AttributeProto { name: "keepdims".to_owned(), i: Some(0), ..AttributeProto::default() };
+    sum.attribute.push(AttributeProto { type_: attribute_proto::AttributeType::INT.into(), ..keep });
+    small_model(name, vec![sum], vec![])
+}
+
+/// `compile MODEL --ungated` into a folder beside the model.
+fn compile_beside(model: &Path) -> Command {
+    let mut command = skipgate();
+    command.args(["compile", "--ungated", "-o"]).arg(model.with_file_name("artifact")).arg(model);
+    command
+}
+
+#[test]
+fn a_temporary_folder_that_does_not_exist() {
+    let folder = scratch("no-temporary").join("missing");
+    let mut compile = compile_beside(&sum_of_everything("no-temporary-compile"));
+    assert_snapshot!("no_temporary_folder_compile", failure(compile.env("TMPDIR", &folder)));
+    let mut bench = skipgate();
+    bench.arg("bench").arg(artifacts().join("host")).arg("--model").arg(resnet20());
+    assert_snapshot!("no_temporary_folder_bench", failure(bench.env("TMPDIR", &folder)));
+}
+
+#[test]
+fn a_value_of_more_bytes_than_memory() {
+    let tile = small_model(
+        "huge-tile",
+        vec![node("Tile", &["x", "r"], "y")],
+        vec![integers("r", &[1, 1, 1, 1 << 30])],
+    );
+    assert_snapshot!(failure(&mut compile_beside(&tile)));
+    assert!(!tile.with_file_name("artifact").exists());
+}
+
+#[test]
+fn other_ways_to_a_value_of_more_bytes_than_memory() {
+    let huge = 1 << 30;
+    let cases = [
+        ("Expand", vec![node("Expand", &["x", "s"], "y")], integers("s", &[huge, 3, 4, 4])),
+        (
+            "ConstantOfShape",
+            vec![node("ConstantOfShape", &["s"], "c"), node("Add", &["x", "c"], "y")],
+            integers("s", &[huge, 3, 4, 4]),
+        ),
+        ("Pad", vec![node("Pad", &["x", "s"], "y")], integers("s", &[0, 0, 0, 0, huge, 0, 0, 0])),
+    ];
+    for (op_type, nodes, constant) in cases {
+        let model = small_model(&format!("huge-{op_type}"), nodes, vec![constant]);
+        let text = failure(&mut compile_beside(&model));
+        assert!(
+            text.contains(&format!("node `the {op_type}` ({op_type}) has a result of 192.0 GiB")),
+            "{text}"
+        );
+    }
+}
+
+/// A library that does `body` when it is opened, in place of the compiler.
+fn library(name: &str, body: &str) -> PathBuf {
+    let dir = scratch(name);
+    let (source, library) = (dir.join("library.c"), dir.join("library.so"));
+    let head = "#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <sys/resource.h>\n\
+                #include <unistd.h>\n";
+    fs::write(&source, format!("{head}__attribute__((constructor)) static void open(void) {{ {body} }}\n"))
+        .unwrap();
+    support::succeed(Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source));
+    library
+}
+
+#[test]
+fn a_compiler_that_dies() {
+    let segfault = library("dies", r#"fprintf(stderr, "LLVM ERROR: no luck\n"); *(volatile int*)0 = 0;"#);
+    let mut command = compile_beside(&sum_of_everything("dies-model"));
+    assert_snapshot!(failure(command.env("SKIPGATE_IREE_COMPILER", segfault)));
+}
+
+#[test]
+fn a_compiler_that_is_killed() {
+    let kill = library("killed", "raise(SIGKILL);");
+    let mut command = compile_beside(&sum_of_everything("killed-model"));
+    assert_snapshot!(failure(command.env("SKIPGATE_IREE_COMPILER", kill)));
+}
+
+#[test]
+fn a_compiler_that_takes_all_memory_fails_before_the_machine_does() {
+    // Reserving is enough: nothing of it is written to.
+    let body = r#"for (;;) if (!malloc(1 << 30)) { fprintf(stderr, "out of memory\n"); abort(); }"#;
+    let mut command = compile_beside(&sum_of_everything("greedy-model"));
+    let text = failure(command.env("SKIPGATE_IREE_COMPILER", library("greedy", body)));
+    assert!(text.contains("died with signal 6 (SIGABRT)"), "{text}");
+    assert!(text.contains("out of memory"), "{text}");
+}
+
+#[test]
+fn whoever_ends_the_program_ends_the_compiler() {
+    let body = r#"FILE* file = fopen(getenv("PID_FILE"), "w"); fprintf(file, "%d\n", getpid()); fclose(file); pause();"#;
+    let library = library("waits", body);
+    let file = library.with_file_name("pid");
+    let mut command = compile_beside(&sum_of_everything("waits-model"));
+    let mut program = command.env("SKIPGATE_IREE_COMPILER", library).env("PID_FILE", &file).spawn().unwrap();
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let start = Instant::now();
+        while !done() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let pid = || fs::read_to_string(&file).unwrap_or_default();
+    wait("the compiler does not start", &|| pid().ends_with('\n'));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    // A zombie that nobody waits for has ended too.
+    let status = Path::new("/proc").join(pid().trim()).join("stat");
+    wait("the compiler does not end", &|| {
+        fs::read_to_string(&status).map_or(true, |text| text.contains(") Z "))
+    });
+}
+
+#[test]
+fn an_output_without_dimensions_is_a_value_for_every_image() {
+    let model = sum_of_everything("scalar");
+    support::succeed(&mut compile_beside(&model));
+    let artifact = model.with_file_name("artifact");
+    let (input, output) = (model.with_file_name("x.npy"), model.with_file_name("y.npy"));
+    support::write_npy(&input, [2, 3, 4, 4], &[1.0; 96]);
+    let mut command = skipgate();
+    support::succeed(
+        command.arg("run").arg(&artifact).arg("--input").arg(&input).arg("--output").arg(&output),
+    );
+    let bytes = fs::read(&output).unwrap();
+    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+    assert_eq!(file.shape(), [2]);
+    assert_eq!(file.into_vec::<f32>().unwrap(), [48.0, 48.0]);
+    let mut command = skipgate();
+    let text = support::succeed(command.arg("run").arg(&artifact).arg("--image").arg(digit()));
+    assert!(text.starts_with("value "), "{text}");
+}
+
+#[test]
+fn an_output_that_is_no_list_of_classes() {
+    let model = small_model("no-classes", vec![node("Relu", &["x"], "y")], vec![]);
+    support::succeed(&mut compile_beside(&model));
+    let mut command = skipgate();
+    command.arg("run").arg(model.with_file_name("artifact")).arg("--image").arg(digit());
+    assert_snapshot!(failure(&mut command));
+    support::succeed(command.arg("--output").arg(model.with_file_name("y.npy")));
+}
+
+#[test]
+fn several_programs_can_write_one_artifact_at_once() {
+    let model = sum_of_everything("at-once");
+    let children: Vec<_> =
+        (0..4).map(|_| compile_beside(&model).stdout(Stdio::null()).spawn().unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let mut command = skipgate();
+    support::succeed(command.arg("run").arg(model.with_file_name("artifact")).arg("--image").arg(digit()));
+    assert_eq!(fs::read_dir(model.parent().unwrap()).unwrap().count(), 2);
+}
+
+#[test]
+fn the_current_folder_becomes_an_artifact_and_stays() {
+    let model = sum_of_everything("current");
+    let dir = model.with_file_name("current");
+    fs::create_dir(&dir).unwrap();
+    for _ in 0..2 {
+        let mut command = skipgate();
+        command.current_dir(&dir).args(["compile", "--ungated", "-o", "."]).arg(&model);
+        let before = fs::metadata(&dir).unwrap().ino();
+        support::succeed(&mut command);
+        assert_eq!(fs::metadata(&dir).unwrap().ino(), before);
+        let mut names: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["dispatches.json", "manifest.json", "model.vmfb"]);
+    }
 }

@@ -1,22 +1,17 @@
-//! Artifact folders: compiling a model into one and writing it.
+//! Compiling a model to what an artifact folder holds.
 
-use std::io;
-use std::path::Path;
-
-use fs_err as fs;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, CompileOptions, CostlyGate, DISPATCHES_FILE, Dispatch, ElementType, EntryPoint, FORMAT_VERSION,
-    GateForm, MANIFEST_FILE, Manifest, PARETO_FILE, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm, Manifest,
+    SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes};
+use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise};
 
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
 use crate::passes::plan_gates;
-use crate::{ArtifactError, CompileError, Compiler};
+use crate::{CompileError, Compiler, ImportError, size};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -46,13 +41,15 @@ pub fn compile(
     specialised: &[SkipMask],
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
-    let model = &dequantize_constants(model).map_err(crate::ImportError::from)?;
+    let model = &plain(model)?;
+    size::check(model, target)?;
     // First, since its errors name the node where the trouble starts.
     let plan = plan_gates(model, target, options, None)?;
     let mut coverage = plan.coverage().clone();
     let mlir = emit(&plan)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
+    check_mask(&abi, gates.len())?;
     abi.specialised = entry_points(gates.len(), specialised)?;
     let program = |mlir| Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
     let output = match compiler.compile(program(mlir), target) {
@@ -87,8 +84,26 @@ pub fn compile(
     }
 }
 
+/// `model` in the form that plans are made of.
+pub(crate) fn plain(model: &Model) -> Result<Model, ImportError> {
+    Ok(dequantize_constants(&normalise(model)?)?)
+}
+
 fn copying_gate((gate, reason): (usize, &'static str)) -> CostlyGate {
     CostlyGate { gate, form: GateForm::Copy, reason: reason.to_owned() }
+}
+
+/// Fails unless the mask has an element for each of `gates`, those of the model's gate table: what is compiled indexes
+/// one by the other.
+fn check_mask(abi: &Abi, gates: usize) -> Result<(), CompileError> {
+    let mask = abi.inputs.iter().find(|input| input.name == MASK_INPUT);
+    let elements = mask.map_or(0, |mask| mask.shape.iter().product());
+    if elements == gates {
+        return Ok(());
+    }
+    Err(CompileError::Interface {
+        found: format!("but its mask is of {elements} elements and its gate table of {gates} gates"),
+    })
 }
 
 /// The entry points for `masks`, all-run and all-skip, each once.
@@ -135,61 +150,22 @@ fn abi(model: &Model) -> Result<Abi, CompileError> {
     let entry_point = format!("{MODULE}.{FUNCTION}");
     Ok(Abi { entry_point, specialised: Vec::new(), inputs, outputs })
 }
+#[cfg(test)]
+mod tests {
+    use skipgate_onnx::{GATES_KEY, GateSelection, gate};
 
-/// Writes the artifact folder `dir`, all of it or nothing. An artifact that is already there is replaced in one step;
-/// anything else that is there is an error.
-pub fn write_artifact(dir: &Path, compiled: &Compiled) -> Result<(), ArtifactError> {
-    let failed = |source| ArtifactError::Io { path: dir.to_owned(), source };
-    if dir.symlink_metadata().is_ok() && !replaceable(dir).map_err(failed)? {
-        return Err(ArtifactError::NotAnArtifact { path: dir.to_owned() });
+    use super::*;
+    use crate::net::small_resnet;
+
+    #[test]
+    fn a_gate_table_for_another_mask_is_refused() {
+        let gated = gate(&small_resnet().model(), &GateSelection::default()).unwrap();
+        let abi_of = |model: &Model| abi(model).unwrap();
+        check_mask(&abi_of(&gated), 2).unwrap();
+        let mut proto = gated.proto().clone();
+        proto.metadata_props.retain(|entry| entry.key != GATES_KEY);
+        let without = Model::from_proto(proto).unwrap();
+        let error = check_mask(&abi_of(&without), without.gates().unwrap().len()).unwrap_err().to_string();
+        assert!(error.ends_with("but its mask is of 2 elements and its gate table of 0 gates"), "{error}");
     }
-    write_beside(dir, compiled).map_err(failed)
-}
-
-/// Whether `dir` is an artifact or an empty folder.
-fn replaceable(dir: &Path) -> io::Result<bool> {
-    if !dir.is_dir() {
-        return Ok(false);
-    }
-    Ok(dir.join(MANIFEST_FILE).is_file() || fs::read_dir(dir)?.next().is_none())
-}
-
-/// Writes into a temporary folder beside `dir`, on the same file system, and moves it into place.
-fn write_beside(dir: &Path, compiled: &Compiled) -> io::Result<()> {
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent)?;
-    let mut builder = tempfile::Builder::new();
-    let temporary = builder.prefix(".skipgate-").permissions(folder_mode()).tempdir_in(parent)?;
-    write_synced(&temporary.path().join(VMFB_FILE), &compiled.vmfb)?;
-    write_synced(&temporary.path().join(MANIFEST_FILE), compiled.manifest.to_json().as_bytes())?;
-    let dispatches = Dispatch::to_json(&compiled.dispatches);
-    write_synced(&temporary.path().join(DISPATCHES_FILE), dispatches.as_bytes())?;
-    if let Some(front) = &compiled.front {
-        write_synced(&temporary.path().join(PARETO_FILE), front.as_bytes())?;
-    }
-    if dir.exists() {
-        // The old folder ends up under the temporary name and is removed with it.
-        renameat_with(CWD, temporary.path(), CWD, dir, RenameFlags::EXCHANGE)?;
-        temporary.close()
-    } else {
-        fs::rename(temporary.path(), dir)?;
-        // There is nothing left to remove.
-        let _ = temporary.keep();
-        Ok(())
-    }
-}
-
-/// What a new folder gets: everything that the process's file mode mask leaves.
-fn folder_mode() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o777)
-}
-
-/// A full disk may only show when the data reaches it.
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()
 }

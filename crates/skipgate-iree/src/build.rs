@@ -7,7 +7,8 @@ use sha2::{Digest as _, Sha256};
 use skipgate_core::{CompileOptions, Gate, SkipMask, Target};
 use skipgate_onnx::{Error, GateSelection, Model, gate, remove_blocks};
 
-use crate::{CompileError, Compiled, Compiler, compile};
+use crate::artifact::plain;
+use crate::{CompileError, Compiled, Compiler, compile, plan};
 
 /// A model and the hash of the file it is from, which goes into the manifest.
 #[derive(Debug, Clone)]
@@ -96,6 +97,12 @@ impl Build {
         self.network.gates()
     }
 
+    /// How it is computed, as text with a line for every step.
+    pub fn plan(&self) -> Result<String, CompileError> {
+        let Self { network, target, options, .. } = self;
+        Ok(plan(&plain(network)?, target, options)?.to_string())
+    }
+
     /// Compiles it. [`write_artifact`](crate::write_artifact) writes the result.
     pub fn compile(&self, compiler: &Compiler) -> Result<Compiled, CompileError> {
         let Self { network, model_sha256, target, options, front } = self;
@@ -123,7 +130,7 @@ mod tests {
     fn a_model_gets_the_gates_that_are_asked_for() {
         let source = source();
         assert_eq!(gates(&source, &Gating::Default), 6);
-        let one = GateSelection { no_gate: vec!["segments.0.*".to_owned()], ..GateSelection::default() };
+        let one = GateSelection { no_gate: vec!["segments.1.*".to_owned()], ..GateSelection::default() };
         assert_eq!(gates(&source, &Gating::Selected(one)), 4);
         assert_eq!(gates(&source, &Gating::Ungated { remove: Vec::new() }), 0);
     }
@@ -131,7 +138,7 @@ mod tests {
     #[test]
     fn a_gated_model_keeps_its_own_gates_and_takes_no_others() {
         let source = source();
-        let one = GateSelection { no_gate: vec!["segments.0.*".to_owned()], ..GateSelection::default() };
+        let one = GateSelection { no_gate: vec!["segments.1.*".to_owned()], ..GateSelection::default() };
         let gated = Source::of(gate(&source.model, &one).unwrap()).unwrap();
         assert_eq!(gates(&gated, &Gating::Default), 4);
         let target = Target::host().unwrap();

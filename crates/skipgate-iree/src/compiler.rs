@@ -18,7 +18,7 @@ use crate::gating::{self, Placed};
 use crate::ir::Ir;
 use crate::linker::Linker;
 use crate::mlir_bindings::MlirApi;
-use crate::{CompileError, LoadError, branch_edges, find_library, flags};
+use crate::{CompileError, LoadError, branch_edges, check_temporary_folder, find_library, flags};
 
 /// Major version of the C API in the upper 16 bits of `ireeCompilerGetAPIVersion`; a new one breaks the old.
 const API_MAJOR: i32 = 1;
@@ -86,6 +86,7 @@ impl Compiler {
 
     /// Compiles MLIR text to a vmfb for `target`.
     pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Output, CompileError> {
+        check_temporary_folder()?;
         let linker = Linker::new(&self.path, target)?;
         let session = Session::new(&self.api);
         for flag in flags::for_target(target, linker.path()) {

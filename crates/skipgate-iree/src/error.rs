@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use skipgate_core::{Hint, IREE_VERSION, MaskError};
 
-use crate::{DialectError, GateError, LIBRARY_VARIABLE, PlanError};
+use crate::{DialectError, GateError, LIBRARY_VARIABLE, PlanError, TemporaryFolderError};
 
 /// The compiler library could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,29 @@ pub enum CompileError {
         /// What it has instead.
         found: String,
     },
+    /// A value is larger than the target can have it.
+    #[error("{node} has a result of {} GiB, more than the {} GiB that a value may have", gib(*bytes), gib((*limit).into()))]
+    ValueTooLarge {
+        /// What computes it.
+        node: String,
+        /// Its size; the largest number for a size that is larger still.
+        bytes: u128,
+        /// The largest size that is compiled.
+        limit: u64,
+    },
+    /// The values of the network are too large together.
+    #[error("all values together have more than {} GiB; the largest is that of {node}, {} GiB", gib((*limit).into()), gib(*bytes))]
+    ValuesTooLarge {
+        /// What computes the largest value.
+        node: String,
+        /// Its size.
+        bytes: u128,
+        /// The largest sum that is compiled.
+        limit: u64,
+    },
+    /// Temporary files cannot be written.
+    #[error(transparent)]
+    TemporaryFolder(#[from] TemporaryFolderError),
     /// The compiler refused a flag of the target.
     #[error("the compiler refused the flag `{flag}`: {message}")]
     Flag {
@@ -170,9 +193,18 @@ impl Hint for CompileError {
             Self::Gate(_) | Self::Dialect(_) | Self::Edit { .. } => {
                 Some("report this with the model".to_owned())
             }
+            Self::TemporaryFolder(error) => error.hint(),
+            Self::ValueTooLarge { .. } | Self::ValuesTooLarge { .. } => {
+                Some("check the shapes and repeats that the model gives to this node".to_owned())
+            }
             _ => None,
         }
     }
+}
+
+/// A number of bytes in units of 2^30, as text.
+fn gib(bytes: u128) -> String {
+    format!("{:.1}", bytes as f64 / f64::from(1 << 30))
 }
 
 /// An artifact folder could not be written. Nothing is left behind, and an artifact that was there is untouched.

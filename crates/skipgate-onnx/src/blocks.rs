@@ -16,6 +16,7 @@ use crate::edit::constants;
 use crate::error::Error;
 use crate::fold::fold_batch_norm;
 use crate::model::Model;
+use crate::normalise::normalise;
 use crate::proto::TensorProto;
 use crate::shapes::{TensorType, infer_shapes};
 use crate::{naming, segments};
@@ -155,7 +156,7 @@ pub(crate) fn ungated_and_folded(model: &Model) -> Result<Model, Error> {
     if model.is_gated() {
         return Err(Error::AlreadyGated);
     }
-    fold_batch_norm(model)
+    fold_batch_norm(&normalise(model)?)
 }
 
 /// The residual blocks of a folded model.

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::attributes::Attributes;
 use crate::check::{is_default_domain, subgraphs};
-use crate::proto::{GraphProto, NodeProto, TensorProto};
+use crate::proto::attribute_proto::AttributeType;
+use crate::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Calls `visit` with every name that `node` reads, those that its subgraphs read from outside included.
 ///
@@ -46,28 +47,40 @@ pub(crate) fn read_counts(graph: &GraphProto) -> HashMap<&str, usize> {
 }
 
 /// The names of all values of a graph and its subgraphs, to choose new ones from.
-pub(crate) struct Names(HashSet<String>);
+pub(crate) struct Names {
+    taken: HashSet<String>,
+    /// The last number given to each wanted name, so that a name that is wanted often is not tried from one on.
+    numbers: HashMap<String, usize>,
+}
 
 impl Names {
+    pub(crate) fn none() -> Self {
+        Self { taken: HashSet::new(), numbers: HashMap::new() }
+    }
+
     pub(crate) fn of(graph: &GraphProto) -> Self {
-        let mut names = HashSet::new();
-        collect_names(graph, &mut names);
-        Self(names)
+        let mut taken = HashSet::new();
+        collect_names(graph, &mut taken);
+        Self { taken, numbers: HashMap::new() }
     }
 
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.taken.contains(name)
     }
 
     /// `wanted`, or `wanted` with a number if that is taken. The name is taken from then on.
     pub(crate) fn fresh(&mut self, wanted: &str) -> String {
-        let mut name = wanted.to_owned();
-        let mut number = 1usize;
-        while !self.0.insert(name.clone()) {
-            number += 1;
-            name = format!("{wanted}.{number}");
+        if self.taken.insert(wanted.to_owned()) {
+            return wanted.to_owned();
         }
-        name
+        let number = self.numbers.entry(wanted.to_owned()).or_insert(1);
+        loop {
+            *number += 1;
+            let name = format!("{wanted}.{number}");
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 
@@ -142,6 +155,26 @@ fn remove(graph: &mut GraphProto, gone: &HashSet<String>, dead_nodes: &HashSet<u
     graph.input.retain(|input| !(gone.contains(&input.name) && defaults.contains(&input.name)));
     graph.initializer.retain(|tensor| !gone.contains(&tensor.name));
     graph.value_info.retain(|info| !gone.contains(&info.name));
+}
+
+/// An attribute that holds integers.
+pub(crate) fn ints_attribute(name: &str, ints: Vec<i64>) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        type_: AttributeType::INTS.into(),
+        ints,
+        ..AttributeProto::default()
+    }
+}
+
+/// An attribute that holds one integer.
+pub(crate) fn int_attribute(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        type_: AttributeType::INT.into(),
+        i: Some(value),
+        ..AttributeProto::default()
+    }
 }
 
 /// Removes the nodes at `places`.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use skipgate_core::Hint;
 
+use crate::check::node_name;
 use crate::model::{IR_VERSIONS, OPSET_VERSIONS};
+use crate::proto::NodeProto;
 use crate::tensor::MAX_RANK;
 
 /// Why a model could not be read, rewritten or saved.
@@ -72,6 +74,14 @@ pub enum Error {
         op_type: String,
         /// What is wrong.
         problem: NodeProblem,
+    },
+    /// A function of the model cannot be put in the place of its calls.
+    #[error("function `{function}`: {problem}")]
+    Function {
+        /// Domain and name of the function.
+        function: String,
+        /// Why not.
+        problem: FunctionProblem,
     },
     /// A protocol buffer cannot hold 2 GiB or more.
     #[error("the model takes {bytes} bytes, an ONNX file without external data holds less than {}", i32::MAX)]
@@ -280,5 +290,69 @@ pub enum NodeProblem {
         index: i64,
         /// Length of the mask.
         gates: usize,
+    },
+    /// The node is a sound one, but the compiler would not compute what ONNX defines, or only training can.
+    #[error("{reason}")]
+    Unsupported {
+        /// What about it, in words.
+        reason: &'static str,
+    },
+}
+
+impl NodeProblem {
+    /// The error for `node`.
+    pub(crate) fn of(self, node: &NodeProto) -> Error {
+        Error::Node { node: node_name(node).to_owned(), op_type: node.op_type.clone(), problem: self }
+    }
+}
+
+/// Why a function of a model cannot be put in the place of its calls.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FunctionProblem {
+    /// It calls itself, perhaps through others.
+    #[error("it calls itself, which ONNX forbids")]
+    Recursive,
+    /// Functions call each other too deeply.
+    #[error("calls of functions are nested more than {limit} deep")]
+    TooDeep {
+        /// Most levels.
+        limit: usize,
+    },
+    /// Written out, the calls have too many nodes.
+    #[error("its calls come to more than {limit} nodes")]
+    TooManyNodes {
+        /// Most nodes of all functions together.
+        limit: usize,
+    },
+    /// The function is written for another version of an operator set than the model.
+    #[error("it uses version {found} of the operator set `{domain}`, the model {}",
+        expected.map_or("none".to_owned(), |version| version.to_string()))]
+    OpsetVersion {
+        /// The operator set.
+        domain: String,
+        /// Version of the function.
+        found: i64,
+        /// Version of the model, if it imports that operator set.
+        expected: Option<i64>,
+    },
+    /// Two functions have the same domain, name and overload.
+    #[error("it is defined twice")]
+    Duplicate,
+    /// A call gives more inputs or takes more outputs than the function has.
+    #[error(
+        "`{node}` calls it with {inputs} inputs and {outputs} outputs, it has {expected_inputs} and {expected_outputs}"
+    )]
+    Signature {
+        /// The call.
+        node: String,
+        /// Inputs of the call.
+        inputs: usize,
+        /// Outputs of the call.
+        outputs: usize,
+        /// Inputs of the function.
+        expected_inputs: usize,
+        /// Outputs of the function.
+        expected_outputs: usize,
     },
 }

@@ -29,6 +29,11 @@ pub fn fold_batch_norm(model: &Model) -> Result<Model, Error> {
     })
 }
 
+/// First outputs of the normalisations of `graph` that [`fold_batch_norm`] merges.
+pub(crate) fn folded(graph: &GraphProto) -> Result<HashSet<String>, Error> {
+    Ok(find(graph)?.iter().map(|fold| graph.node[fold.norm].output[0].clone()).collect())
+}
+
 /// One normalisation to merge.
 struct Fold {
     conv: usize,

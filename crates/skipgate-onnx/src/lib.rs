@@ -15,15 +15,16 @@
 //!
 //! 1. [`Model::load`] reads and checks a file, [`Model::save`] writes one;
 //! 2. [`infer_shapes`] types every value it can;
-//! 3. [`fold_batch_norm`] merges batch normalisation into the convolution before it;
-//! 4. [`dequantize_constants`] turns the integers that a quantised network keeps into the floats that they stand for;
-//! 5. [`find_blocks`] finds the residual blocks and says which can be skipped;
-//! 6. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good,
+//! 3. [`normalise`] brings it into a plain form that the compiler honours, or refuses it;
+//! 4. [`fold_batch_norm`] merges batch normalisation into the convolution before it;
+//! 5. [`dequantize_constants`] turns the integers that a quantised network keeps into the floats that they stand for;
+//! 6. [`find_blocks`] finds the residual blocks and says which can be skipped;
+//! 7. [`gate`] puts gates in front of those a [`GateSelection`] selects, [`remove_blocks`] removes blocks for good,
 //!    [`ungate`] puts one branch in place of each gate.
 //!
 //! [`Graph`] is an index over a model for what reads one without changing it, and [`recognise_gates`] finds its gates again.
 //!
-//! What the rewriter does not understand (unknown fields, metadata, other domains, functions) is carried through.
+//! What the rewriter does not understand (unknown fields, metadata, other domains) is carried through.
 #![forbid(unsafe_code)]
 
 mod activation;
@@ -43,6 +44,7 @@ mod graph;
 mod metadata;
 mod model;
 mod naming;
+mod normalise;
 pub mod proto;
 mod remove;
 mod segments;
@@ -54,12 +56,13 @@ mod ungate;
 pub use activation::is_activation;
 pub use blocks::{ResidualBlock, Shortcut, Verdict, find_blocks};
 pub use dequantize::dequantize_constants;
-pub use error::{Error, NodeProblem, TensorProblem};
+pub use error::{Error, FunctionProblem, NodeProblem, TensorProblem};
 pub use fold::fold_batch_norm;
 pub use gate::{MASK_INPUT, MaskedBranch, MaskedGate, MaskedNodes, gate, recognise_gates};
 pub use graph::{Attribute, Graph, Node, NodeId, Origin, Reader, Scope, ScopeId, Value, ValueId};
 pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
 pub use model::{IR_VERSIONS, Model, OPSET_VERSIONS};
+pub use normalise::normalise;
 pub use remove::remove_blocks;
 pub use select::GateSelection;
 pub use shapes::{Excerpt, TensorType, find_excerpts, infer_shapes};

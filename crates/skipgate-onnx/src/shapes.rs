@@ -9,14 +9,14 @@ mod excerpt;
 pub(crate) mod layout;
 mod reduce;
 pub(crate) mod site;
-mod window;
+pub(crate) mod window;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::proto::tensor_shape_proto::dimension;
 use crate::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
-use crate::check::{is_default_domain, node_name};
+use crate::check::is_default_domain;
 use crate::constants::{self, Ints};
 use crate::error::{Error, NodeProblem};
 use crate::model::Model;
@@ -80,6 +80,14 @@ pub(crate) fn infer(model: &Model, batch: Batch) -> Result<HashMap<String, Tenso
     let Environment { values, ambiguous, .. } = environment;
     let unambiguous = values.into_iter().filter(|(name, _)| !ambiguous.contains(name));
     Ok(unambiguous.map(|(name, value)| (name.to_owned(), value.tensor_type)).collect())
+}
+
+/// Types, and the elements of small integer tensors, of every value that one of `model` is known by. Names must be
+/// defined once in the whole model.
+pub(crate) fn infer_values(model: &Model, batch: Batch) -> Result<HashMap<&str, Value>, Error> {
+    let mut environment = Environment::new(model, batch);
+    environment.graph(model.graph())?;
+    Ok(environment.values)
 }
 
 struct Environment<'m> {
@@ -151,11 +159,11 @@ impl<'m> Environment<'m> {
         let types = match output_types(&site) {
             Ok(types) => types,
             Err(Stop::Unknown) => return Ok(Vec::new()),
-            Err(Stop::Problem(problem)) => return Err(node_error(node, problem)),
+            Err(Stop::Problem(problem)) => return Err(problem.of(node)),
             Err(Stop::Error(error)) => return Err(error),
         };
         if types.iter().any(|output| output.shape.len() > tensor::MAX_RANK) {
-            return Err(node_error(node, NodeProblem::TooLarge));
+            return Err(NodeProblem::TooLarge.of(node));
         }
         let ints = types.first().and_then(|first| constants::evaluate(&site, first));
         let mut values: Vec<_> =
@@ -170,8 +178,8 @@ impl<'m> Environment<'m> {
     fn branches(&mut self, node: &'m NodeProto) -> Result<Vec<Value>, Error> {
         let attributes = crate::attributes::Attributes::of(node);
         let branch = |name| {
-            let graph = attributes.graph(name).map_err(|problem| node_error(node, problem))?;
-            graph.ok_or_else(|| node_error(node, NodeProblem::MissingAttribute { name }))
+            let graph = attributes.graph(name).map_err(|problem| problem.of(node))?;
+            graph.ok_or_else(|| NodeProblem::MissingAttribute { name }.of(node))
         };
         let (then_branch, else_branch) = (branch("then_branch")?, branch("else_branch")?);
         self.graph(then_branch)?;
@@ -235,10 +243,6 @@ impl<'m> Environment<'m> {
 fn tensor_type(info: &ValueInfoProto) -> Option<&type_proto::Tensor> {
     let type_proto::Value::TensorType(tensor) = info.type_.value.as_ref()?;
     Some(tensor)
-}
-
-fn node_error(node: &NodeProto, problem: NodeProblem) -> Error {
-    Error::Node { node: node_name(node).to_owned(), op_type: node.op_type.clone(), problem }
 }
 
 /// The dimensions that two types of one rank agree on.

@@ -171,6 +171,28 @@ pub(crate) fn from_floats(name: String, dims: Vec<i64>, values: &[f32]) -> Tenso
     TensorProto { name, dims, data_type: FLOAT, raw_data, ..TensorProto::default() }
 }
 
+/// A list of 64-bit integers.
+pub(crate) fn from_integers(name: String, values: &[i64]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    // A list in memory has fewer elements than that.
+    let dims = vec![i64::try_from(values.len()).unwrap_or(i64::MAX)];
+    TensorProto { name, dims, data_type: INT64, raw_data, ..TensorProto::default() }
+}
+
+/// A tensor of booleans or of signed integers of 32 or 64 bits, without a name; `None` for other element types and for
+/// values that do not fit.
+pub(crate) fn of_integers(data_type: i32, shape: &[usize], values: &[i64]) -> Option<TensorProto> {
+    let dims = shape.iter().map(|&dim| i64::try_from(dim).ok()).collect::<Option<Vec<_>>>()?;
+    let bytes = |&value: &i64| match data_type {
+        BOOL => Some(vec![u8::from(value != 0)]),
+        INT32 => Some(i32::try_from(value).ok()?.to_le_bytes().into()),
+        INT64 => Some(value.to_le_bytes().into()),
+        _ => None,
+    };
+    let raw_data = values.iter().map(bytes).collect::<Option<Vec<_>>>()?.concat();
+    Some(TensorProto { dims, data_type, raw_data, ..TensorProto::default() })
+}
+
 /// A scalar 64-bit integer.
 pub(crate) fn from_integer(name: String, value: i64) -> TensorProto {
     TensorProto { name, data_type: INT64, raw_data: value.to_le_bytes().into(), ..TensorProto::default() }

@@ -52,6 +52,10 @@ pub(crate) enum Command {
     /// Compare an artifact with other ways to compute its model, under many masks
     #[cfg(feature = "compiler")]
     Verify(Verify),
+    /// What `compile` and `bench` start a process of its own for
+    #[cfg(feature = "compiler")]
+    #[command(hide = true)]
+    CompileJob(CompileJob),
     /// Run an artifact on an image or a tensor
     Run(Run),
     /// Measure the latency of an artifact at every number of skipped blocks
@@ -130,7 +134,8 @@ pub(crate) struct Selection {
 #[command(after_help = "\
 Examples:
   skipgate compile resnet20-gated.onnx --target host -o build/resnet20-host
-  skipgate compile resnet20.onnx --target odroid-xu4 -o build/resnet20-odroid-xu4")]
+  skipgate compile resnet20.onnx --target odroid-xu4 -o build/resnet20-odroid-xu4
+  skipgate compile resnet20.onnx --emit plan")]
 pub(crate) struct Compile {
     /// The ONNX model; one without gates is gated first
     pub(crate) model: PathBuf,
@@ -138,8 +143,11 @@ pub(crate) struct Compile {
     #[arg(short, long, default_value = "host")]
     pub(crate) target: String,
     /// The artifact folder to write; an artifact that is there is replaced
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "DIR", required_unless_present = "emit")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print this instead of writing an artifact
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["output", "pareto", "verify"])]
+    pub(crate) emit: Option<Emit>,
     /// Give each configuration of this front a function of its own, without gates, and keep the front in the artifact
     #[arg(long, value_name = "pareto.json")]
     pub(crate) pareto: Option<PathBuf>,
@@ -160,6 +168,14 @@ pub(crate) struct Compile {
     /// Compare the artifact with other ways to compute the model, under a few masks; `skipgate verify` does it under more
     #[arg(long)]
     pub(crate) verify: bool,
+}
+
+/// What `compile` can print.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Emit {
+    /// How the network is computed: what becomes a kernel call, what stands where, what is a gate, in which order
+    Plan,
 }
 
 #[cfg(feature = "compiler")]
@@ -198,6 +214,19 @@ pub(crate) struct Verify {
     /// The program for the board, for artifacts of the Odroid XU4 [default: that of `SKIPGATE_BOARD_PROGRAM`]
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,
+}
+
+/// The files of a job; the rest is on standard input.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct CompileJob {
+    /// The ONNX model
+    pub(crate) model: PathBuf,
+    /// The artifact folder to write
+    pub(crate) output: PathBuf,
+    /// The front that the artifact gets
+    #[arg(long)]
+    pub(crate) pareto: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

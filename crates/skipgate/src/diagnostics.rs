@@ -8,6 +8,10 @@ use skipgate_runtime as runtime;
 
 /// Prints `error` with its causes and the first hint that one of them has.
 pub(crate) fn print(error: &anyhow::Error) {
+    #[cfg(feature = "compiler")]
+    if error.is::<crate::compiler_process::AlreadyPrinted>() {
+        return;
+    }
     eprintln!("\x1b[1;31merror\x1b[0m: {error}");
     let mut said = error.to_string();
     for cause in error.chain().skip(1) {
@@ -43,6 +47,8 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<skipgate_iree::LoadError>(error))
         .or_else(|| of::<skipgate_iree::CompileError>(error))
         .or_else(|| of::<skipgate_iree::ArtifactError>(error))
-        .or_else(|| of::<skipgate_verify::Error>(error));
+        .or_else(|| of::<skipgate_verify::Error>(error))
+        .or_else(|| of::<skipgate_iree::TemporaryFolderError>(error))
+        .or_else(|| of::<crate::compiler_process::CompilerDied>(error));
     shared
 }

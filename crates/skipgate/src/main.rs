@@ -5,6 +5,8 @@ mod adaptive;
 mod bench;
 mod cli;
 mod commands;
+#[cfg(feature = "compiler")]
+mod compiler_process;
 mod diagnostics;
 mod front;
 mod latency;

@@ -25,10 +25,11 @@ use crate::tensor::element_type::BOOL;
 /// Name of the input that says which blocks run: `bool[gates]`, `true` = run, in the order of [`Model::gates`].
 pub const MASK_INPUT: &str = "skip_mask";
 
-/// Folds batch normalisation, puts a gate in front of the selected blocks and records the gate table.
+/// Normalises the model, folds batch normalisation, puts a gate in front of the selected blocks and records the gate
+/// table.
 ///
 /// The gated model has the inputs and outputs of the original, plus [`MASK_INPUT`] as its last input. With an all-true
-/// mask it equals the original up to the rounding of the folding; with any mask it equals [`remove_blocks`] of the
+/// mask it equals the original up to the rounding of these steps; with any mask it equals [`remove_blocks`] of the
 /// blocks whose element is `false`.
 ///
 /// Errors: the model is gated already or uses the name of the mask, and those of [`find_blocks`] and
@@ -39,7 +40,7 @@ pub const MASK_INPUT: &str = "skip_mask";
 pub fn gate(model: &Model, selection: &GateSelection) -> Result<Model, Error> {
     let folded = ungated_and_folded(model)?;
     let mut names = Names::of(folded.graph());
-    if names.contains(MASK_INPUT) {
+    if Names::of(model.graph()).contains(MASK_INPUT) || names.contains(MASK_INPUT) {
         return Err(Error::NameTaken { name: MASK_INPUT });
     }
     let blocks = find(&folded)?;

@@ -145,6 +145,43 @@ pub(super) fn pool(site: &Site) -> Inferred<TensorType> {
     Ok(TensorType { element_type: input.element_type, shape })
 }
 
+/// How the window of a pool moves along one dimension.
+pub(crate) struct Slide {
+    pub(crate) input: Dim,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) dilation: usize,
+    /// Padding before and after.
+    pub(crate) pads: [i128; 2],
+    /// Number of positions where a window that does not fit counts too, and where not.
+    pub(crate) ceil: Dim,
+    pub(crate) floor: Dim,
+}
+
+/// The moves of the window of a pool along each spatial dimension; `None` where padding follows from the size.
+pub(crate) fn slides(site: &Site) -> Inferred<Option<Vec<Slide>>> {
+    let input = site.input(0)?;
+    let name = "kernel_shape";
+    let kernel = site.attributes.ints(name)?.ok_or(NodeProblem::MissingAttribute { name })?;
+    let size = |value: i64| usize::try_from(value).map_err(|_| Stop::Problem(NodeProblem::TooLarge));
+    let window = Window::new(site, kernel.iter().map(|&k| usize::try_from(k).ok()).collect())?;
+    if window.same || input.shape.len() != kernel.len() + 2 {
+        return Ok(None);
+    }
+    let slide = |i: usize| {
+        Ok(Slide {
+            input: input.shape[i + 2],
+            kernel: size(kernel[i])?,
+            stride: size(window.strides[i])?,
+            dilation: size(window.dilations[i])?,
+            pads: [window.pads_begin[i], window.pads[i] - window.pads_begin[i]],
+            ceil: window.positions(i, input.shape[i + 2], true)?,
+            floor: window.positions(i, input.shape[i + 2], false)?,
+        })
+    };
+    (0..kernel.len()).map(slide).collect::<Inferred<_>>().map(Some)
+}
+
 /// Maxima and, as a second output, where they are.
 pub(super) fn max_pool(site: &Site) -> Inferred<Vec<TensorType>> {
     let maxima = pool(site)?;

@@ -7,6 +7,8 @@ mod files;
 mod gates;
 mod hostile;
 mod net;
+mod normalise;
+mod normalise_operators;
 mod quantized;
 mod recognised;
 mod shapes;

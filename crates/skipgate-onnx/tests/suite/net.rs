@@ -38,6 +38,10 @@ impl Net {
         (net, "image".into())
     }
 
+    pub(crate) fn set_opset(&mut self, version: i64) {
+        self.opset = version;
+    }
+
     fn name(&mut self, kind: &str) -> String {
         self.names += 1;
         format!("{kind}_{}", self.names)
@@ -231,6 +235,24 @@ pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
         name: name.into(),
         type_: AttributeType::INTS.into(),
         ints: values.to_vec(),
+        ..AttributeProto::default()
+    }
+}
+
+pub(crate) fn tensor(name: &str, value: TensorProto) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        type_: AttributeType::TENSOR.into(),
+        t: Some(value).into(),
+        ..AttributeProto::default()
+    }
+}
+
+pub(crate) fn subgraph(name: &str, graph: GraphProto) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        type_: AttributeType::GRAPH.into(),
+        g: Some(graph).into(),
         ..AttributeProto::default()
     }
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use skipgate_core::Manifest;
-use skipgate_iree::{Build, Compiler, Gating, Source};
+use skipgate_iree::{Gating, Source};
 use skipgate_runtime::Artifact;
 
+use crate::cli::CompileJob;
+use crate::compiler_process::{self, Gates, Job};
 use crate::progress;
 
 /// Compiles into `dir`, for the artifact's own target and with its options, those networks that are not there: `model`
@@ -20,15 +22,16 @@ pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: 
         if path.exists() {
             continue;
         }
-        let remove = gates[gates.len() - depth..].iter().map(|gate| gate.block.clone()).collect();
-        let build = Build::new(&source, &Gating::Ungated { remove }, target.clone())
+        let remove: Vec<_> = gates[gates.len() - depth..].iter().map(|gate| gate.block.clone()).collect();
+        let gating = Gating::Ungated { remove: remove.clone() };
+        gating
+            .apply(&source.model)
             .with_context(|| format!("{} is not the model that the artifact was made of", model.display()))?;
-        let build = Build { options: options.clone(), ..build };
         let spinner = progress::spinner(format!("compiling {} without {depth} blocks", model.display()));
-        let compiled = build
-            .compile(Compiler::get()?)
+        let job = Job { gates: Gates::None { remove }, target: target.clone(), options: options.clone() };
+        let files = CompileJob { model: model.to_owned(), output: path, pareto: None };
+        compiler_process::run(&job, &files)
             .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
-        skipgate_iree::write_artifact(&path, &compiled)?;
         spinner.finish_and_clear();
     }
     Ok(())

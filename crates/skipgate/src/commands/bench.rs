@@ -84,6 +84,7 @@ fn device(arguments: &Arguments) -> Result<Device> {
 fn pruned(arguments: &Arguments, artifact: &Artifact, depths: &[usize]) -> Result<BTreeMap<usize, Artifact>> {
     let Some(model) = &arguments.model else { return compiled(arguments, depths) };
     // Artifacts keep their files mapped, so the folder may go.
+    skipgate_iree::check_temporary_folder()?;
     let temporary = tempfile::tempdir()?;
     let dir = arguments.pruned.as_deref().unwrap_or(temporary.path());
     crate::bench::compile::missing(model, artifact, depths, dir)?;

@@ -1,17 +1,16 @@
 //! `skipgate compile`: from an ONNX model to an artifact.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde::Serialize;
-use skipgate_core::{Arithmetic, CompileOptions, Manifest, Target};
-use skipgate_iree::{Build, Compiled, Compiler, Gating, Source};
+use skipgate_core::{Arithmetic, CompileOptions, Coverage, MANIFEST_FILE, Manifest, Target, VMFB_FILE};
 use skipgate_verify::Options;
 
-use crate::cli::{Compile as Arguments, Format};
+use crate::cli::{Compile as Arguments, CompileJob, Format};
 use crate::commands::verify::{self, Verification};
-use crate::front;
+use crate::compiler_process::{self, Gates, Job};
 use crate::progress;
 use crate::report::{self, Report};
 
@@ -19,24 +18,27 @@ use crate::report::{self, Report};
 const VERIFY_MASKS: usize = 2;
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct Written {
     artifact: PathBuf,
-    vmfb_bytes: usize,
-    manifest: &'a Manifest,
+    vmfb_bytes: u64,
+    manifest: Manifest,
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<Verification>,
 }
 
-impl Report for Written<'_> {
+impl Report for Written {
     fn text(&self) -> String {
+        let Self { artifact, vmfb_bytes, manifest, verification } = self;
         let wrote = format!(
             "wrote {}: {} gates, {}B of code and weights for {}",
-            self.artifact.display(),
-            self.manifest.gates.len(),
-            report::si(self.vmfb_bytes as u64),
-            self.manifest.target.name,
+            artifact.display(),
+            manifest.gates.len(),
+            report::si(*vmfb_bytes),
+            manifest.target.name,
         );
-        [Some(wrote), self.verification.as_ref().map(Report::text)]
+        let coverage = [kernels(&manifest.coverage), gates(manifest)];
+        let first = [vec![wrote], coverage.into_iter().flatten().collect()].concat().join("\n");
+        [Some(first), verification.as_ref().map(Report::text)]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
@@ -44,59 +46,94 @@ impl Report for Written<'_> {
     }
 }
 
-pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
-    let target = Target::named(&arguments.target)?;
-    let mut build = gated(arguments, target)?;
-    if let Some(path) = &arguments.pareto {
-        build.front = front::masks(path, build.gates()?.len())?;
+/// How many layers have kernels, and why the others do not.
+fn kernels(Coverage { kernels, generic, .. }: &Coverage) -> Vec<String> {
+    let layers = kernels + generic.len();
+    let headline = format!("{kernels} of {layers} layers have kernels");
+    if generic.is_empty() {
+        return vec![headline];
     }
-    build.options = options(arguments);
-    let compiler = Compiler::get()?;
-    let (model, target) = (arguments.model.display(), &build.target.name);
-    let spinner = progress::spinner(format!("compiling {model} for {target}"));
-    let compiled = build.compile(compiler).with_context(|| format!("cannot compile {model} for {target}"))?;
-    let front = arguments.pareto.as_ref().map(fs::read_to_string).transpose()?;
-    let compiled = Compiled { front, ..compiled };
-    skipgate_iree::write_artifact(&arguments.output, &compiled)?;
+    let layers = generic.iter().map(|layer| format!("  {}: {}", layer.node, layer.reason));
+    [format!("{headline}; the compiler's generic code computes:")].into_iter().chain(layers).collect()
+}
+
+/// How many gates are free, and what the others are and why.
+fn gates(Manifest { gates, coverage, .. }: &Manifest) -> Vec<String> {
+    let free = gates.len() - coverage.costly_gates.len();
+    if coverage.costly_gates.is_empty() {
+        return vec![];
+    }
+    let costly = coverage.costly_gates.iter().map(|costly| {
+        let block = gates.get(costly.gate).map_or("", |gate| gate.block.as_str());
+        format!("  gate {} ({block}): {}, since {}", costly.gate, costly.form, costly.reason)
+    });
+    let headline = format!("{free} of {} gates are free; the others:", gates.len());
+    [headline].into_iter().chain(costly).collect()
+}
+
+/// What `--emit` asks for instead of an artifact.
+#[derive(Serialize)]
+struct Plan {
+    plan: String,
+}
+
+impl Report for Plan {
+    fn text(&self) -> String {
+        self.plan.trim_end().to_owned()
+    }
+}
+
+pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    let job = job(arguments)?;
+    match &arguments.output {
+        Some(output) if arguments.emit.is_none() => compile(arguments, &job, output, format),
+        _ => report::print(&plan(&job, &arguments.model)?, format),
+    }
+}
+
+fn plan(job: &Job, model: &Path) -> Result<Plan> {
+    let build = job.build(model)?;
+    let plan =
+        build.plan().with_context(|| format!("cannot plan {} for {}", model.display(), job.target.name))?;
+    Ok(Plan { plan })
+}
+
+fn compile(arguments: &Arguments, job: &Job, output: &Path, format: Format) -> Result<()> {
+    let Arguments { model, pareto, .. } = arguments;
+    let spinner = progress::spinner(format!("compiling {} for {}", model.display(), job.target.name));
+    let files = CompileJob { model: model.clone(), output: output.to_owned(), pareto: pareto.clone() };
+    compiler_process::run(job, &files)?;
     spinner.finish_and_clear();
-    let Compiled { manifest, vmfb, .. } = &compiled;
-    let (artifact, vmfb_bytes) = (arguments.output.clone(), vmfb.len());
-    let verification = arguments.verify.then(|| verification(arguments)).transpose()?;
-    let written = Written { artifact, vmfb_bytes, manifest, verification };
+    let manifest = Manifest::from_json(&fs::read_to_string(output.join(MANIFEST_FILE))?)?;
+    let vmfb_bytes = fs::metadata(output.join(VMFB_FILE))?.len();
+    let verification = arguments.verify.then(|| verification(arguments, output)).transpose()?;
+    let written = Written { artifact: output.to_owned(), vmfb_bytes, manifest, verification };
     report::print(&written, format)?;
     written.verification.as_ref().map_or(Ok(()), Verification::outcome)
 }
 
 /// What a few masks of the artifact give.
-fn verification(arguments: &Arguments) -> Result<Verification> {
+fn verification(arguments: &Arguments, output: &Path) -> Result<Verification> {
     let options = Options { masks: VERIFY_MASKS, removed: arguments.remove.clone(), ..Options::default() };
-    verify::run(&arguments.output, &arguments.model, &options)
+    verify::run(output, &arguments.model, &options)
 }
 
-/// What is compiled: the model with gates, its own or the selected ones, or without any.
-fn gated(arguments: &Arguments, target: Target) -> Result<Build> {
-    let Arguments { model: path, selection, .. } = arguments;
-    let source = Source::load(path)?;
-    if arguments.ungated {
-        return Build::new(&source, &Gating::Ungated { remove: arguments.remove.clone() }, target)
-            .with_context(|| format!("cannot compile {} without gates", path.display()));
-    }
-    let gating =
-        if selection.is_given() { Gating::Selected(selection.to_gate_selection()) } else { Gating::Default };
-    let has_gates = !source.model.gates()?.is_empty();
-    ensure!(
-        !has_gates || gating == Gating::Default,
-        "{} has gates already; gate options do not apply",
-        path.display()
-    );
-    Build::new(&source, &gating, target).with_context(|| format!("cannot gate {}", path.display()))
-}
-
-fn options(arguments: &Arguments) -> CompileOptions {
+fn job(arguments: &Arguments) -> Result<Job> {
+    let gates = if arguments.ungated {
+        Gates::None { remove: arguments.remove.clone() }
+    } else {
+        let selection = &arguments.selection;
+        Gates::Selected {
+            gate_first: selection.gate_first,
+            gate: selection.gate.clone(),
+            no_gate: selection.no_gate.clone(),
+        }
+    };
     let arithmetic = match (arguments.exact, arguments.tiles) {
         (true, _) => Arithmetic::Exact,
         (false, Some(outputs)) => Arithmetic::Tiles(outputs),
         (false, None) => Arithmetic::Fast,
     };
-    CompileOptions { arithmetic, ..CompileOptions::default() }
+    let target = Target::named(&arguments.target)?;
+    Ok(Job { gates, target, options: CompileOptions { arithmetic, ..CompileOptions::default() } })
 }

@@ -47,6 +47,8 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Compile(arguments) => compile::execute(&arguments, format),
         #[cfg(feature = "compiler")]
         Command::Verify(arguments) => verify::execute(&arguments, format),
+        #[cfg(feature = "compiler")]
+        Command::CompileJob(files) => crate::compiler_process::work(&files),
         Command::Run(arguments) => run::execute(&arguments, format),
         Command::Bench(arguments) => bench::execute(&arguments, format),
         Command::Serve(arguments) => serve::execute(&arguments, format),

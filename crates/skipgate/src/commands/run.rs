@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Serialize;
 use skipgate_core::{Manifest, PARETO_FILE, SkipMask};
 use skipgate_runtime::{Artifact, Device, Session};
@@ -24,6 +24,9 @@ struct Ran {
     /// The most likely classes of a single image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     top: Vec<Class>,
+    /// What the network gives for a single image, if it gives one number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<f32>,
     /// Where the logits were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<PathBuf>,
@@ -55,7 +58,8 @@ impl Report for Ran {
             .output
             .iter()
             .map(|output| format!("wrote the logits of {} inputs to {}\n", self.images, output.display()));
-        classes(&self.top).into_iter().chain(wrote).chain([ran]).collect()
+        let value = self.value.map(|value| format!("value {value}\n\n"));
+        classes(&self.top).into_iter().chain(value).chain(wrote).chain([ran]).collect()
     }
 }
 
@@ -74,28 +78,68 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let manifest = artifact.manifest();
     let mask = mask(arguments, manifest.gates.len())?;
     let images = images(arguments, manifest)?;
+    let kind = kind_of_result(arguments, &manifest.logits().shape)?;
     let mut session = Session::new(&artifact, Device::local_sync())?;
     let (logits, times) = run_all(&mut session, &images, manifest, &mask)?;
-    let classes = logits.len() / times.len();
-    if let Some(output) = &arguments.output {
-        let mut shape = manifest.logits().shape.iter().map(|&extent| extent as u64).collect::<Vec<_>>();
-        shape[0] *= times.len() as u64;
-        tensor_file::write(output, &Tensor { shape, values: logits.clone() })?;
-    }
-    let top = if arguments.image.is_some() {
-        top(&logits[..classes], &manifest.class_names, arguments.top)
-    } else {
-        Vec::new()
+    let (top, value) = match kind {
+        Kind::Classes => (top(&logits, &manifest.class_names, arguments.top), None),
+        Kind::Value => (Vec::new(), logits.first().copied()),
+        Kind::Tensor => (Vec::new(), None),
     };
+    if let Some(output) = &arguments.output {
+        let shape = stacked(&manifest.logits().shape, times.len());
+        tensor_file::write(output, &Tensor { shape, values: logits })?;
+    }
     let ran = Ran {
         mask: mask.to_string(),
         blocks_run: mask.running(),
         images: times.len(),
         latency: Latency::of(&times),
         top,
+        value,
         output: arguments.output.clone(),
     };
     report::print(&ran, format)
+}
+
+/// How the result is shown.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    /// As the most likely classes.
+    Classes,
+    /// As the one number that it is.
+    Value,
+    /// Not at all; it goes to a file.
+    Tensor,
+}
+
+/// What a result of `shape` is shown as. With an image and without a file, it has to be something that can be shown.
+fn kind_of_result(arguments: &Arguments, shape: &[usize]) -> Result<Kind> {
+    if arguments.image.is_none() {
+        return Ok(Kind::Tensor);
+    }
+    let mut extents = shape.iter().filter(|&&extent| extent > 1);
+    match (extents.next(), extents.next()) {
+        (None, _) => Ok(Kind::Value),
+        (Some(_), None) => Ok(Kind::Classes),
+        _ if arguments.output.is_some() => Ok(Kind::Tensor),
+        _ => bail!(
+            "{} gives a tensor of shape {shape:?}, which is no list of classes; write it to a file with --output",
+            arguments.artifact.display()
+        ),
+    }
+}
+
+/// The shape of `count` tensors of `shape`, one behind the other in the first dimension, or in a new one if there is none.
+fn stacked(shape: &[usize], count: usize) -> Vec<u64> {
+    let (first, rest) = shape.split_first().unwrap_or((&1, &[]));
+    [count as u64 * *first as u64].into_iter().chain(rest.iter().map(|&extent| extent as u64)).collect()
+}
+
+/// How many tensors of `shape` are stacked in one of shape `found`, if any.
+fn count_stacked(found: &[u64], shape: &[usize]) -> Option<u64> {
+    let count = found.first()? / shape.first().map_or(1, |&extent| extent.max(1) as u64);
+    (count > 0 && stacked(shape, usize::try_from(count).ok()?) == found).then_some(count)
 }
 
 /// The mask of the arguments; everything runs by default.
@@ -139,11 +183,8 @@ fn images(arguments: &Arguments, manifest: &Manifest) -> Result<Vec<f32>> {
 /// Reads `[batch * n, ...]` for an input of shape `[batch, ...]`.
 pub(super) fn tensors(path: &Path, expected: &[usize]) -> Result<Vec<f32>> {
     let Tensor { shape, values } = tensor_file::read(path)?;
-    let fits = shape.len() == expected.len()
-        && shape.first().is_some_and(|&n| n > 0 && n % expected[0] as u64 == 0)
-        && shape.iter().zip(expected).skip(1).all(|(&found, &wanted)| found == wanted as u64);
     ensure!(
-        fits,
+        count_stacked(&shape, expected).is_some(),
         "{}: expected a tensor of shape {expected:?} or several of them in the first dimension, found {shape:?}",
         path.display()
     );
@@ -191,6 +232,19 @@ fn top(logits: &[f32], names: &[String], count: usize) -> Vec<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tensors_stack_in_the_first_dimension_or_a_new_one() {
+        for (shape, count, expected) in
+            [(&[1, 10][..], 3, &[3, 10][..]), (&[2, 3], 2, &[4, 3]), (&[], 5, &[5]), (&[1], 5, &[5])]
+        {
+            assert_eq!(stacked(shape, count), expected);
+            assert_eq!(count_stacked(expected, shape), Some(count as u64));
+        }
+        for (found, shape) in [(&[][..], &[][..]), (&[0], &[]), (&[3, 10], &[2, 10]), (&[3], &[1, 10])] {
+            assert_eq!(count_stacked(found, shape), None, "{found:?} {shape:?}");
+        }
+    }
 
     #[test]
     fn the_most_likely_classes_come_first_with_their_softmax() {

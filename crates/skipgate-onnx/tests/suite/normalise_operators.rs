@@ -1,0 +1,212 @@
+//! The plain form computes what the model computed: against ONNX Runtime.
+
+use proptest::prelude::*;
+use skipgate_onnx::proto::AttributeProto;
+use skipgate_onnx::{Model, normalise};
+
+use crate::engine;
+use crate::net::{Net, int, ints, text};
+
+/// Runs the model that `build` makes and its plain form; the operators of the latter.
+fn compare(
+    opset: i64,
+    shape: &[i64],
+    seed: u64,
+    build: impl FnOnce(&mut Net, &str) -> String,
+) -> Vec<String> {
+    let (mut net, image) = Net::new(shape, seed);
+    net.set_opset(opset);
+    let data = net.random_values(shape.iter().product());
+    let y = build(&mut net, &image);
+    net.output(&y, &[]);
+    let mut proto = net.proto();
+    proto.graph.as_mut().unwrap().output[0].type_.mut_or_insert_default().mut_tensor_type().shape.clear();
+    let model = Model::from_proto(proto).unwrap();
+    let plain = normalise(&model).unwrap();
+    assert_eq!(normalise(&plain).unwrap(), plain);
+    let run = |model: &Model| engine::run(model, shape, &data, None);
+    let (found, expected) = (run(&plain), run(&model));
+    assert!(engine::difference(&found, &expected) <= 1e-6, "{found:?} instead of {expected:?}");
+    plain.proto().graph.node.iter().map(|node| node.op_type.clone()).collect()
+}
+
+fn op(opset: i64, shape: &[i64], op_type: &str, attributes: &[AttributeProto]) -> Vec<String> {
+    compare(opset, shape, 5, |net, image| net.op(op_type, &[image], attributes))
+}
+
+#[test]
+fn average_pools_with_a_last_window_that_does_not_fit_divide_by_what_counts() {
+    if !engine::is_available() {
+        return;
+    }
+    for opset in [11, 18, 22] {
+        for (size, kernel, stride, pads) in
+            [(8, 3, 2, [1, 1]), (7, 2, 2, [0, 0]), (9, 3, 2, [1, 0]), (6, 3, 3, [1, 1]), (9, 2, 3, [0, 1])]
+        {
+            for with_padding in [0, 1] {
+                let pads = [pads[0], pads[0], pads[1], pads[1]];
+                let attributes = [
+                    ints("kernel_shape", &[kernel; 2]),
+                    ints("strides", &[stride; 2]),
+                    ints("pads", &pads),
+                    int("ceil_mode", 1),
+                    int("count_include_pad", with_padding),
+                ];
+                op(opset, &[1, 2, size, size], "AveragePool", &attributes);
+            }
+        }
+    }
+}
+
+#[test]
+fn dilated_average_pools_in_three_dimensions_are_right_too() {
+    if !engine::is_available() {
+        return;
+    }
+    let attributes = [
+        ints("kernel_shape", &[5, 5, 5]),
+        ints("strides", &[3, 3, 3]),
+        ints("dilations", &[2, 2, 2]),
+        int("count_include_pad", 1),
+        int("ceil_mode", 1),
+    ];
+    let ops = op(22, &[1, 1, 32, 17, 16], "AveragePool", &attributes);
+    assert_eq!(ops, ["Pad", "AveragePool", "Mul"]);
+}
+
+#[test]
+fn ceil_mode_that_changes_nothing_is_dropped() {
+    if !engine::is_available() {
+        return;
+    }
+    // With the larger stride, the last window would begin in the padding.
+    for (size, kernel, stride, pad) in [(8, 2, 2, 0), (7, 3, 4, 1)] {
+        let attributes = [
+            ints("kernel_shape", &[kernel; 2]),
+            ints("strides", &[stride; 2]),
+            ints("pads", &[pad; 4]),
+            int("ceil_mode", 1),
+        ];
+        for op_type in ["AveragePool", "MaxPool"] {
+            assert_eq!(op(22, &[1, 2, size, size], op_type, &attributes), [op_type]);
+        }
+    }
+}
+
+#[test]
+fn softmax_of_old_operator_sets_works_over_several_axes() {
+    if !engine::is_available() {
+        return;
+    }
+    for op_type in ["Softmax", "LogSoftmax", "Hardmax"] {
+        for axis in [-3, -1, 0, 1, 2] {
+            op(11, &[2, 3, 4], op_type, &[int("axis", axis)]);
+        }
+        op(12, &[2, 3, 4], op_type, &[]);
+        assert_eq!(op(12, &[2, 3], op_type, &[]), [op_type]);
+        assert_eq!(op(13, &[2, 3, 4], op_type, &[]), [op_type]);
+    }
+}
+
+#[test]
+fn attributes_that_became_inputs_are_inputs() {
+    if !engine::is_available() {
+        return;
+    }
+    for opset in [11, 12] {
+        op(opset, &[1, 3, 4], "ReduceSum", &[ints("axes", &[1]), int("keepdims", 0)]);
+        op(opset, &[1, 3, 4], "Squeeze", &[ints("axes", &[0])]);
+        op(opset, &[1, 3, 4], "Unsqueeze", &[ints("axes", &[0, -1])]);
+        compare(opset, &[1, 6, 4], 1, |net, image| {
+            let x = net.op("Split", &[image], &[int("axis", 1), ints("split", &[2, 4])]);
+            net.node_mut(&x).output.push("second".into());
+            net.op("Concat", &["second", &x], &[int("axis", 1)])
+        });
+    }
+}
+
+#[test]
+fn zeros_are_normalised_to_zeros() {
+    if !engine::is_available() {
+        return;
+    }
+    for (opset, order) in [(11, 1), (17, 2), (18, 1), (22, 2)] {
+        let ops = compare(opset, &[2, 3, 4], 1, |net, image| {
+            let x = net.relu(image);
+            net.op("LpNormalization", &[&x], &[int("axis", 2), int("p", order)])
+        });
+        assert!(!ops.contains(&"LpNormalization".to_owned()));
+    }
+}
+
+#[test]
+fn a_normalisation_without_a_convolution_is_a_product_and_a_sum() {
+    if !engine::is_available() {
+        return;
+    }
+    for opset in [11, 13, 14, 17] {
+        for shape in [&[2, 4][..], &[2, 4, 3], &[2, 4, 3, 2]] {
+            let ops = compare(opset, shape, 9, Net::norm);
+            assert_eq!(ops, ["Mul", "Add"]);
+        }
+    }
+}
+
+/// One step of a random network: an operator and what it chooses by.
+fn step(net: &mut Net, x: &str, kind: u8, choice: u8) -> String {
+    let permutation = [[0, 2, 3, 1], [0, 3, 1, 2], [0, 1, 3, 2], [0, 1, 2, 3]][usize::from(choice % 4)];
+    match kind {
+        0 => net.op("Identity", &[x], &[]),
+        1 => net.op("Transpose", &[x], &[ints("perm", &permutation)]),
+        2 => {
+            let shape = net
+                .ints(&[[0, -1, 2, 3], [1, 6, -1, 2], [0, 0, -1, 1], [-1, 2, 3, 4]][usize::from(choice % 4)]);
+            net.op("Reshape", &[x, &shape], &[])
+        }
+        3 => net.relu(x),
+        4 => {
+            let pads = net.ints(&[0; 8]);
+            net.op("Pad", &[x, &pads], &[])
+        }
+        5 => {
+            let flat = net.op("Flatten", &[x], &[int("axis", (choice % 5).into())]);
+            let shape = net.op("Shape", &[x], &[]);
+            net.op("Reshape", &[&flat, &shape], &[])
+        }
+        6 => net.op("Dropout", &[x], &[]),
+        7 => net.add(x, x),
+        8 => {
+            let (scale, zero) = (net.floats(&[], |_| 0.125), net.bytes(3, &[], &[0]));
+            let both = [(), ()].map(|()| {
+                let q = net.op("QuantizeLinear", &[x, &scale, &zero], &[]);
+                net.op("DequantizeLinear", &[&q, &scale, &zero], &[])
+            });
+            net.add(&both[0], &both[1])
+        }
+        _ => {
+            let like = net.op("Neg", &[x], &[]);
+            net.op("CastLike", &[&like, x], &[])
+        }
+    }
+}
+
+#[test]
+fn random_networks_compute_the_same_in_plain_form() {
+    if !engine::is_available() {
+        return;
+    }
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(steps in prop::collection::vec((0u8..10, any::<u8>()), 1..10), seed in any::<u64>())| {
+        compare(17, &[1, 4, 6, 6], seed, |net, image| {
+            steps.iter().fold(image.to_owned(), |x, &(kind, choice)| step(net, &x, kind, choice))
+        });
+    });
+}
+
+#[test]
+fn modes_that_are_no_modes_are_errors() {
+    let (mut net, image) = Net::new(&[1, 2, 4, 4], 1);
+    let y = net.op("SpaceToDepth", &[&image], &[int("blocksize", 2), text("mode", "upside down")]);
+    net.output(&y, &[1, 8, 2, 2]);
+    assert!(normalise(&net.model()).unwrap_err().to_string().contains("`DCR` or `CRD`"));
+}

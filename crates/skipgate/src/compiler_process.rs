@@ -1,0 +1,227 @@
+//! Compiling in a process of its own: what takes the compiler down must not take its caller, or the machine, along.
+//!
+//! The caller starts this program again and hands it a [`Job`]. What goes wrong in an ordinary way is printed by that
+//! process as by any other command, and passed on; that it dies is an error of the caller.
+
+use std::env;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use fs_err as fs;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use serde::{Deserialize, Serialize};
+use signal_hook::low_level::signal_name;
+use skipgate_core::{CompileOptions, Hint, Target};
+use skipgate_iree::{Build, Compiled, Compiler, Gating, Source};
+use skipgate_onnx::GateSelection;
+
+use crate::cli::CompileJob as Files;
+use crate::front;
+
+/// How much of what a dead compiler said is repeated.
+const LAST_LINES: usize = 10;
+
+/// Room beside the machine's memory: the compiler library and reserves that nothing is in.
+const RESERVE: u64 = 2 << 30;
+/// The same for each thread: its stack, and what the allocator reserves for it.
+const RESERVE_PER_THREAD: u64 = 256 << 20;
+
+/// What to compile, besides the files.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Job {
+    pub(crate) gates: Gates,
+    pub(crate) target: Target,
+    pub(crate) options: CompileOptions,
+}
+
+/// What becomes of the model before it is compiled.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Gates {
+    /// It keeps its gates, or gets those that a [`GateSelection`] of these fields selects.
+    Selected { gate_first: bool, gate: Vec<String>, no_gate: Vec<String> },
+    /// It has none, and these blocks are removed.
+    None { remove: Vec<String> },
+}
+
+/// What the process of its own has printed already.
+#[derive(Debug, thiserror::Error)]
+#[error("see above")]
+pub(crate) struct AlreadyPrinted;
+
+/// The compiler took its process down.
+#[derive(Debug, thiserror::Error)]
+#[error("the compiler died with {} while compiling {}{}", described(*signal), model.display(), listed(last_lines))]
+pub(crate) struct CompilerDied {
+    signal: i32,
+    model: PathBuf,
+    /// The end of what it printed.
+    last_lines: Vec<String>,
+}
+
+impl Hint for CompilerDied {
+    fn hint(&self) -> Option<String> {
+        Some(match Signal::from_named_raw(self.signal) {
+            Some(Signal::INT | Signal::TERM | Signal::HUP) => "somebody ended it".to_owned(),
+            Some(Signal::KILL) => {
+                "it probably took more memory than there is; compile on a machine that has more".to_owned()
+            }
+            _ => "report this with the model".to_owned(),
+        })
+    }
+}
+
+fn described(signal: i32) -> String {
+    let name = signal_name(signal).map(|name| format!(" ({name})"));
+    format!("signal {signal}{}", name.unwrap_or_default())
+}
+
+fn listed(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| ["\n  ", line]).collect()
+}
+
+/// Does `job` in a process of its own.
+pub(crate) fn run(job: &Job, files: &Files) -> Result<()> {
+    let mut child = spawn(files).context("cannot start a process for the compiler")?;
+    let (status, said) = finish(&mut child, &serde_json::to_vec(job)?)?;
+    if let Some(signal) = status.signal() {
+        let said = String::from_utf8_lossy(&said);
+        let mut last_lines: Vec<_> = said.lines().rev().take(LAST_LINES).map(str::to_owned).collect();
+        last_lines.reverse();
+        return Err(CompilerDied { signal, model: files.model.clone(), last_lines }.into());
+    }
+    // Warnings, or the error.
+    io::stderr().write_all(&said)?;
+    if status.success() { Ok(()) } else { Err(AlreadyPrinted.into()) }
+}
+
+fn spawn(Files { model, output, pareto }: &Files) -> io::Result<Child> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("compile-job").args(pareto.iter().flat_map(|path| ["--pareto".as_ref(), path.as_os_str()]));
+    command.arg("--").args([model, output]);
+    if io::stderr().is_terminal() {
+        // It is written to the terminal in the end.
+        command.env("CLICOLOR_FORCE", "1");
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+}
+
+/// Feeds the child and waits for its end; returns how it ended and what it printed.
+fn finish(child: &mut Child, job: &[u8]) -> Result<(ExitStatus, Vec<u8>)> {
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    // What a child that died early did not read is no error of its own.
+    let _ = stdin.map(|mut stdin| stdin.write_all(job));
+    let mut said = Vec::new();
+    stderr.map(|mut stderr| stderr.read_to_end(&mut said)).transpose()?;
+    Ok((child.wait()?, said))
+}
+
+/// Does the job on standard input. This is what runs in the process of its own.
+pub(crate) fn work(files: &Files) -> Result<()> {
+    // Whoever ends the caller alone ends this too.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    limit_memory();
+    let mut job = String::new();
+    io::stdin().read_to_string(&mut job)?;
+    compile(&serde_json::from_str(&job).context("there is no job on standard input")?, files)
+}
+
+/// Lets allocations fail before they take the memory of the whole machine.
+fn limit_memory() {
+    let machine = rustix::system::sysinfo();
+    let memory = (machine.totalram as u64).saturating_mul(machine.mem_unit.into());
+    let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    let bound = memory.saturating_add(RESERVE).saturating_add(threads.saturating_mul(RESERVE_PER_THREAD));
+    let Rlimit { current, maximum } = getrlimit(Resource::As);
+    let current = Some(current.map_or(bound, |current| current.min(bound)));
+    // It only gets lower, which is always allowed; where it is not, the compiler does without.
+    let _ = setrlimit(Resource::As, Rlimit { current, maximum });
+}
+
+fn compile(job: &Job, Files { model: path, output, pareto }: &Files) -> Result<()> {
+    skipgate_iree::check_temporary_folder()?;
+    let mut build = job.build(path)?;
+    if let Some(path) = pareto {
+        build.front = front::masks(path, build.gates()?.len())?;
+    }
+    let compiled = build
+        .compile(Compiler::get()?)
+        .with_context(|| format!("cannot compile {} for {}", path.display(), job.target.name))?;
+    let front = pareto.as_ref().map(fs::read_to_string).transpose()?;
+    Ok(skipgate_iree::write_artifact(output, &Compiled { front, ..compiled })?)
+}
+
+impl Job {
+    /// What is compiled of the model in `path`: with gates, its own or the selected ones, or without any.
+    pub(crate) fn build(&self, path: &Path) -> Result<Build> {
+        let source = Source::load(path)?;
+        let gating = self.gates.gating();
+        let has_gates = !source.model.gates()?.is_empty();
+        ensure!(
+            !has_gates || !matches!(gating, Gating::Selected(_)),
+            "{} has gates already; gate options do not apply",
+            path.display()
+        );
+        let build = Build::new(&source, &gating, self.target.clone()).with_context(|| match gating {
+            Gating::Ungated { .. } => format!("cannot compile {} without gates", path.display()),
+            _ => format!("cannot gate {}", path.display()),
+        })?;
+        Ok(Build { options: self.options.clone(), ..build })
+    }
+}
+
+impl Gates {
+    fn gating(&self) -> Gating {
+        match self {
+            Self::None { remove } => Gating::Ungated { remove: remove.clone() },
+            Self::Selected { gate_first: false, gate, no_gate } if gate.is_empty() && no_gate.is_empty() => {
+                Gating::Default
+            }
+            Self::Selected { gate_first, gate, no_gate } => Gating::Selected(GateSelection {
+                gate_first: *gate_first,
+                gate: gate.clone(),
+                no_gate: no_gate.clone(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn died(signal: i32, last_lines: &[&str]) -> CompilerDied {
+        let last_lines = last_lines.iter().map(|&line| line.to_owned()).collect();
+        CompilerDied { signal, model: "model.onnx".into(), last_lines }
+    }
+
+    #[test]
+    fn a_death_is_told_with_its_signal_and_the_last_words() {
+        let text = died(6, &["LLVM ERROR: out of memory"]).to_string();
+        let expected = "the compiler died with signal 6 (SIGABRT) while compiling model.onnx\n  LLVM ERROR: out of memory";
+        assert_eq!(text, expected);
+        assert_eq!(
+            died(200, &[]).to_string(),
+            "the compiler died with signal 200 while compiling model.onnx"
+        );
+    }
+
+    #[test]
+    fn a_kill_points_to_memory() {
+        assert!(died(9, &[]).hint().unwrap().contains("memory"));
+        assert!(died(11, &[]).hint().unwrap().contains("report"));
+    }
+
+    #[test]
+    fn jobs_survive_as_json() {
+        let gates = Gates::None { remove: vec!["layer1".to_owned()] };
+        let target = Target::named("odroid-xu4").unwrap();
+        let job = Job { gates, target: target.clone(), options: CompileOptions::default() };
+        let back: Job = serde_json::from_slice(&serde_json::to_vec(&job).unwrap()).unwrap();
+        assert_eq!((back.target, back.options), (target, job.options));
+        assert!(matches!(back.gates, Gates::None { remove } if remove == ["layer1"]));
+    }
+}
