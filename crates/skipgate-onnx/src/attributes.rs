@@ -53,6 +53,10 @@ impl<'m> Attributes<'m> {
             .map(|attribute| attribute.s.as_deref().unwrap_or_default()))
     }
 
+    pub(crate) fn strings(self, name: &'static str) -> Result<Option<&'m [Vec<u8>]>> {
+        Ok(self.find(name, AttributeType::STRINGS, "strings")?.map(|attribute| attribute.strings.as_slice()))
+    }
+
     pub(crate) fn tensor(self, name: &'static str) -> Result<Option<&'m TensorProto>> {
         Ok(self.find(name, AttributeType::TENSOR, "a tensor")?.and_then(|attribute| attribute.t.as_ref()))
     }

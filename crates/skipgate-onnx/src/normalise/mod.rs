@@ -25,9 +25,12 @@ mod known;
 mod lp_normalization;
 mod names;
 mod opset;
+mod pad;
+mod quantized_operator;
 mod recurrent;
 mod reshape;
 mod softmax;
+mod softsign;
 mod space_to_depth;
 mod transpose;
 
@@ -64,7 +67,7 @@ const ROUNDS: usize = 64;
 /// Errors: a node that breaks the rules of its operator, a function that cannot be written out, and nodes that only
 /// training can use or that the compiler would get wrong, each named.
 pub fn normalise(model: &Model) -> Result<Model, Error> {
-    let mut model = opset::raise(names::unique(functions::inline(model)?)?)?;
+    let mut model = opset::raise(names::unique(&functions::inline(model)?)?)?;
     for _ in 0..ROUNDS {
         let simpler = round(&model, SIMPLIFY)?;
         let next = match simpler {
@@ -138,6 +141,7 @@ const REWRITE: &[Pass] = &[
     average_pool::rewrite,
     batch_norm::rewrite,
     lp_normalization::rewrite,
+    |node, body, context| Ok(softsign::rewrite(node, body, context)),
     space_to_depth::rewrite,
 ];
 
@@ -145,7 +149,8 @@ const REWRITE: &[Pass] = &[
 type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
 
 /// What is refused. Nothing takes the place of such a node.
-const CHECKS: &[Check] = &[grid_sample::check, recurrent::check, reshape::check];
+const CHECKS: &[Check] =
+    &[grid_sample::check, pad::check, quantized_operator::check, recurrent::check, reshape::check];
 
 /// Every pass over every node once; `None` if that changed nothing.
 fn round(model: &Model, passes: &[Pass]) -> Result<Option<Model>, Error> {

@@ -12,11 +12,8 @@ use crate::model::Model;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
 
 /// `model` with every name defined once, and without what nothing reads.
-pub(super) fn unique(model: Model) -> Result<Model, Error> {
+pub(super) fn unique(model: &Model) -> Result<Model, Error> {
     let mut repeated = Repeated::of(model.graph());
-    if repeated.names.is_empty() && !dead::remove(&mut model.graph().clone()) {
-        return Ok(model);
-    }
     let mut names = Names::of(model.graph());
     model.edited(|proto| {
         if let Some(graph) = proto.graph.as_mut() {

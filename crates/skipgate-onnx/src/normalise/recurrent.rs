@@ -3,26 +3,52 @@
 use super::context::Context;
 use super::unsupported;
 use crate::attributes::Attributes;
-use crate::error::Error;
+use crate::error::{Error, NodeProblem};
 use crate::proto::NodeProto;
 
+/// Input that holds the length of each sequence of the batch.
+const LENGTHS: usize = 4;
 /// Input of an `LSTM` that holds the weights of its peepholes.
 const PEEPHOLES: usize = 7;
 
-/// Refuses peepholes, clipping and coupled gates.
+/// Refuses lengths of sequences, peepholes, clipping, coupled gates and other activations than the usual ones.
 pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
     if !matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN") {
         return Ok(());
     }
     let attributes = Attributes::of(node);
-    if node.op_type == "LSTM" && node.input.get(PEEPHOLES).is_some_and(|input| !input.is_empty()) {
-        return Err(unsupported(node, "it has peepholes, which the compiler leaves out"));
+    let has_input = |index: usize| node.input.get(index).is_some_and(|input| !input.is_empty());
+    let left_out = [
+        (has_input(LENGTHS), "it has lengths of sequences, which the compiler leaves out"),
+        (has_input(PEEPHOLES), "it has peepholes, which the compiler leaves out"),
+        (attributes.has("clip"), "it has the attribute `clip`, which the compiler leaves out"),
+        (
+            attributes.int_or("input_forget", 0).map_err(|problem| problem.of(node))? != 0,
+            "it has the attribute `input_forget`, which the compiler leaves out",
+        ),
+        (
+            !has_usual_activations(node).map_err(|problem| problem.of(node))?,
+            "it has other activations than the usual ones, which the compiler leaves out",
+        ),
+    ];
+    match left_out.into_iter().find(|(is_there, _)| *is_there) {
+        Some((_, reason)) => Err(unsupported(node, reason)),
+        None => Ok(()),
     }
-    if attributes.has("clip") {
-        return Err(unsupported(node, "it has the attribute `clip`, which the compiler leaves out"));
+}
+
+fn has_usual_activations(node: &NodeProto) -> Result<bool, NodeProblem> {
+    let attributes = Attributes::of(node);
+    if attributes.has("activation_alpha") || attributes.has("activation_beta") {
+        return Ok(false);
     }
-    if attributes.flag("input_forget").map_err(|problem| problem.of(node))? {
-        return Err(unsupported(node, "it has the attribute `input_forget`, which the compiler leaves out"));
-    }
-    Ok(())
+    let Some(given) = attributes.strings("activations")? else { return Ok(true) };
+    let usual: &[&[u8]] = match node.op_type.as_str() {
+        "GRU" => &[b"Sigmoid", b"Tanh"],
+        "LSTM" => &[b"Sigmoid", b"Tanh", b"Tanh"],
+        // The compiler honours this one.
+        _ if given.iter().all(|name| name == b"Relu") => return Ok(true),
+        _ => &[b"Tanh"],
+    };
+    Ok(given.chunks(usual.len()).all(|direction| direction == usual))
 }

@@ -539,6 +539,11 @@ fn what_the_compiler_gets_wrong_is_refused() {
         net.op("GridSample", &[image, &grid], &[text("mode", "nearest")])
     });
     assert!(nearest.contains("another element than the nearest one"));
+    let wrapped = refusal(&SHAPE, |net, image| {
+        let pads = net.ints(&[0, 0, 0, 1, 0, 0, 0, 0]);
+        net.op("Pad", &[image, &pads], &[text("mode", "wrap")])
+    });
+    assert!(wrapped.contains("mode `wrap`"));
     let peepholes = refusal(&[3, 1, 4], |net, image| {
         let (w, r, p) =
             (net.floats(&[1, 8, 4], |r| r), net.floats(&[1, 8, 2], |r| r), net.floats(&[1, 6], |r| r));
@@ -548,4 +553,58 @@ fn what_the_compiler_gets_wrong_is_refused() {
         y
     });
     assert!(peepholes.contains("peepholes"));
+    let stacked = refusal(&SHAPE, |net, image| {
+        let (scale, zero) = (net.floats(&[], |_| 0.25), net.bytes(3, &[], &[0]));
+        let (weight, x) =
+            (net.bytes(3, &[6, 2], &[1; 12]), net.op("QuantizeLinear", &[image, &scale, &zero], &[]));
+        net.op("QLinearMatMul", &[&x, &scale, &zero, &weight, &scale, &zero, &scale, &zero], &[])
+    });
+    assert!(stacked.contains("more than two dimensions"));
+}
+
+#[test]
+fn quantised_convolutions_that_the_compiler_gets_wrong_are_refused() {
+    let convolution = |zero: u8, scales: i64, pad: i64| {
+        model(&SHAPE, |net, image| {
+            let (scale, zero) = (net.floats(&[], |_| 0.25), net.bytes(3, &[], &[zero]));
+            let weight = net.bytes(3, &[2, 4, 3, 3], &[1; 72]);
+            let scales = net.floats(&[scales], |_| 0.5);
+            let x = net.op("QuantizeLinear", &[image, &scale, &zero], &[]);
+            let inputs = [&x, &scale, &zero, &weight, &scales, &zero, &scale, &zero];
+            net.op("QLinearConv", &inputs.map(String::as_str), &[ints("pads", &[pad; 4])])
+        })
+    };
+    normalise(&convolution(0, 1, 1)).unwrap();
+    normalise(&convolution(5, 1, 0)).unwrap();
+    let message = |model| normalise(&model).unwrap_err().to_string();
+    assert!(message(convolution(0, 2, 0)).contains("a scale for each channel"));
+    assert!(message(convolution(5, 1, 1)).contains("a zero point other than 0"));
+}
+
+#[test]
+fn recurrent_layers_with_parts_that_the_compiler_leaves_out_are_refused() {
+    let layer = |op_type: &str, lengths: bool, attribute: Option<AttributeProto>| {
+        model(&[3, 1, 4], |net, image| {
+            let (w, r) = (net.floats(&[1, 8, 4], |r| r), net.floats(&[1, 8, 2], |r| r));
+            let lengths = if lengths { net.op("Novelty", &[image], &[]) } else { String::new() };
+            let attributes: Vec<_> = [int("hidden_size", 2)].into_iter().chain(attribute).collect();
+            net.op(op_type, &[image, &w, &r, "", &lengths], &attributes)
+        })
+    };
+    let activations = |names: &[&str]| AttributeProto {
+        name: "activations".into(),
+        type_: AttributeType::STRINGS.into(),
+        strings: names.iter().map(|name| name.as_bytes().to_vec()).collect(),
+        ..AttributeProto::default()
+    };
+    let message = |model| normalise(&model).unwrap_err().to_string();
+    assert!(message(layer("GRU", true, None)).contains("lengths of sequences"));
+    assert!(message(layer("RNN", false, Some(int("clip", 1)))).contains("`clip`"));
+    assert!(message(layer("LSTM", false, Some(int("input_forget", 1)))).contains("`input_forget`"));
+    assert!(message(layer("GRU", false, Some(activations(&["Relu", "Tanh"])))).contains("activations"));
+    for (op_type, names) in
+        [("LSTM", &["Sigmoid", "Tanh", "Tanh"][..]), ("GRU", &["Sigmoid", "Tanh"]), ("RNN", &["Relu"])]
+    {
+        normalise(&layer(op_type, false, Some(activations(names)))).unwrap();
+    }
 }

@@ -126,6 +126,14 @@ fn attributes_that_became_inputs_are_inputs() {
 }
 
 #[test]
+fn softsign_is_a_quotient() {
+    if !engine::is_available() {
+        return;
+    }
+    assert_eq!(op(13, &[1, 3, 4], "Softsign", &[]), ["Abs", "Add", "Div"]);
+}
+
+#[test]
 fn zeros_are_normalised_to_zeros() {
     if !engine::is_available() {
         return;
