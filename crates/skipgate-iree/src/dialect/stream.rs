@@ -28,6 +28,7 @@ pub(crate) struct Submission<'i> {
 pub(crate) struct Resource<'i> {
     /// The value that commands know it by.
     pub(crate) inside: Value<'i>,
+    /// Its size, or the largest number if it is not the submission's own.
     pub(crate) bytes: u64,
     /// Where it is allocated and freed, if nothing but the submission uses it.
     allocation: Option<[Op<'i>; 2]>,
@@ -81,8 +82,13 @@ impl<'i> Submission<'i> {
     pub(crate) fn resources(&self) -> Result<Vec<Resource<'i>>, DialectError> {
         let (operands, inside) = (self.op.operands(), self.op.body_arguments());
         let resource = |number: usize| {
-            let bytes = constant(self.op, operands[self.resources + number])?;
-            Ok(Resource { inside: inside[number], bytes, allocation: self.allocation(operands[number]) })
+            let (allocation, size) = (self.allocation(operands[number]), operands[self.resources + number]);
+            // What comes from elsewhere may be of any size: nothing is moved in it.
+            let bytes = match allocation {
+                Some(_) => constant(self.op, size)?,
+                None => u64::MAX,
+            };
+            Ok(Resource { inside: inside[number], bytes, allocation })
         };
         (0..self.resources).map(resource).collect()
     }

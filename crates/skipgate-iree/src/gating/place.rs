@@ -23,6 +23,9 @@ pub(crate) fn place(ir: &Ir, function: &str) -> Result<Placed, GateError> {
     for function in ir.module().body().filter(|op| op.text("sym_name") == Some(function)) {
         let mut constants = Constants { ir, function, known: HashMap::new() };
         for op in everything_inside(function) {
+            if !has_marker(op) {
+                continue;
+            }
             if let Some(submission) = Submission::of(op)? {
                 Edit::new(submission)?.apply(&mut constants, &mut placed)?;
             }
@@ -35,6 +38,11 @@ pub(crate) fn place(ir: &Ir, function: &str) -> Result<Placed, GateError> {
 /// All operations inside of `op`, at any depth.
 fn everything_inside(op: Op<'_>) -> Vec<Op<'_>> {
     op.body().flat_map(|inner| [vec![inner], everything_inside(inner)].concat()).collect()
+}
+
+/// Whether a gate ends inside of `op`.
+fn has_marker(op: Op) -> bool {
+    everything_inside(op).into_iter().any(|inner| is_dispatch(inner) && !Marker::of(inner).is_empty())
 }
 
 /// Removes the kernel that markers call, which no marker does any more.
@@ -65,9 +73,6 @@ impl<'i> Edit<'i> {
     }
 
     fn apply(&self, constants: &mut Constants<'i>, placed: &mut Placed) -> Result<(), GateError> {
-        if self.ends.iter().all(Option::is_none) {
-            return Ok(());
-        }
         let layout = memory::plan(&self.as_commands())?;
         self.relocate(&layout, constants);
         for (command, gate) in self.commands.iter().zip(&layout.members) {

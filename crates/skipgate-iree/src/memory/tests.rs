@@ -98,7 +98,7 @@ fn compute(kernel: usize, reads: impl Iterator<Item = u64>) -> u64 {
 fn run(commands: &Commands, layout: &Layout, mask: &[bool]) -> u64 {
     let moved = commands.moved(&layout.offsets);
     let mut contents: BTreeMap<(usize, u64), u64> = [((0, 0), 1)].into();
-    let mut write = |contents: &mut BTreeMap<(usize, u64), u64>, access: &Access, value: u64| {
+    let write = |contents: &mut BTreeMap<(usize, u64), u64>, access: &Access, value: u64| {
         let own = access.range.start;
         contents.retain(|&(memory, start), _| {
             memory != access.memory || start + BYTES <= own || own + BYTES <= start
