@@ -126,6 +126,17 @@ fn attributes_that_became_inputs_are_inputs() {
 }
 
 #[test]
+fn space_to_depth_keeps_columns_together_where_it_says_so() {
+    if !engine::is_available() {
+        return;
+    }
+    let mode = |mode| [int("blocksize", 2), text("mode", mode)];
+    let shape = [2, 3, 4, 6];
+    assert_eq!(op(28, &shape, "SpaceToDepth", &mode("CRD")), ["Reshape", "Transpose", "Reshape"]);
+    assert_eq!(op(28, &shape, "SpaceToDepth", &mode("DCR")), ["SpaceToDepth"]);
+}
+
+#[test]
 fn softsign_is_a_quotient() {
     if !engine::is_available() {
         return;
