@@ -108,9 +108,11 @@ pub(crate) fn plan(commands: &Commands) -> Result<Layout, CheckError> {
     Ok(layout)
 }
 
-/// Whether memory of these sizes takes less room than what the commands have.
+/// Whether movable memory of these sizes takes less room than what the commands have.
 fn fits_better(bytes: &[u64], commands: &Commands) -> bool {
-    bytes.iter().sum::<u64>() < commands.memories.iter().map(|memory| memory.bytes).sum()
+    let movable = commands.memories.iter().zip(bytes).filter(|(memory, _)| memory.is_movable);
+    let (now, then): (Vec<_>, Vec<_>) = movable.map(|(memory, &bytes)| (memory.bytes, bytes)).unzip();
+    then.iter().sum::<u64>() < now.iter().sum()
 }
 
 fn as_they_are(commands: &Commands) -> Vec<Vec<u64>> {
