@@ -46,13 +46,13 @@ pub fn compile(
     // First, since its errors name the node where the trouble starts.
     let plan = plan_gates(model, target, options, None)?;
     let mut coverage = plan.coverage().clone();
-    let mlir = emit(&plan)?;
+    let emitted = emit(&plan)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     check_mask(&abi, gates.len())?;
     abi.specialised = entry_points(gates.len(), specialised)?;
-    let program = |mlir| Program { mlir, gates: gates.len(), entry_points: abi.specialised.clone() };
-    let output = match compiler.compile(program(mlir), target) {
+    let program = |emitted| Program { emitted, gates: gates.len(), entry_points: abi.specialised.clone() };
+    let output = match compiler.compile(program(emitted), target) {
         Err(error) if !gates.is_empty() && error.is_about_gates() => {
             let plan = plan_gates(model, target, options, Some(&error.to_string()))?;
             coverage = plan.coverage().clone();

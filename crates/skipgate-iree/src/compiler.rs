@@ -13,7 +13,7 @@ use crate::bindings::{
     iree_compiler_diagnostic_severity_t, iree_compiler_error_t, iree_compiler_invocation_t,
     iree_compiler_output_t, iree_compiler_session_t, iree_compiler_source_t,
 };
-use crate::emit::FUNCTION;
+use crate::emit::{Emitted, FUNCTION};
 use crate::gating::{self, Placed};
 use crate::ir::Ir;
 use crate::linker::Linker;
@@ -92,14 +92,14 @@ impl Compiler {
         for flag in flags::for_target(target, linker.path()) {
             session.set_flag(flag)?;
         }
-        let source = Source::new(&session, program.mlir)?;
+        let Program { emitted: Emitted { mlir, in_place }, gates, entry_points } = program;
+        let source = Source::new(&session, mlir)?;
         let invocation = Invocation::new(&session);
         invocation.parse(&source)?;
         invocation.run(c"start", c"stream")?;
         let Placed { commands, copying } =
-            invocation.edit(&self.mlir, "placing gates", |ir| gating::place(ir, FUNCTION))?;
+            invocation.edit(&self.mlir, "placing gates", |ir| gating::place(ir, FUNCTION, &in_place))?;
         invocation.run(c"stream", c"hal")?;
-        let Program { gates, entry_points, .. } = program;
         let dispatches = invocation.edit(&self.mlir, "listing dispatches", |ir| {
             Ok::<_, CompileError>(gating::dispatches(ir, FUNCTION))
         })?;
@@ -116,8 +116,8 @@ impl Compiler {
 /// What to compile.
 #[derive(Debug)]
 pub(crate) struct Program {
-    /// The network, as `import_onnx` writes it.
-    pub(crate) mlir: String,
+    /// The network.
+    pub(crate) emitted: Emitted,
     /// Number of its gates.
     pub(crate) gates: usize,
     /// Configurations that get a function of their own.
@@ -457,7 +457,8 @@ mod tests {
             }
           }"#;
         let target = Target::named("x86-64-v3").unwrap();
-        let program = Program { mlir: mlir.to_owned(), gates: 0, entry_points: vec![] };
+        let emitted = Emitted { mlir: mlir.to_owned(), in_place: vec![] };
+        let program = Program { emitted, gates: 0, entry_points: vec![] };
         let error = Compiler::get().unwrap().compile(program, &target).unwrap_err().to_string();
         assert!(error.contains(r#"loc("Rolu layer1/act"): failed to legalize"#), "{error}");
     }

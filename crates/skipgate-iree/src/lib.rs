@@ -77,5 +77,5 @@ use skipgate_onnx::Model;
 ///
 /// Errors: those of [`plan`], and what has no form in MLIR.
 pub fn import_onnx(model: &Model, target: &Target, options: &CompileOptions) -> Result<String, ImportError> {
-    emit::emit(&plan(model, target, options)?)
+    Ok(emit::emit(&plan(model, target, options)?)?.mlir)
 }

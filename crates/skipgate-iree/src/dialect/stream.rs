@@ -61,9 +61,10 @@ pub(crate) struct Access<'i> {
     offset_operand: usize,
 }
 
-/// Whether `op` calls a kernel.
-pub(crate) fn is_dispatch(op: Op) -> bool {
-    op.name() == DISPATCH
+/// Whether `op` calls the kernel `symbol` of the executable of the same name.
+pub(crate) fn calls(op: Op, symbol: &str) -> bool {
+    let entry_points = op.ir().attribute(&format!("[@{symbol}::@{symbol}]"));
+    op.name() == DISPATCH && op.attribute("entry_points") == Some(entry_points)
 }
 
 impl<'i> Submission<'i> {

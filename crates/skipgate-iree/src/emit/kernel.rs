@@ -6,13 +6,7 @@ use skipgate_onnx::tensor_bytes;
 
 use super::{Emitter, types};
 use crate::ImportError;
-use crate::gating::marker::InPlace;
 use crate::plan;
-
-/// Number of the residual image among the bindings of a kernel that has one.
-const RESIDUAL: usize = 3;
-/// Number of the result among those.
-const RESULT: usize = 4;
 
 impl Emitter<'_, '_> {
     pub(super) fn kernel(&mut self, step: &plan::Kernel) -> Result<(), ImportError> {
@@ -33,7 +27,7 @@ impl Emitter<'_, '_> {
         let results: Vec<_> = [result].into_iter().chain(scratch).collect();
         let names: Vec<_> = results.iter().map(|_| self.fresh()).collect();
         let label = |&node| types::quoted(&self.plan.graph.node(node).label());
-        let nodes: Vec<_> = step.nodes.iter().map(label).chain(self.in_place(step)).collect();
+        let nodes: Vec<_> = step.nodes.iter().map(label).collect();
         self.line(&format!(
             "{} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> ({}) loc(fused[{}])",
             names.join(", "),
@@ -44,14 +38,6 @@ impl Emitter<'_, '_> {
             symbol = kernel.symbol,
         ));
         self.stand(step.result, names[0].clone())
-    }
-
-    /// Says that a kernel may write its result over what it adds, which it reads at the element that it writes, if both lie
-    /// alike.
-    fn in_place(&self, step: &plan::Kernel) -> Option<String> {
-        let residual = step.residual?;
-        let alike = self.plan.tensor(residual).frame == self.plan.tensor(step.result).frame;
-        alike.then(|| types::quoted(&InPlace { reads: RESIDUAL, writes: RESULT }.to_string()))
     }
 
     /// The SSA name of a constant, and its type.

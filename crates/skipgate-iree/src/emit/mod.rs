@@ -21,7 +21,7 @@ mod types;
 
 use crate::ImportError;
 use crate::gating::marker;
-use crate::kernels::Kernels;
+use crate::kernels::{InPlace, Kernels};
 use crate::plan::{Constant, Frame, Plan, Step, TensorId};
 use blobs::Blobs;
 
@@ -33,7 +33,7 @@ pub(crate) const FUNCTION: &str = "run";
 /// its outputs, both in the model's order.
 ///
 /// Errors: element types and attributes that have no form in MLIR.
-pub(crate) fn emit(plan: &Plan) -> Result<String, ImportError> {
+pub(crate) fn emit(plan: &Plan) -> Result<Emitted, ImportError> {
     let mut emitter = Emitter {
         plan,
         text: String::new(),
@@ -44,7 +44,15 @@ pub(crate) fn emit(plan: &Plan) -> Result<String, ImportError> {
     };
     emitter.module()?;
     emitter.blobs.write(&mut emitter.text);
-    Ok(emitter.text)
+    Ok(Emitted { in_place: emitter.kernels.in_place(), mlir: emitter.text })
+}
+
+/// A plan in the form that the compiler reads.
+#[derive(Debug)]
+pub(crate) struct Emitted {
+    pub(crate) mlir: String,
+    /// The kernels in it with bindings that may be in one place.
+    pub(crate) in_place: Vec<InPlace>,
 }
 
 /// The SSA names of a tensor.

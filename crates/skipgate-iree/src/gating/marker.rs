@@ -47,33 +47,6 @@ impl fmt::Display for Marker {
     }
 }
 
-/// A pair of operands of a kernel that may be in one place, in the location of its call: the kernel reads every element of
-/// the one before it writes that of the other, and never again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct InPlace {
-    /// Number of the binding that is read.
-    pub(crate) reads: usize,
-    /// Number of the one that is written.
-    pub(crate) writes: usize,
-}
-
-impl InPlace {
-    pub(crate) fn of(op: Op) -> impl Iterator<Item = Self> {
-        op.location_names().into_iter().filter_map(Self::parse)
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        let (reads, writes) = name.strip_prefix("skipgate in place ")?.split_once(' ')?;
-        Some(Self { reads: reads.parse().ok()?, writes: writes.parse().ok()? })
-    }
-}
-
-impl fmt::Display for InPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "skipgate in place {} {}", self.reads, self.writes)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +55,5 @@ mod tests {
     fn markers_survive_as_text() {
         assert_eq!(Marker::parse(&Marker { gate: 50 }.to_string()), Some(Marker { gate: 50 }));
         assert_eq!(Marker::parse("Conv layer1/conv1"), None);
-        let pair = InPlace { reads: 3, writes: 4 };
-        assert_eq!(InPlace::parse(&pair.to_string()), Some(pair));
     }
 }

@@ -41,10 +41,10 @@ pub enum GateError {
     #[error("the memory of gates does not hold: {0}")]
     Memory(#[from] CheckError),
     /// The compiler made something else of the end of a gate.
-    #[error("the end of gate {gate} is gone")]
+    #[error("the compiler changed the end of gate {gates:?}")]
     Marker {
-        /// Number of the gate.
-        gate: usize,
+        /// Numbers of the gates that end there.
+        gates: Vec<usize>,
     },
     /// The compiler lost or added commands of a block behind the plan's back.
     #[error("{expected} commands belong to gate {gate}, found {found}")]

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::marker::{InPlace, Marker, SYMBOL};
+use super::marker::{Marker, SYMBOL};
 use super::{Count, GateError, Mark};
-use crate::dialect::stream::{Command, Resource, Submission, is_dispatch};
+use crate::dialect::stream::{Command, Resource, Submission, calls};
 use crate::ir::{Ir, Op, Parts, Value};
+use crate::kernels::InPlace;
 use crate::memory::{self, Layout};
 
 /// What the edit tells about gates.
@@ -17,8 +18,9 @@ pub(crate) struct Placed {
     pub(crate) copying: BTreeMap<usize, &'static str>,
 }
 
-/// Edits all gates of `function`, in a module at the end of the stream phase.
-pub(crate) fn place(ir: &Ir, function: &str) -> Result<Placed, GateError> {
+/// Edits all gates of `function`, in a module at the end of the stream phase; `in_place` are the kernels with bindings that
+/// may be in one place.
+pub(crate) fn place(ir: &Ir, function: &str, in_place: &[InPlace]) -> Result<Placed, GateError> {
     let mut placed = Placed::default();
     for function in ir.module().body().filter(|op| op.text("sym_name") == Some(function)) {
         let mut constants = Constants { ir, function, known: HashMap::new() };
@@ -27,7 +29,7 @@ pub(crate) fn place(ir: &Ir, function: &str) -> Result<Placed, GateError> {
                 continue;
             }
             if let Some(submission) = Submission::of(op)? {
-                Edit::new(submission)?.apply(&mut constants, &mut placed)?;
+                Edit::new(submission, in_place)?.apply(&mut constants, &mut placed)?;
             }
         }
     }
@@ -42,15 +44,13 @@ fn everything_inside(op: Op<'_>) -> Vec<Op<'_>> {
 
 /// Whether a gate ends inside of `op`.
 fn has_marker(op: Op) -> bool {
-    everything_inside(op).into_iter().any(|inner| is_dispatch(inner) && !Marker::of(inner).is_empty())
+    everything_inside(op).into_iter().any(|inner| calls(inner, SYMBOL))
 }
 
 /// Removes the kernel that markers call, which no marker does any more.
 fn remove_kernel(ir: &Ir) -> Result<(), GateError> {
-    for op in everything_inside(ir.module()).into_iter().filter(|op| is_dispatch(*op)) {
-        if let Some(&Marker { gate }) = Marker::of(op).first() {
-            return Err(GateError::Marker { gate });
-        }
+    if let Some(left) = everything_inside(ir.module()).into_iter().find(|op| calls(*op, SYMBOL)) {
+        return Err(GateError::Marker { gates: gates(left) });
     }
     ir.module().body().filter(|op| op.text("sym_name") == Some(SYMBOL)).for_each(Op::remove);
     Ok(())
@@ -63,13 +63,14 @@ struct Edit<'i> {
     commands: Vec<Command<'i>>,
     /// The gate that each command stands for.
     ends: Vec<Option<usize>>,
+    in_place: &'i [InPlace],
 }
 
 impl<'i> Edit<'i> {
-    fn new(submission: Submission<'i>) -> Result<Self, GateError> {
+    fn new(submission: Submission<'i>, in_place: &'i [InPlace]) -> Result<Self, GateError> {
         let (resources, commands) = (submission.resources()?, submission.commands()?);
         let ends = commands.iter().map(end_of_gate).collect::<Result<_, _>>()?;
-        Ok(Self { submission, resources, commands, ends })
+        Ok(Self { submission, resources, commands, ends, in_place })
     }
 
     fn apply(&self, constants: &mut Constants<'i>, placed: &mut Placed) -> Result<(), GateError> {
@@ -109,13 +110,19 @@ impl<'i> Edit<'i> {
                 })
                 .collect(),
             gate,
-            in_place: InPlace::of(command.op).map(|InPlace { reads, writes }| (reads, writes)).collect(),
+            in_place: self.pairs_in_place(command.op),
         });
         let memories = self
             .resources
             .iter()
             .map(|resource| memory::Memory { bytes: resource.bytes, is_movable: resource.is_own() });
         memory::Commands { list: list.collect(), memories: memories.collect() }
+    }
+
+    /// The bindings of the kernel that `op` calls that may be in one place.
+    fn pairs_in_place(&self, op: Op) -> Vec<(usize, usize)> {
+        let is_known = self.in_place.iter().any(|kernel| calls(op, &kernel.symbol));
+        if is_known { vec![(InPlace::READS, InPlace::WRITES)] } else { vec![] }
     }
 
     /// Puts everything where `layout` says.
@@ -142,14 +149,19 @@ fn mark(op: Op, mark: Mark, placed: &mut Placed) {
 
 /// The gate that ends at `command`, if it is a marker: a call with the gate's input and output.
 fn end_of_gate(command: &Command) -> Result<Option<usize>, GateError> {
-    let markers = Marker::of(command.op);
-    let Some(&Marker { gate }) = markers.first().filter(|_| is_dispatch(command.op)) else { return Ok(None) };
-    let modes: Vec<_> = command.accesses.iter().map(|access| (access.reads, access.writes)).collect();
-    if markers.len() == 1 && modes == [(true, false), (true, true)] {
-        Ok(Some(gate))
-    } else {
-        Err(GateError::Marker { gate })
+    if !calls(command.op, SYMBOL) {
+        return Ok(None);
     }
+    let modes: Vec<_> = command.accesses.iter().map(|access| (access.reads, access.writes)).collect();
+    match gates(command.op)[..] {
+        [gate] if modes == [(true, false), (true, true)] => Ok(Some(gate)),
+        _ => Err(GateError::Marker { gates: gates(command.op) }),
+    }
+}
+
+/// The gates that end at `op`.
+fn gates(op: Op) -> Vec<usize> {
+    Marker::of(op).into_iter().map(|marker| marker.gate).collect()
 }
 
 /// Constants at the beginning of a function, where everything in it can use them.

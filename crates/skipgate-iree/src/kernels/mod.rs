@@ -89,6 +89,20 @@ pub(crate) struct Kernels {
     excerpts: BTreeMap<Excerpt, Executable>,
 }
 
+/// A kernel that reads each element of its residual image before it writes the one in the same place of its result, and never
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InPlace {
+    pub(crate) symbol: String,
+}
+
+impl InPlace {
+    /// Number of the residual image among its bindings.
+    pub(crate) const READS: usize = 3;
+    /// Number of the result.
+    pub(crate) const WRITES: usize = 4;
+}
+
 struct Executable {
     symbol: String,
     text: String,
@@ -166,6 +180,13 @@ impl Kernels {
             Executable { symbol, text }
         });
         executable.symbol.clone()
+    }
+
+    /// The kernels with two bindings that may be in one place.
+    pub(crate) fn in_place(&self) -> Vec<InPlace> {
+        let lies_alike = |convolution: &Convolution| convolution.residual() == Some(&convolution.output);
+        let convolutions = self.convolutions.iter().filter(|((convolution, _), _)| lies_alike(convolution));
+        convolutions.map(|(_, executable)| InPlace { symbol: executable.symbol.clone() }).collect()
     }
 
     fn count(&self) -> usize {
