@@ -356,3 +356,65 @@ fn axes_are_swapped_between_blocks() {
     let y = block(&mut net, &y);
     assert_equal(&classify(net, &y), 1);
 }
+
+/// Whether the mean of `x` is positive.
+fn is_positive(net: &mut Net, x: &Value) -> Value {
+    let zero = net.scalar(0.0);
+    let mean = net.mean(x, &[0, 1, 2, 3], false);
+    net.op("Greater", &[&mean, &zero], vec![], &[])
+}
+
+#[test]
+fn a_gated_block_holds_a_branch_of_its_own() {
+    let (mut net, mut x) = stem(16);
+    for _ in 0..2 {
+        let f = conv(&mut net, &x, 16, 3, 1);
+        let condition = is_positive(&mut net, &f);
+        let f = net.branch(&condition, |net| conv(net, &f, 16, 3, 1), |net| net.map("Neg", &[&f], vec![]));
+        let sum = net.binary("Add", &x, &f);
+        x = relu(&mut net, &sum);
+    }
+    assert_equal(&classify(net, &x), 1);
+}
+
+#[test]
+fn a_branch_stands_between_gated_blocks() {
+    let (mut net, x) = stem(16);
+    let x = block(&mut net, &x);
+    let x = block(&mut net, &x);
+    let condition = is_positive(&mut net, &x);
+    let x = net.branch(&condition, |net| conv(net, &x, 16, 3, 1), |net| net.map("Neg", &[&x], vec![]));
+    let x = block(&mut net, &x);
+    let x = block(&mut net, &x);
+    assert_equal(&classify(net, &x), 2);
+}
+
+#[test]
+fn blocks_stand_directly_on_a_stem_of_six_channels() {
+    let (mut net, image) = Net::new(17, &SHAPE);
+    let mut x = conv(&mut net, &image, 6, 3, 1);
+    for _ in 0..3 {
+        let f = conv(&mut net, &x, 6, 3, 1);
+        let f = relu(&mut net, &f);
+        let f = conv(&mut net, &f, 6, 3, 1);
+        x = net.binary("Add", &x, &f);
+    }
+    assert_equal(&classify(net, &x), 2);
+}
+
+/// The compiler computes equal layers once: then a gated block's is read outside of it.
+#[test]
+fn a_layer_of_a_gated_block_stands_outside_of_it_too() {
+    let (mut net, x) = stem(16);
+    let x = block(&mut net, &x);
+    let weights = net.weights(&[16, 16, 3, 3], 144);
+    let inside = net.conv_with(&x, &weights, None, &Window::same(3), 1);
+    let f = relu(&mut net, &inside);
+    let f = conv(&mut net, &f, 16, 3, 1);
+    let sum = net.binary("Add", &x, &f);
+    let y = relu(&mut net, &sum);
+    let outside = net.conv_with(&x, &weights, None, &Window::same(3), 1);
+    let outside = relu(&mut net, &outside);
+    let both = net.binary("Add", &y, &outside);
+    assert_equal(&classify(net, &both), 1);
+}

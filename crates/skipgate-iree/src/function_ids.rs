@@ -3,39 +3,31 @@
 //! With commands recorded by every call, IREE 3.13 also looks up every function by its name in every call, those of
 //! skipped blocks included: about a microsecond each on a desktop processor.
 
-use crate::dialect::hal::LOOKUP;
-use crate::ir::{Ir, Op, Parts};
+use crate::dialect::DialectError;
+use crate::dialect::hal::{LOOKUP, executable_of};
+use crate::dialect::util::{self, Global};
+use crate::ir::Op;
 
 /// Moves the look-ups of `function`, in a module in the HAL dialect, to an initialiser in front of it.
-pub(crate) fn look_up_once(ir: &Ir, function: Op) {
+pub(crate) fn look_up_once(function: Op) -> Result<(), DialectError> {
     let lookups = function.body().filter(|op| op.name() == LOOKUP);
-    let moved: Vec<_> =
-        lookups.enumerate().flat_map(|(number, lookup)| replace(ir, function, number, lookup)).collect();
-    let attributes = [("function_type", ir.attribute("() -> ()"))];
-    let parts = Parts { attributes: &attributes, regions: 1, ..Parts::default() };
-    function.insert_before("util.initializer", &parts).adopt(&moved, "util.return");
+    let moved: Vec<_> = lookups
+        .enumerate()
+        .map(|(number, lookup)| replace(function, number, lookup))
+        .collect::<Result<_, _>>()?;
+    util::initialise(function, &moved.concat());
+    Ok(())
 }
 
 /// Replaces `lookup` by a load of a new global; returns what is to be done in the initialiser.
-fn replace<'i>(ir: &'i Ir<'i>, function: Op<'i>, number: usize, lookup: Op<'i>) -> [Op<'i>; 3] {
-    let name = format!("__skipgate_function_{number}");
-    let id = lookup.results()[0];
-    let attributes = [
-        ("sym_name", ir.attribute(&format!("\"{name}\""))),
-        ("sym_visibility", ir.attribute("\"private\"")),
-        ("type", ir.attribute("i64")),
-        ("is_mutable", ir.attribute("unit")),
-    ];
-    function.insert_before("util.global", &Parts { attributes: &attributes, ..Parts::default() });
-    let global = [("global", ir.attribute(&format!("@{name}")))];
-    let (executable, _) = lookup.operands()[0].definition().expect("executables are globals");
-    let executable = executable.duplicate();
+fn replace<'i>(function: Op<'i>, number: usize, lookup: Op<'i>) -> Result<[Op<'i>; 3], DialectError> {
+    let global = Global::new(function, format!("__skipgate_function_{number}"));
+    let executable = executable_of(lookup)?.duplicate();
     let copy = lookup.duplicate();
     copy.set_operands(&executable.results());
-    let stored = Parts { operands: &copy.results(), attributes: &global, ..Parts::default() };
-    let store = lookup.insert_before("util.global.store", &stored);
-    let loaded = Parts { results: &[id.ty()], attributes: &global, ..Parts::default() };
-    id.replace_with(lookup.insert_before("util.global.load", &loaded).results()[0]);
+    let store = global.store(lookup, copy.results()[0]);
+    let id = lookup.results()[0];
+    id.replace_with(global.load(lookup, id.ty()));
     lookup.remove();
-    [executable, copy, store]
+    Ok([executable, copy, store])
 }

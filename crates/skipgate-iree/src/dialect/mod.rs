@@ -3,8 +3,11 @@
 //! IREE promises none of them, so everything here fails closed: an operation that is not known, or whose operands do not add
 //! up, is a [`DialectError`] that names it.
 
+pub(crate) mod arith;
 pub(crate) mod hal;
+pub(crate) mod scf;
 pub(crate) mod stream;
+pub(crate) mod util;
 pub(crate) mod vm;
 
 use crate::ir::{Op, Value};
@@ -39,7 +42,7 @@ fn segments(op: Op, count: usize) -> Result<Vec<usize>, DialectError> {
 
 /// The number that `value` always is, an operand of `op`.
 fn constant(op: Op, value: Value) -> Result<u64, DialectError> {
-    let definition = value.definition().filter(|(definition, _)| definition.name() == "arith.constant");
+    let definition = value.definition().filter(|(definition, _)| definition.name() == arith::CONSTANT);
     let number = definition.and_then(|(definition, _)| definition.integer("value"));
     number
         .and_then(|number| u64::try_from(number).ok())

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::marker::{Marker, SYMBOL};
 use super::{Count, GateError, Mark};
+use crate::dialect::arith;
 use crate::dialect::stream::{Command, Resource, Submission, calls};
-use crate::ir::{Ir, Op, Parts, Value};
+use crate::ir::{Ir, Op, Value};
 use crate::kernels::InPlace;
 use crate::memory::{self, Layout};
 
@@ -23,7 +24,8 @@ pub(crate) struct Placed {
 pub(crate) fn place(ir: &Ir, function: &str, in_place: &[InPlace]) -> Result<Placed, GateError> {
     let mut placed = Placed::default();
     for function in ir.module().body().filter(|op| op.text("sym_name") == Some(function)) {
-        let mut constants = Constants { ir, function, known: HashMap::new() };
+        let Some(first) = function.body().next() else { continue };
+        let mut constants = Constants { first, known: HashMap::new() };
         for op in everything_inside(function) {
             if !has_marker(op) {
                 continue;
@@ -166,20 +168,13 @@ fn gates(op: Op) -> Vec<usize> {
 
 /// Constants at the beginning of a function, where everything in it can use them.
 struct Constants<'i> {
-    ir: &'i Ir<'i>,
-    function: Op<'i>,
+    first: Op<'i>,
     known: HashMap<u64, Value<'i>>,
 }
 
 impl<'i> Constants<'i> {
     fn get(&mut self, number: u64) -> Value<'i> {
-        let (ir, function) = (self.ir, self.function);
-        *self.known.entry(number).or_insert_with(|| {
-            let attributes = [("value", ir.attribute(&format!("{number} : index")))];
-            let parts = Parts { results: &[ir.ty("index")], attributes: &attributes, ..Parts::default() };
-            let first =
-                function.body().next().expect("a function that holds a submission holds an operation");
-            first.insert_before("arith.constant", &parts).results()[0]
-        })
+        let first = self.first;
+        *self.known.entry(number).or_insert_with(|| arith::constant(first, number, "index"))
     }
 }

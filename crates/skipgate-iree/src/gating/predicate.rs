@@ -5,10 +5,10 @@ use std::mem::take;
 use skipgate_core::EntryPoint;
 
 use super::{Count, GateError, Mark};
-use crate::dialect::DialectError;
-use crate::dialect::hal::{Kind, kind};
+use crate::dialect::hal::{self, Kind, kind};
+use crate::dialect::{DialectError, arith, scf};
 use crate::function_ids::look_up_once;
-use crate::ir::{Ir, Op, Parts, Value};
+use crate::ir::{Ir, Op, Value};
 
 /// Elements of the mask, each a byte, that are read at once.
 const WORD: usize = 4;
@@ -25,7 +25,7 @@ pub(crate) fn predicate(
     let gated = ir.module().body().find(|op| op.text("sym_name") == Some(function));
     let gated = gated.ok_or_else(|| GateError::Function { name: function.to_owned() })?;
     check(gated, expected)?;
-    look_up_once(ir, gated);
+    look_up_once(gated)?;
     for entry_point in entry_points {
         let copy = gated.duplicate();
         let name = entry_point.function.rsplit('.').next().unwrap_or_default();
@@ -35,7 +35,7 @@ pub(crate) fn predicate(
     if expected.is_empty() {
         return Ok(());
     }
-    let mask = Mask::read(gated, gates);
+    let mask = Mask::read(gated, gates)?;
     for block in gated.blocks() {
         let mut run = Run::default();
         for (op, mark) in by_mark(block.operations()) {
@@ -128,22 +128,9 @@ impl<'i> Run<'i> {
     fn end(&mut self, mask: &Mask<'i>) {
         let commands = take(&mut self.commands);
         let (Some(Mark { gate, open }), Some(last)) = (self.mark, commands.last()) else { return };
-        let condition = if open { mask.runs[gate] } else { negated(*last, mask.runs[gate]) };
-        let branch =
-            last.insert_before("scf.if", &Parts { operands: &[condition], regions: 2, ..Parts::default() });
-        branch.adopt(&commands, "scf.yield");
+        let condition = if open { mask.runs[gate] } else { arith::not(*last, mask.runs[gate]) };
+        scf::only_if(*last, condition, &commands);
     }
-}
-
-/// Whether `condition` does not hold, computed in front of `op`.
-fn negated<'i>(op: Op<'i>, condition: Value<'i>) -> Value<'i> {
-    let ir = op.ir();
-    let one = |name, operands: &[Value<'i>], attributes: &[_]| {
-        let parts = Parts { operands, results: &[ir.ty("i1")], attributes, ..Parts::default() };
-        op.insert_before(name, &parts).results()[0]
-    };
-    let yes = one("arith.constant", &[], &[("value", ir.attribute("true"))]);
-    one("arith.xori", &[condition, yes], &[])
 }
 
 /// The mask on the host.
@@ -154,31 +141,21 @@ struct Mask<'i> {
 
 impl<'i> Mask<'i> {
     /// Reads all elements of the last argument at the beginning of `function`.
-    fn read(function: Op<'i>, gates: usize) -> Self {
-        let ir = function.ir();
-        let entry = function.blocks().next().expect("the function has a body");
-        let first = entry.operations().next().expect("a block has a terminator");
-        let one = |name, operands: &[Value<'i>], ty: &str, attributes: &[_]| {
-            let parts = Parts { operands, results: &[ir.ty(ty)], attributes, ..Parts::default() };
-            first.insert_before(name, &parts).results()[0]
-        };
-        let constant = |value: usize, ty: &str| {
-            one("arith.constant", &[], ty, &[("value", ir.attribute(&format!("{value} : {ty}")))])
-        };
-        let view = entry.arguments().last().copied().expect("a gated function takes a mask");
-        let buffer = one("hal.buffer_view.buffer", &[view], "!hal.buffer", &[]);
-        let not_equal = ("predicate", ir.attribute("1 : i64"));
-        let load = |place, ty| one("hal.buffer.load", &[buffer, constant(place, "index")], ty, &[]);
-        let is_set = |value, ty| one("arith.cmpi", &[value, constant(0, ty)], "i1", &[not_equal]);
+    fn read(function: Op<'i>, gates: usize) -> Result<Self, DialectError> {
+        let missing = |what| DialectError::of(function, what);
+        let first = function.body().next().ok_or_else(|| missing("is empty"))?;
+        let view = function.body_arguments().last().copied().ok_or_else(|| missing("takes no mask"))?;
+        let buffer = hal::buffer(first, view);
+        let load = |place: usize, ty| hal::load(first, buffer, place as u64, ty);
         // Four elements at once where there are four: every load is a call out of the VM.
         let words: Vec<_> = (0..gates / WORD).map(|word| load(word * WORD, "i32")).collect();
         let element = |gate: usize| match words.get(gate / WORD) {
             Some(&word) => {
-                let bits = constant(0xFF << (8 * (gate % WORD)), "i32");
-                is_set(one("arith.andi", &[word, bits], "i32", &[]), "i32")
+                let bits = arith::constant(first, 0xFF << (8 * (gate % WORD)), "i32");
+                arith::is_set(first, arith::and(first, word, bits, "i32"), "i32")
             }
-            None => is_set(load(gate, "i8"), "i8"),
+            None => arith::is_set(first, load(gate, "i8"), "i8"),
         };
-        Self { runs: (0..gates).map(element).collect() }
+        Ok(Self { runs: (0..gates).map(element).collect() })
     }
 }
