@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::marker::{Marker, SYMBOL};
 use super::{Count, GateError, Mark};
-use crate::dialect::arith;
-use crate::dialect::stream::{Command, Resource, Submission, calls};
+use crate::dialect::stream::{Access, Command, Resource, Submission, calls};
+use crate::dialect::{DialectError, arith};
 use crate::ir::{Ir, Op, Value};
 use crate::kernels::InPlace;
 use crate::memory::{self, Layout};
@@ -76,7 +76,7 @@ impl<'i> Edit<'i> {
     }
 
     fn apply(&self, constants: &mut Constants<'i>, placed: &mut Placed) -> Result<(), GateError> {
-        let layout = memory::plan(&self.as_commands())?;
+        let layout = memory::plan(&self.as_commands()?)?;
         self.relocate(&layout, constants);
         for (command, gate) in self.commands.iter().zip(&layout.members) {
             if let Some(gate) = *gate {
@@ -96,29 +96,36 @@ impl<'i> Edit<'i> {
     }
 
     /// The commands as [`memory`] sees them.
-    fn as_commands(&self) -> memory::Commands {
-        let numbers: Vec<_> = self.resources.iter().map(|resource| resource.inside).collect();
-        let number = |value: Value| numbers.iter().position(|inside| *inside == value).unwrap_or(0);
-        let list = self.commands.iter().zip(&self.ends).map(|(command, &gate)| memory::Command {
-            wave: command.wave,
-            accesses: command
-                .accesses
-                .iter()
-                .map(|access| memory::Access {
-                    memory: number(access.resource),
-                    range: access.offset..access.offset.saturating_add(access.length),
-                    reads: access.reads,
-                    writes: access.writes,
-                })
-                .collect(),
-            gate,
-            in_place: self.pairs_in_place(command.op),
+    fn as_commands(&self) -> Result<memory::Commands, DialectError> {
+        let commands = self.commands.iter().zip(&self.ends);
+        let list = commands.map(|(command, &gate)| {
+            Ok(memory::Command {
+                wave: command.wave,
+                accesses: command
+                    .accesses
+                    .iter()
+                    .map(|access| self.as_access(command, access))
+                    .collect::<Result<_, _>>()?,
+                gate,
+                in_place: self.pairs_in_place(command.op),
+            })
         });
+        let list = list.collect::<Result<_, DialectError>>()?;
         let memories = self
             .resources
             .iter()
             .map(|resource| memory::Memory { bytes: resource.bytes, is_movable: resource.is_own() });
-        memory::Commands { list: list.collect(), memories: memories.collect() }
+        Ok(memory::Commands { list, memories: memories.collect() })
+    }
+
+    fn as_access(&self, command: &Command<'i>, access: &Access<'i>) -> Result<memory::Access, DialectError> {
+        let memory = self.resources.iter().position(|resource| resource.inside == access.resource);
+        Ok(memory::Access {
+            memory: memory.ok_or_else(|| DialectError::of(command.op, "uses a resource from elsewhere"))?,
+            range: access.offset..access.offset.saturating_add(access.length),
+            reads: access.reads,
+            writes: access.writes,
+        })
     }
 
     /// The bindings of the kernel that `op` calls that may be in one place.
