@@ -22,7 +22,7 @@ fn run(name: &str, targets: &[&str], cases: u64, time: Duration) -> Summary {
         program: PathBuf::from(env!("CARGO_BIN_EXE_skipgate-fuzz")),
         targets: targets.iter().map(|&target| target.to_owned()).collect(),
         features: Features::default(),
-        seed: 1_000_000,
+        seed: Some(1_000_000),
         cases: Some((cases * share).div_ceil(100)),
         time,
         shrink: Duration::from_secs(60),

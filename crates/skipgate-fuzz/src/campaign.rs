@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use comfy_table::{Table, presets};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,12 @@ use crate::shrink::{Shrinker, Shrunk};
 use crate::worker::{Answer, Job, Worker};
 use crate::{Features, Outcome};
 
-/// How often progress is told.
+/// How often progress is told and kept.
 const TELL: Duration = Duration::from_secs(10);
+/// Where it is kept.
+const STATE: &str = "state.json";
+/// Where the first of all runs begins.
+const FIRST_SEED: u64 = 1;
 
 /// What to do and for how long.
 #[derive(Debug, Clone)]
@@ -28,27 +32,29 @@ pub struct Campaign {
     pub targets: Vec<String>,
     /// What networks may hold.
     pub features: Features,
-    /// The first seed.
-    pub seed: u64,
-    /// Number of networks, if it is limited.
+    /// The first seed; `None` to go on where the last run ended and add to its counts.
+    pub seed: Option<u64>,
+    /// Number of networks of this run, if it is limited.
     pub cases: Option<u64>,
     /// When to begin no other network.
     pub time: Duration,
     /// How long a network that fails may be made smaller; those of kinds that were seen before are not.
     pub shrink: Duration,
-    /// Where networks that fail and the next seed are kept.
+    /// Where networks that fail are kept, and the counts, in case that the run is interrupted.
     pub dir: PathBuf,
     /// Worker processes.
     pub workers: usize,
 }
 
-/// What became of the networks.
-#[derive(Debug, Default)]
+/// What became of the networks of one run, or of several that went on from each other.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Summary {
+    /// The first seed.
+    pub first_seed: u64,
     /// The first seed that was not tried.
     pub next_seed: u64,
-    /// Number, seconds and first seeds by name and kind of outcome.
-    kinds: BTreeMap<(&'static str, String), Kind>,
+    /// Number and first seeds by kind of outcome, by name of outcome.
+    kinds: BTreeMap<String, BTreeMap<String, Kind>>,
     /// What was made smaller.
     shrunk: Vec<String>,
     seconds: f64,
@@ -58,33 +64,38 @@ pub struct Summary {
     worst: f64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Kind {
     count: u64,
+    /// Not all of them.
     seeds: Vec<u64>,
     example: String,
 }
 
-/// What is kept between runs.
-#[derive(Debug, Serialize, Deserialize)]
-struct State {
-    next_seed: u64,
-}
+/// Seeds that are kept of each kind of outcome.
+const SEEDS: usize = 5;
 
 impl Campaign {
-    /// The seed after the last one of an earlier run whose networks were kept in `dir`.
-    pub fn next_seed(dir: &Path) -> Option<u64> {
-        let text = fs::read_to_string(dir.join("state.json")).ok()?;
-        serde_json::from_str(&text).ok().map(|State { next_seed }| next_seed)
+    /// Keeps the counts, never half of them.
+    fn save(&self, summary: &Summary) -> Result<()> {
+        let new = self.dir.join("state.json.new");
+        fs::write(&new, serde_json::to_string(summary)?)?;
+        Ok(fs::rename(new, self.dir.join(STATE))?)
     }
 
     /// Runs until all is done or time is up, and tells progress through `tell`.
     pub fn run(&self, tell: &(dyn Fn(&str) + Sync)) -> Result<Summary> {
         fs::create_dir_all(&self.dir)?;
+        let summary = match self.seed {
+            Some(seed) => Summary::starting_at(seed),
+            None => Summary::of_earlier_runs(&self.dir)?.unwrap_or_else(|| Summary::starting_at(FIRST_SEED)),
+        };
+        let last = self.cases.map_or(u64::MAX, |cases| summary.next_seed.saturating_add(cases));
         let shared = Shared {
-            next: AtomicU64::new(self.seed),
+            next: AtomicU64::new(summary.next_seed),
+            last,
             stop: AtomicBool::new(false),
-            summary: Mutex::default(),
+            summary: Mutex::new(summary),
             start: Instant::now(),
             told: Mutex::new(Instant::now()),
             tell,
@@ -104,8 +115,7 @@ impl Campaign {
         })?;
         let mut summary = shared.summary.into_inner().unwrap_or_else(PoisonError::into_inner);
         summary.next_seed = shared.next.into_inner();
-        let state = serde_json::to_string(&State { next_seed: summary.next_seed })?;
-        fs::write(self.dir.join("state.json"), state)?;
+        self.save(&summary)?;
         Ok(summary)
     }
 
@@ -120,7 +130,7 @@ impl Campaign {
 
     fn try_work(&self, number: usize, shared: &Shared) -> Result<()> {
         let mut worker = Worker::new(&self.program, &self.targets, self.features);
-        let last = self.cases.map_or(u64::MAX, |cases| self.seed.saturating_add(cases));
+        let last = shared.last;
         while shared.start.elapsed() < self.time && !shared.stop.load(Ordering::Relaxed) {
             let taken = shared
                 .next
@@ -131,9 +141,22 @@ impl Campaign {
             if answer.outcome.is_failure() && new {
                 self.make_smaller(&mut worker, number, seed, &answer.outcome, shared)?;
             }
-            shared.tell();
+            self.tell(shared)?;
         }
         Ok(())
+    }
+
+    /// Tells and keeps progress now and then.
+    fn tell(&self, shared: &Shared) -> Result<()> {
+        let mut told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() < TELL {
+            return Ok(());
+        }
+        *told = Instant::now();
+        let mut summary = shared.summary();
+        summary.next_seed = shared.next.load(Ordering::Relaxed);
+        (shared.tell)(&summary.line());
+        self.save(&summary)
     }
 
     /// Writes a network that fails, and a smaller one that fails in the same way.
@@ -169,6 +192,8 @@ impl Campaign {
 
 struct Shared<'t> {
     next: AtomicU64,
+    /// The seed behind the last one of this run.
+    last: u64,
     stop: AtomicBool,
     summary: Mutex<Summary>,
     start: Instant,
@@ -180,18 +205,34 @@ impl Shared<'_> {
     fn summary(&self) -> MutexGuard<'_, Summary> {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Tells progress now and then.
-    fn tell(&self) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.elapsed() >= TELL {
-            *told = Instant::now();
-            (self.tell)(&self.summary().line());
-        }
-    }
 }
 
 impl Summary {
+    fn starting_at(seed: u64) -> Self {
+        Self {
+            first_seed: seed,
+            next_seed: seed,
+            kinds: BTreeMap::new(),
+            shrunk: Vec::new(),
+            seconds: 0.0,
+            cases: 0,
+            gates: BTreeMap::new(),
+            worst: 0.0,
+        }
+    }
+
+    /// What earlier runs kept in `dir`, if there were any.
+    fn of_earlier_runs(dir: &Path) -> Result<Option<Self>> {
+        let path = dir.join(STATE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path)?;
+        let what =
+            || format!("{} does not hold the counts of a run; give a --seed to begin anew", path.display());
+        serde_json::from_str(&text).map(Some).with_context(what)
+    }
+
     /// Counts an outcome. Whether it is the first of its kind.
     fn add(&mut self, seed: u64, Answer { outcome, seconds }: &Answer) -> bool {
         self.cases += 1;
@@ -200,9 +241,12 @@ impl Summary {
             *self.gates.entry(*gates).or_default() += 1;
             self.worst = self.worst.max(*worst);
         }
-        let kind = self.kinds.entry((outcome.name(), outcome.kind())).or_default();
+        let kind = self.kinds.entry(outcome.name().to_owned()).or_default();
+        let kind = kind.entry(outcome.kind()).or_default();
         kind.count += 1;
-        kind.seeds.push(seed);
+        if kind.seeds.len() < SEEDS {
+            kind.seeds.push(seed);
+        }
         if kind.count == 1 {
             kind.example = outcome.to_string();
         }
@@ -211,7 +255,7 @@ impl Summary {
     }
 
     fn count(&self, name: &str) -> u64 {
-        self.kinds.iter().filter(|((of, _), _)| *of == name).map(|(_, kind)| kind.count).sum()
+        self.kinds.get(name).into_iter().flat_map(BTreeMap::values).map(|kind| kind.count).sum()
     }
 
     fn line(&self) -> String {
@@ -244,9 +288,11 @@ impl Summary {
     pub fn text(&self) -> String {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_header(["outcome", "networks", "kind", "first seeds"]);
-        for ((name, kind), Kind { count, seeds, .. }) in &self.kinds {
-            let seeds: Vec<_> = seeds.iter().take(5).map(u64::to_string).collect();
-            table.add_row([(*name).to_owned(), count.to_string(), kind.clone(), seeds.join(" ")]);
+        for (name, kinds) in &self.kinds {
+            for (kind, Kind { count, seeds, .. }) in kinds {
+                let seeds: Vec<_> = seeds.iter().map(u64::to_string).collect();
+                table.add_row([name.clone(), count.to_string(), kind.clone(), seeds.join(" ")]);
+            }
         }
         let gates: Vec<_> = self.gates.iter().map(|(gates, count)| format!("{count} with {gates}")).collect();
         let equal = format!("equal, by gates: {}; largest difference {:.1e}", gates.join(", "), self.worst);
@@ -268,7 +314,7 @@ mod tests {
 
     #[test]
     fn outcomes_are_counted_by_kind() {
-        let mut summary = Summary::default();
+        let mut summary = Summary::starting_at(1);
         let refused = |node: &str| Outcome::Refused { error: format!("node `{node}` (Resize): no") };
         assert!(summary.add(1, &answer(refused("a"))));
         assert!(!summary.add(2, &answer(refused("b"))));
@@ -285,19 +331,36 @@ mod tests {
     #[test]
     fn the_next_run_goes_on_where_the_last_one_ended() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Campaign::next_seed(dir.path()), None);
-        let campaign = Campaign {
+        let campaign = |seed| Campaign {
             program: "/no/such/program".into(),
             targets: Vec::new(),
             features: Features::default(),
-            seed: 7,
+            seed,
             cases: Some(0),
             time: Duration::from_secs(1),
             shrink: Duration::ZERO,
             dir: dir.path().to_owned(),
             workers: 1,
         };
-        assert_eq!(campaign.run(&|_| ()).unwrap().next_seed, 7);
-        assert_eq!(Campaign::next_seed(dir.path()), Some(7));
+        let run = |seed| campaign(seed).run(&|_| ()).unwrap();
+        assert_eq!(run(None).next_seed, FIRST_SEED);
+
+        let mut summary = Summary::starting_at(7);
+        summary.add(7, &answer(Outcome::Equal { gates: 2, worst: 1e-7 }));
+        summary.next_seed = 8;
+        campaign(None).save(&summary).unwrap();
+        let next = run(None);
+        assert_eq!((next.first_seed, next.next_seed, next.cases(), next.equal()), (7, 8, 1, 1));
+        assert_eq!(next.text(), summary.text());
+        let anew = run(Some(20));
+        assert_eq!((anew.first_seed, anew.next_seed, anew.cases()), (20, 20, 0));
+    }
+
+    #[test]
+    fn counts_that_cannot_be_read_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(STATE), "{}").unwrap();
+        let error = Summary::of_earlier_runs(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("give a --seed to begin anew"), "{error}");
     }
 }

@@ -27,7 +27,7 @@ enum Command {
         /// For how long
         #[arg(long, value_name = "N", default_value_t = 2.0)]
         minutes: f64,
-        /// The first seed [default: where the last run ended]
+        /// The first seed [default: goes on where the last run ended, and adds to its counts]
         #[arg(long, value_name = "S")]
         seed: Option<u64>,
         /// At most so many networks
@@ -125,7 +125,6 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Differential { what, minutes, seed, cases, shrink, workers, dir } => {
             let cores = std::thread::available_parallelism()?.get();
-            let seed = seed.or_else(|| Campaign::next_seed(&dir)).unwrap_or(1);
             let campaign = Campaign {
                 program: std::env::current_exe()?,
                 features: what.features(),
@@ -138,7 +137,7 @@ fn run(command: Command) -> Result<()> {
                 workers: workers.unwrap_or(cores),
             };
             let summary = campaign.run(&|line| eprintln!("{line}"))?;
-            println!("seeds {seed} to {}\n\n{}", summary.next_seed - 1, summary.text());
+            println!("seeds {} to {}\n\n{}", summary.first_seed, summary.next_seed - 1, summary.text());
             ensure!(summary.failures() == 0, "{} networks failed", summary.failures());
             Ok(())
         }

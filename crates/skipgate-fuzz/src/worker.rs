@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use skipgate_iree::Gating;
 use skipgate_onnx::{GateSelection, Model};
@@ -21,6 +21,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 const JOBS: usize = 50;
 /// Last lines of a worker that are kept.
 const LAST_WORDS: usize = 12;
+
+/// What a worker says first, when it has found all that it needs.
+const READY: &str = "ready";
 
 /// What a worker is asked to check.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -61,6 +64,7 @@ pub(crate) fn gating(generated: &Generated) -> Gating {
 /// The worker's side: answers every line of standard input.
 pub fn serve(targets: &[String], features: Features) -> Result<()> {
     let checker = Checker::new(targets)?;
+    println!("{READY}");
     for line in io::stdin().lock().lines() {
         let job = serde_json::from_str(&line?)?;
         let start = std::time::Instant::now();
@@ -147,7 +151,12 @@ impl Worker {
             }
         });
         let words = thread::spawn(move || last_words(BufReader::new(errors)));
-        Ok(Process { child, input, lines, words, done: 0 })
+        let process = Process { child, input, lines, words, done: 0 };
+        let said = process.lines.recv_timeout(LIMIT);
+        if said.as_deref() == Ok(READY) {
+            return Ok(process);
+        }
+        bail!("a worker cannot start: {}", process.end(said == Err(RecvTimeoutError::Timeout))?);
     }
 }
 
@@ -208,18 +217,24 @@ mod tests {
     fn a_worker_answers_line_by_line_and_its_end_is_a_crash() {
         let dir = tempfile::tempdir().unwrap();
         let answer = r#"{"outcome":{"equal":{"gates":1,"worst":0.0}},"seconds":0.1}"#;
-        let mut worker = worker(dir.path(), &format!("while read -r job; do echo '{answer}'; done"));
+        let mut worker =
+            worker(dir.path(), &format!("echo ready; while read -r job; do echo '{answer}'; done"));
         for seed in 0..3 {
             let outcome = worker.run(&Job::Seed(seed)).unwrap().outcome;
             assert_eq!(outcome, Outcome::Equal { gates: 1, worst: 0.0 });
         }
         drop(worker);
-        let mut mortal = self::worker(dir.path(), "read -r job; echo 'no such luck' >&2; kill -SEGV $$");
+        let mut mortal =
+            self::worker(dir.path(), "echo ready; read -r job; echo 'no such luck' >&2; kill -SEGV $$");
         for _ in 0..2 {
             let outcome = mortal.run(&Job::Seed(1)).unwrap().outcome;
             assert!(outcome.is_failure());
             assert!(outcome.to_string().ends_with("no such luck"), "{outcome}");
             assert!(outcome.to_string().contains("signal: 11"), "{outcome}");
         }
+        drop(mortal);
+        let mut helpless = self::worker(dir.path(), "echo 'error: no compiler' >&2; exit 1");
+        let error = helpless.run(&Job::Seed(1)).unwrap_err().to_string();
+        assert!(error.starts_with("a worker cannot start") && error.ends_with("no compiler"), "{error}");
     }
 }

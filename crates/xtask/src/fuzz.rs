@@ -21,7 +21,7 @@ pub(crate) struct Differential {
     /// For how long
     #[arg(long, value_name = "N", default_value_t = 10.0)]
     minutes: f64,
-    /// The first seed [default: where the last run ended]
+    /// The first seed [default: goes on where the last run ended, and adds to its counts]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
     /// At most so many networks
