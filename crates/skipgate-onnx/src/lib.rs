@@ -62,7 +62,7 @@ pub use gate::{MASK_INPUT, MaskedBranch, MaskedGate, MaskedNodes, gate, recognis
 pub use graph::{Attribute, Graph, Node, NodeId, Origin, Reader, Scope, ScopeId, Value, ValueId};
 pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
 pub use model::{IR_VERSIONS, Model, OPSET_VERSIONS};
-pub use normalise::normalise;
+pub use normalise::{normalise, write_out_softmax};
 pub use remove::remove_blocks;
 pub use select::GateSelection;
 pub use shapes::{Excerpt, TensorType, find_excerpts, infer_shapes};

@@ -20,9 +20,11 @@ mod dropout;
 mod duplicate;
 mod functions;
 mod grid_sample;
+mod group_norm;
 mod identity;
 mod known;
 mod lp_normalization;
+mod max_pool;
 mod names;
 mod opset;
 mod pad;
@@ -30,6 +32,7 @@ mod quantized_operator;
 mod recurrent;
 mod reshape;
 mod softmax;
+mod softmax_parts;
 mod softsign;
 mod space_to_depth;
 mod transpose;
@@ -79,6 +82,15 @@ pub fn normalise(model: &Model) -> Result<Model, Error> {
     }
     check(&model)?;
     names::unique_nodes(model)
+}
+
+/// A normalised model with each `Softmax` written in the operators that it is made of.
+///
+/// For machines where the compiler's own form of it, which takes the maximum with `fmaxf`, does not link.
+///
+/// Errors: attributes of another type than the operator's.
+pub fn write_out_softmax(model: &Model) -> Result<Model, Error> {
+    Ok(round(model, &[softmax_parts::rewrite])?.unwrap_or_else(|| model.clone()))
 }
 
 fn check(model: &Model) -> Result<(), Error> {
@@ -140,6 +152,7 @@ const REWRITE: &[Pass] = &[
     |node, body, context| Ok(ceil_mode::remove(node, body, context)),
     average_pool::rewrite,
     batch_norm::rewrite,
+    group_norm::rewrite,
     lp_normalization::rewrite,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
     space_to_depth::rewrite,
@@ -150,7 +163,7 @@ type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
 
 /// What is refused. Nothing takes the place of such a node.
 const CHECKS: &[Check] =
-    &[grid_sample::check, pad::check, quantized_operator::check, recurrent::check, reshape::check];
+    &[grid_sample::check, max_pool::check, pad::check, quantized_operator::check, recurrent::check, reshape::check];
 
 /// Every pass over every node once; `None` if that changed nothing.
 fn round(model: &Model, passes: &[Pass]) -> Result<Option<Model>, Error> {

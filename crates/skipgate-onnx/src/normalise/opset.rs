@@ -3,12 +3,12 @@
 //! Most operators that 12 and 13 list anew differ from before in the element types they take, but the compiler knows only
 //! the later version of many: `MaxPool`, `Slice`, `Less` and others. What changed its meaning is rewritten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{softmax, unsupported};
 use crate::attributes::Attributes;
 use crate::check::{is_default_domain, opset};
-use crate::edit::Names;
+use crate::edit::{Names, read_counts};
 use crate::error::{Error, NodeProblem};
 use crate::model::Model;
 use crate::proto::{GraphProto, NodeProto, TensorProto};
@@ -24,7 +24,12 @@ pub(super) fn raise(model: Model) -> Result<Model, Error> {
         return Ok(model);
     }
     let values = infer_values(&model, Batch::Symbolic)?;
-    let mut raiser = Raiser { values: &values, names: Names::of(model.graph()), added: Vec::new() };
+    let mut raiser = Raiser {
+        values: &values,
+        read: read_counts(model.graph()).into_keys().map(str::to_owned).collect(),
+        names: Names::of(model.graph()),
+        added: Vec::new(),
+    };
     model.edited(|proto| {
         for import in proto.opset_import.iter_mut().filter(|import| is_default_domain(&import.domain)) {
             import.version = RAISED;
@@ -50,6 +55,8 @@ fn check_coordinates(node: &NodeProto) -> Result<(), Error> {
 /// What the change of a model needs.
 pub(super) struct Raiser<'m> {
     values: &'m HashMap<&'m str, Value>,
+    /// Names that something reads.
+    read: HashSet<String>,
     names: Names,
     added: Vec<TensorProto>,
 }
@@ -81,6 +88,7 @@ impl Raiser<'_> {
             "ReduceSum" | "Squeeze" | "Unsqueeze" => self.attribute_to_input(&mut node, "axes")?,
             "QuantizeLinear" | "DequantizeLinear" => self.check_scale(&node)?,
             "Resize" => check_coordinates(&node)?,
+            "Dropout" => self.check_mask(&node)?,
             _ => (),
         }
         written.push(node);
@@ -109,6 +117,16 @@ impl Raiser<'_> {
             _ => {
                 Err(unsupported(node, "it has a scale for each index, which its operator set does not know"))
             }
+        }
+    }
+
+    /// What is in the mask of a `Dropout` that drops nothing is laid down from 12 on only.
+    fn check_mask(&self, node: &NodeProto) -> Result<(), Error> {
+        match node.output.get(1) {
+            Some(mask) if self.read.contains(mask) => {
+                Err(unsupported(node, "its mask is read, which its operator set says nothing about"))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use skipgate_onnx::proto::AttributeProto;
 use skipgate_onnx::{Model, normalise};
 
 use crate::engine;
-use crate::net::{Net, int, ints, text};
+use crate::net::{Net, float, int, ints, text};
 
 /// Runs the model that `build` makes and its plain form; the operators of the latter.
 fn compare(
@@ -134,6 +134,52 @@ fn space_to_depth_keeps_columns_together_where_it_says_so() {
     let shape = [2, 3, 4, 6];
     assert_eq!(op(28, &shape, "SpaceToDepth", &mode("CRD")), ["Reshape", "Transpose", "Reshape"]);
     assert_eq!(op(28, &shape, "SpaceToDepth", &mode("DCR")), ["SpaceToDepth"]);
+}
+
+#[test]
+fn group_normalisation_has_a_scale_for_each_group_before_operator_set_21() {
+    if !engine::is_available() {
+        return;
+    }
+    for (opset, parameters, ops) in [
+        (18, 2, &["Reshape", "InstanceNormalization", "Reshape"][..]),
+        (20, 2, &["Reshape", "InstanceNormalization", "Reshape"]),
+        (21, 6, &["GroupNormalization"]),
+    ] {
+        for shape in [&[1, 6, 4, 5][..], &[2, 6, 7]] {
+            let found = compare(opset, shape, 3, |net, image| {
+                let (scale, bias) = (net.floats(&[parameters], |x| x), net.floats(&[parameters], |x| x));
+                let attributes = [int("num_groups", 2), float("epsilon", 0.1)];
+                net.op("GroupNormalization", &[image, &scale, &bias], &attributes)
+            });
+            assert_eq!(found, ops);
+        }
+    }
+}
+
+/// Why the node `op_type` cannot be compiled, of which `output` is read.
+fn refusal(opset: i64, op_type: &str, attributes: &[AttributeProto], output: usize) -> String {
+    let (mut net, image) = Net::new(&[1, 4, 8, 8], 5);
+    net.set_opset(opset);
+    let y = net.op(op_type, &[&image], attributes);
+    if output == 0 {
+        net.output(&y, &[]);
+    } else {
+        net.node_mut(&y).output.push("second".into());
+        net.output("second", &[]);
+    }
+    normalise(&Model::from_proto(net.proto()).unwrap()).unwrap_err().to_string()
+}
+
+#[test]
+fn what_engines_compute_in_two_ways_is_refused_by_name() {
+    let window = [ints("kernel_shape", &[3, 3]), ints("dilations", &[2, 2]), text("auto_pad", "SAME_UPPER")];
+    let reason = refusal(17, "MaxPool", &window, 0);
+    assert!(reason.contains("(MaxPool): it has `dilations` and `auto_pad`"), "{reason}");
+    let reason = refusal(17, "MaxPool", &[ints("kernel_shape", &[2, 2])], 1);
+    assert!(reason.contains("(MaxPool): its indices are read"), "{reason}");
+    let reason = refusal(11, "Dropout", &[], 1);
+    assert!(reason.contains("(Dropout): its mask is read"), "{reason}");
 }
 
 #[test]

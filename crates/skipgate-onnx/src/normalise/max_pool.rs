@@ -1,0 +1,25 @@
+//! `MaxPool` where implementations differ.
+
+use super::context::Context;
+use super::unsupported;
+use crate::attributes::Attributes;
+use crate::error::Error;
+use crate::proto::NodeProto;
+
+/// Refuses a pool whose indices are read, which the compiler counts in each channel anew, and one whose windows have
+/// distances while its padding follows from its size: ONNX Runtime leaves the distances out of that.
+pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
+    if node.op_type != "MaxPool" {
+        return Ok(());
+    }
+    if node.output.get(1).is_some_and(|indices| !indices.is_empty()) {
+        return Err(unsupported(node, "its indices are read, which the compiler gets wrong"));
+    }
+    let attributes = Attributes::of(node);
+    let same = attributes.string("auto_pad").map_err(|problem| problem.of(node))?;
+    let dilations = attributes.ints("dilations").map_err(|problem| problem.of(node))?.unwrap_or_default();
+    if same.is_some_and(|mode| mode.starts_with(b"SAME")) && dilations.iter().any(|&distance| distance != 1) {
+        return Err(unsupported(node, "it has `dilations` and `auto_pad`, which engines compute in two ways"));
+    }
+    Ok(())
+}
