@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, Arch, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm, Manifest,
-    SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, Arch, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm,
+    Manifest, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
 use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise, write_out_softmax};

@@ -31,6 +31,10 @@ pub mod element_type {
     pub const FLOAT16: i32 = 10;
     /// 64-bit float.
     pub const DOUBLE: i32 = 11;
+    /// 32-bit unsigned integer.
+    pub const UINT32: i32 = 12;
+    /// 64-bit unsigned integer.
+    pub const UINT64: i32 = 13;
     /// 16-bit float with the exponent of a 32-bit one.
     pub const BFLOAT16: i32 = 16;
 }

@@ -18,7 +18,10 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     let [input, scale, bias] = &node.input[..] else { return Ok(Step::Keep) };
     let groups = Attributes::of(node).int_or("num_groups", 0).map_err(|problem| problem.of(node))?;
     let Some(back) = context.tensor_type(input).and_then(|input| behind_batch(&input.shape)) else {
-        return Err(unsupported(node, "it has a scale for each group, and the shape of its input is not known"));
+        return Err(unsupported(
+            node,
+            "it has a scale for each group, and the shape of its input is not known",
+        ));
     };
     let output = &node.output[0];
     let grouped = context.add_ints(&format!("{output}.groups"), &[0, groups, -1]);

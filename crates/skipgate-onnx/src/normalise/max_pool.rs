@@ -19,7 +19,10 @@ pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
     let same = attributes.string("auto_pad").map_err(|problem| problem.of(node))?;
     let dilations = attributes.ints("dilations").map_err(|problem| problem.of(node))?.unwrap_or_default();
     if same.is_some_and(|mode| mode.starts_with(b"SAME")) && dilations.iter().any(|&distance| distance != 1) {
-        return Err(unsupported(node, "it has `dilations` and `auto_pad`, which engines compute in two ways"));
+        return Err(unsupported(
+            node,
+            "it has `dilations` and `auto_pad`, which engines compute in two ways",
+        ));
     }
     Ok(())
 }

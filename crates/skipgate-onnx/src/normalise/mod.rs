@@ -19,6 +19,7 @@ mod dead;
 mod dropout;
 mod duplicate;
 mod functions;
+mod gemm;
 mod grid_sample;
 mod group_norm;
 mod identity;
@@ -29,13 +30,16 @@ mod names;
 mod opset;
 mod pad;
 mod quantized_operator;
+mod random;
 mod recurrent;
+mod reduce;
 mod reshape;
 mod softmax;
 mod softmax_parts;
 mod softsign;
 mod space_to_depth;
 mod transpose;
+mod unsigned;
 
 use crate::check::{is_default_domain, subgraphs};
 use crate::edit::rename_reads;
@@ -144,6 +148,8 @@ const SIMPLIFY: &[Pass] = &[
     |node, body, context| Ok(reshape::merge(node, body, context)),
     |node, body, context| Ok(transpose::merge(node, body, context)),
     duplicate::merge,
+    gemm::forget_addend,
+    reduce::remove_empty,
     conditional::inline,
 ];
 
@@ -154,6 +160,7 @@ const REWRITE: &[Pass] = &[
     batch_norm::rewrite,
     group_norm::rewrite,
     lp_normalization::rewrite,
+    reduce::log_sum_exp,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
     space_to_depth::rewrite,
 ];
@@ -162,8 +169,16 @@ const REWRITE: &[Pass] = &[
 type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
 
 /// What is refused. Nothing takes the place of such a node.
-const CHECKS: &[Check] =
-    &[grid_sample::check, max_pool::check, pad::check, quantized_operator::check, recurrent::check, reshape::check];
+const CHECKS: &[Check] = &[
+    grid_sample::check,
+    max_pool::check,
+    pad::check,
+    quantized_operator::check,
+    random::check,
+    recurrent::check,
+    reshape::check,
+    unsigned::check,
+];
 
 /// Every pass over every node once; `None` if that changed nothing.
 fn round(model: &Model, passes: &[Pass]) -> Result<Option<Model>, Error> {

@@ -157,6 +157,73 @@ fn group_normalisation_has_a_scale_for_each_group_before_operator_set_21() {
     }
 }
 
+#[test]
+fn large_powers_are_summed_below_the_largest_one() {
+    if !engine::is_available() {
+        return;
+    }
+    for opset in [13, 17] {
+        for keeps in [0, 1] {
+            for axes in [&[1][..], &[-1, 1], &[0, 1, 2]] {
+                let attributes = [ints("axes", axes), int("keepdims", keeps)];
+                op(opset, &[2, 3, 4], "ReduceLogSumExp", &attributes);
+            }
+        }
+    }
+    for opset in [18, 20] {
+        op(opset, &[2, 3, 4], "ReduceLogSumExp", &[int("keepdims", 0)]);
+        let ops = compare(opset, &[2, 3, 4], 2, |net, image| {
+            let (factor, axes) = (net.floats(&[1], |_| 300.0), net.ints(&[1]));
+            let large = net.op("Mul", &[image, &factor], &[]);
+            net.op("ReduceLogSumExp", &[&large, &axes], &[])
+        });
+        assert_eq!(ops, ["Mul", "ReduceMax", "Clip", "Sub", "Exp", "ReduceSum", "Log", "Add"]);
+    }
+}
+
+#[test]
+fn reductions_over_no_axes_do_nothing() {
+    if !engine::is_available() {
+        return;
+    }
+    let nothing = int("noop_with_empty_axes", 1);
+    for op_type in ["ReduceMax", "ReduceMean", "ReduceSum", "ReduceProd"] {
+        assert_eq!(op(18, &[2, 3], op_type, std::slice::from_ref(&nothing)), ["Identity"]);
+    }
+    let reason = refusal(18, "ReduceL2", &[nothing], 0);
+    assert!(reason.contains("(ReduceL2): it reduces over no axes"), "{reason}");
+}
+
+#[test]
+fn a_matrix_that_is_not_added_is_not_read() {
+    if !engine::is_available() {
+        return;
+    }
+    compare(17, &[2, 3], 1, |net, image| {
+        let factor = net.floats(&[3, 4], |x| x);
+        let nothing = net.floats(&[4], |_| f32::NAN);
+        net.op("Gemm", &[image, &factor, &nothing], &[float("beta", 0.0)])
+    });
+}
+
+#[test]
+fn signs_of_integers_matter_to_some_operators() {
+    let problem = |op_type: &str| {
+        let (mut net, image) = Net::new(&[1, 4], 5);
+        let whole = net.op("Cast", &[&image], &[int("to", 2)]);
+        let y = net.op(op_type, &[&whole, &whole], &[]);
+        net.output(&y, &[]);
+        normalise(&Model::from_proto(net.proto()).unwrap()).err().map(|error| error.to_string())
+    };
+    for op_type in ["Div", "Max", "Less", "Mod", "NewOperator"] {
+        let reason = problem(op_type).unwrap();
+        assert!(reason.contains("unsigned integers"), "{op_type}: {reason}");
+    }
+    for op_type in ["Add", "Mul", "Equal"] {
+        assert_eq!(problem(op_type), None);
+    }
+}
+
 /// Why the node `op_type` cannot be compiled, of which `output` is read.
 fn refusal(opset: i64, op_type: &str, attributes: &[AttributeProto], output: usize) -> String {
     let (mut net, image) = Net::new(&[1, 4, 8, 8], 5);
@@ -178,6 +245,8 @@ fn what_engines_compute_in_two_ways_is_refused_by_name() {
     assert!(reason.contains("(MaxPool): it has `dilations` and `auto_pad`"), "{reason}");
     let reason = refusal(17, "MaxPool", &[ints("kernel_shape", &[2, 2])], 1);
     assert!(reason.contains("(MaxPool): its indices are read"), "{reason}");
+    let reason = refusal(17, "RandomNormalLike", &[], 0);
+    assert!(reason.contains("(RandomNormalLike): it draws random numbers"), "{reason}");
     let reason = refusal(11, "Dropout", &[], 1);
     assert!(reason.contains("(Dropout): its mask is read"), "{reason}");
 }
