@@ -177,15 +177,17 @@ fn a_perceptron_has_its_activations_inside_of_the_gates() {
 }
 
 #[test]
-fn an_enlarged_image_is_refused() {
-    let (mut net, x) = stem(16);
-    let x = block(&mut net, &x);
-    let y = conv(&mut net, &x, 16, 3, 2);
-    let y = block(&mut net, &y);
-    let y = block(&mut net, &y);
-    let y = net.enlarge(&y);
-    let both = net.concat(&[&y, &x], 1);
-    assert_refused(&classify(net, &both), "(Resize)");
+fn an_image_is_enlarged_beside_what_it_was() {
+    for (mode, coordinates) in [("nearest", "asymmetric"), ("linear", "half_pixel")] {
+        let (mut net, x) = stem(16);
+        let x = block(&mut net, &x);
+        let y = conv(&mut net, &x, 16, 3, 2);
+        let y = block(&mut net, &y);
+        let y = block(&mut net, &y);
+        let y = net.enlarge(&y, mode, coordinates);
+        let both = net.concat(&[&y, &x], 1);
+        assert_equal(&classify(net, &both), 1);
+    }
 }
 
 #[test]

@@ -83,9 +83,6 @@ struct What {
     /// The machine to compile for; may be given several times
     #[arg(long = "target", value_name = "TARGET", default_value = "host")]
     targets: Vec<String>,
-    /// Let networks have `Resize` nodes
-    #[arg(long)]
-    resize: bool,
     /// Let networks have several outputs
     #[arg(long)]
     outputs: bool,
@@ -93,7 +90,7 @@ struct What {
 
 impl What {
     fn features(&self) -> Features {
-        Features { resize: self.resize, outputs: self.outputs }
+        Features { outputs: self.outputs }
     }
 }
 

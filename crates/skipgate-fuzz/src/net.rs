@@ -326,12 +326,12 @@ impl Net {
         self.op(op_type, &[x], attributes, &[x.shape[0], x.shape[1], size[0], size[1]])
     }
 
-    /// The nearest element of an image of twice the size.
-    pub fn enlarge(&mut self, x: &Value) -> Value {
+    /// An image of twice the size, by `mode` at places that `coordinates` says.
+    pub fn enlarge(&mut self, x: &Value, mode: &str, coordinates: &str) -> Value {
         let scales = self.floats(&[4], &[1.0, 1.0, 2.0, 2.0]);
         let attributes = vec![
-            text("mode", "nearest"),
-            text("coordinate_transformation_mode", "asymmetric"),
+            text("mode", mode),
+            text("coordinate_transformation_mode", coordinates),
             text("nearest_mode", "floor"),
         ];
         let shape = [x.shape[0], x.shape[1], 2 * x.shape[2], 2 * x.shape[3]];

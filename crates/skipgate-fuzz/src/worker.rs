@@ -102,7 +102,6 @@ impl Worker {
         for target in targets {
             arguments.extend(["--target".into(), target.into()]);
         }
-        arguments.extend(features.resize.then(|| "--resize".into()));
         arguments.extend(features.outputs.then(|| "--outputs".into()));
         Self { program: program.to_owned(), arguments, process: None }
     }

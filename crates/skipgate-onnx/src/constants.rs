@@ -4,7 +4,7 @@ use crate::shapes::TensorType;
 use crate::shapes::layout::{cuts, listed, permutation};
 use crate::shapes::site::{Site, axis};
 use crate::tensor;
-use crate::tensor::element_type::{BOOL, INT32, INT64};
+use crate::tensor::element_type::{BOOL, FLOAT, INT32, INT64};
 
 /// Elements of an integer tensor in row-major order, `None` where unknown.
 pub(crate) type Ints = Vec<Option<i64>>;
@@ -29,6 +29,9 @@ pub(crate) fn evaluate(site: &Site, output: &TensorType) -> Option<Ints> {
 fn compute(site: &Site, shape: &[usize], count: usize) -> Option<Ints> {
     match site.op_type() {
         "Constant" => constant(site),
+        "Cast" if site.floats(0).is_ok() => {
+            Some(site.floats(0).ok()?.iter().map(|&float| whole(float)).collect())
+        }
         "Shape" => dimensions(site),
         "Size" => Some(vec![Some(i64::try_from(site.input(0).ok()?.elements()?).ok()?)]),
         "ConstantOfShape" => filled(site, count),
@@ -54,6 +57,71 @@ fn compute(site: &Site, shape: &[usize], count: usize) -> Option<Ints> {
         })),
         op => binary(site, shape, operation(op)?),
     }
+}
+
+/// The elements of the first output of a node whose type is `output`, of 32-bit floats; `None` if one cannot be known.
+pub(crate) fn evaluate_floats(site: &Site, output: &TensorType) -> Option<Vec<f32>> {
+    if output.element_type != FLOAT {
+        return None;
+    }
+    let count = output.elements().filter(|count| *count <= MAX_ELEMENTS)?;
+    let floats = compute_floats(site)?;
+    (floats.len() == count).then_some(floats)
+}
+
+fn compute_floats(site: &Site) -> Option<Vec<f32>> {
+    let operand = |index| site.floats(index).ok();
+    let unary = |operation: fn(f32) -> f32| Some(operand(0)?.iter().map(|&a| operation(a)).collect());
+    match site.op_type() {
+        "Constant" => constant_floats(site),
+        "Cast" if operand(0).is_none() => site.known_ints(0).ok()?.into_iter().map(exactly).collect(),
+        "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => {
+            operand(0).map(<[f32]>::to_vec)
+        }
+        "Floor" => unary(f32::floor),
+        "Ceil" => unary(f32::ceil),
+        "Concat" if site.input(0).ok()?.shape.len() == 1 => {
+            (0..site.input_count()).map(operand).collect::<Option<Vec<_>>>().map(|parts| parts.concat())
+        }
+        "Add" => binary_floats(site, |a, b| a + b),
+        "Sub" => binary_floats(site, |a, b| a - b),
+        "Mul" => binary_floats(site, |a, b| a * b),
+        "Div" => binary_floats(site, |a, b| a / b),
+        _ => None,
+    }
+}
+
+fn constant_floats(site: &Site) -> Option<Vec<f32>> {
+    let attributes = site.attributes;
+    if let Some(value) = attributes.tensor("value").ok()? {
+        return tensor::floats(value).ok()?;
+    }
+    if let Some(values) = attributes.floats("value_floats").ok()? {
+        return Some(values.to_vec());
+    }
+    attributes.float("value_float").ok()?.map(|value| vec![value])
+}
+
+/// Two lists of one length, or a list and a number.
+fn binary_floats(site: &Site, operation: fn(f32, f32) -> f32) -> Option<Vec<f32>> {
+    let (a, b) = (site.floats(0).ok()?, site.floats(1).ok()?);
+    let count = a.len().max(b.len());
+    let fits = |list: &[f32]| list.len() == 1 || list.len() == count;
+    let element = |list: &[f32], index: usize| list[if list.len() == 1 { 0 } else { index }];
+    (fits(a) && fits(b))
+        .then(|| (0..count).map(|index| operation(element(a, index), element(b, index))).collect())
+}
+
+/// `value` as a float, if that is exact.
+#[expect(clippy::cast_precision_loss, reason = "such numbers are left out")]
+fn exactly(value: i64) -> Option<f32> {
+    (value.unsigned_abs() < 1 << f32::MANTISSA_DIGITS).then_some(value as f32)
+}
+
+/// What a cast makes of `value`; `None` where that depends on the machine.
+#[expect(clippy::cast_possible_truncation, reason = "such numbers are left out")]
+fn whole(value: f32) -> Option<i64> {
+    (value.abs() < 2f32.powi(62)).then_some(value as i64)
 }
 
 fn is_bool(site: &Site) -> bool {

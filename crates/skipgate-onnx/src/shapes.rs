@@ -8,6 +8,7 @@ mod elementwise;
 mod excerpt;
 pub(crate) mod layout;
 mod reduce;
+pub(crate) mod resize;
 pub(crate) mod site;
 pub(crate) mod window;
 
@@ -51,6 +52,15 @@ pub(crate) struct Value {
     pub(crate) tensor_type: TensorType,
     /// The elements of a small integer tensor, as far as they are known.
     pub(crate) ints: Option<Ints>,
+    /// The elements of a small tensor of 32-bit floats, if all of them are known.
+    pub(crate) floats: Option<Vec<f32>>,
+}
+
+impl From<TensorType> for Value {
+    /// A value of which nothing else is known.
+    fn from(tensor_type: TensorType) -> Self {
+        Self { tensor_type, ints: None, floats: None }
+    }
 }
 
 /// What a symbolic batch dimension is taken for.
@@ -124,7 +134,7 @@ impl<'m> Environment<'m> {
                 if let (Batch::One, Some(first)) = (self.batch, declared.shape.first_mut()) {
                     first.get_or_insert(1);
                 }
-                self.define(&input.name, Value { tensor_type: declared, ints: None });
+                self.define(&input.name, declared.into());
             }
         }
         for initializer in &graph.initializer {
@@ -165,11 +175,10 @@ impl<'m> Environment<'m> {
         if types.iter().any(|output| output.shape.len() > tensor::MAX_RANK) {
             return Err(NodeProblem::TooLarge.of(node));
         }
-        let ints = types.first().and_then(|first| constants::evaluate(&site, first));
-        let mut values: Vec<_> =
-            types.into_iter().map(|tensor_type| Value { tensor_type, ints: None }).collect();
+        let mut values: Vec<_> = types.into_iter().map(Value::from).collect();
         if let Some(first) = values.first_mut() {
-            first.ints = ints;
+            first.ints = constants::evaluate(&site, &first.tensor_type);
+            first.floats = constants::evaluate_floats(&site, &first.tensor_type);
         }
         Ok(values)
     }
@@ -192,7 +201,7 @@ impl<'m> Environment<'m> {
             }
             _ => None,
         });
-        Ok(merged.map(|tensor_type| Value { tensor_type, ints: None }).collect())
+        Ok(merged.map(Value::from).collect())
     }
 
     fn output_types_of(&self, graph: &GraphProto) -> Vec<Option<TensorType>> {
@@ -205,7 +214,7 @@ impl<'m> Environment<'m> {
     fn with_declared(&self, name: &str, inferred: Option<Value>) -> Option<Value> {
         let declared = self.declared.get(name);
         let Some(mut value) = inferred else {
-            return declared.map(|declared| Value { tensor_type: declared.clone(), ints: None });
+            return declared.cloned().map(Value::from);
         };
         if let Some(declared) =
             declared.filter(|declared| declared.shape.len() == value.tensor_type.shape.len())
@@ -259,7 +268,8 @@ fn tensor_value(tensor: &TensorProto) -> Result<Value, Error> {
     let tensor_type = TensorType { element_type: tensor.data_type, shape };
     let small = tensor_type.elements().is_some_and(|n| n <= constants::MAX_ELEMENTS);
     let ints = if small { tensor::integers(tensor)? } else { None };
-    Ok(Value { tensor_type, ints: ints.map(|ints| ints.into_iter().map(Some).collect()) })
+    let floats = if small { tensor::floats(tensor)? } else { None };
+    Ok(Value { tensor_type, ints: ints.map(|ints| ints.into_iter().map(Some).collect()), floats })
 }
 
 /// Types of the outputs of a node of the default domain. Trailing outputs may be left out.
@@ -310,7 +320,7 @@ fn output_types(site: &Site) -> Inferred<Vec<TensorType>> {
         "Tile" => one(layout::tile(site)),
         "Range" => one(layout::range(site)),
         "DepthToSpace" | "SpaceToDepth" => one(layout::depth_space(site)),
-        "Resize" => one(layout::resize(site)),
+        "Resize" => one(resize::output(site)),
         _ => Err(Stop::Unknown),
     }
 }

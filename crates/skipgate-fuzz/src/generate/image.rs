@@ -256,7 +256,11 @@ impl Generator<'_> {
             y = self.image_block(&y, 0);
         }
         let y = match self.choices.below(3) {
-            0 if self.features.resize => self.net.enlarge(&y),
+            0 => {
+                let mode = self.choices.of(&["nearest", "linear", "cubic"]);
+                let coordinates = self.choices.of(&["asymmetric", "half_pixel", "align_corners"]);
+                self.net.enlarge(&y, mode, coordinates)
+            }
             1 => self.transposed_convolution(&y),
             _ => {
                 let y = self.net.conv(&y, 4 * channels, &Window::same(1), 1, true);

@@ -12,8 +12,6 @@ use crate::net::{Net, Value};
 /// What the generator may use that skipgate is known to refuse.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Features {
-    /// `Resize`.
-    pub resize: bool,
     /// More than one output.
     pub outputs: bool,
 }
@@ -180,7 +178,7 @@ mod tests {
     use super::*;
 
     fn random(seed: u64) -> Generated {
-        let features = Features { resize: true, outputs: false };
+        let features = Features::default();
         generate(&mut Choices::random(seed), features).unwrap()
     }
 

@@ -13,7 +13,7 @@ pub(super) fn initializer(node: &NodeProto, body: &mut Body, context: &mut Conte
     if matches!(node.op_type.as_str(), "Constant" | "Identity") || node.output.len() != 1 {
         return Step::Keep;
     }
-    let Some(Value { tensor_type, ints: Some(ints) }) = context.value(&node.output[0]) else {
+    let Some(Value { tensor_type, ints: Some(ints), .. }) = context.value(&node.output[0]) else {
         return Step::Keep;
     };
     let (Some(shape), Some(values)) =

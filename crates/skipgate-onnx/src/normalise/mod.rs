@@ -34,6 +34,7 @@ mod random;
 mod recurrent;
 mod reduce;
 mod reshape;
+mod resize;
 mod softmax;
 mod softmax_parts;
 mod softsign;
@@ -161,6 +162,7 @@ const REWRITE: &[Pass] = &[
     group_norm::rewrite,
     lp_normalization::rewrite,
     reduce::log_sum_exp,
+    resize::rewrite,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
     space_to_depth::rewrite,
 ];

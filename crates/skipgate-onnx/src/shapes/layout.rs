@@ -345,16 +345,3 @@ pub(super) fn depth_space(site: &Site) -> Inferred<TensorType> {
     };
     Ok(same_type(data, shape))
 }
-
-/// Only with explicit sizes: scales are floats, which inference does not track.
-pub(super) fn resize(site: &Site) -> Inferred<TensorType> {
-    let data = site.input(0)?;
-    if !site.has_input(3) {
-        return Err(Stop::Unknown);
-    }
-    let sizes = site.ints(3)?;
-    if sizes.len() != data.shape.len() || site.attributes.has("axes") {
-        return Err(Stop::Unknown);
-    }
-    Ok(same_type(data, sizes.iter().map(|size| size.map(dim).transpose()).collect::<Inferred<_>>()?))
-}

@@ -73,6 +73,11 @@ impl<'v> Site<'v> {
         self.ints(index)?.iter().map(|value| value.ok_or(Stop::Unknown)).collect()
     }
 
+    /// The elements of a required input of floats, all of them.
+    pub(crate) fn floats(&self, index: usize) -> Inferred<&'v [f32]> {
+        self.value(index)?.floats.as_deref().ok_or(Stop::Unknown)
+    }
+
     /// Integers that are an input in newer operator sets and an attribute in older ones; `None` if in neither.
     pub(crate) fn input_or_attribute(&self, index: usize, name: &'static str) -> Inferred<Option<Vec<i64>>> {
         if self.has_input(index) {

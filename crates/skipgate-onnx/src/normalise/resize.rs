@@ -1,0 +1,296 @@
+//! `Resize` as what it is: each element along an axis is a sum of a few elements of that axis, with weights that depend
+//! on its place alone.
+//!
+//! The formulas are those of the ONNX specification (operator `Resize`), in single precision as in ONNX Runtime,
+//! where halves are met exactly.
+
+use super::body::Body;
+use super::context::{Context, Parts};
+use super::{Step, unsupported};
+use crate::attributes::Attributes;
+use crate::edit::int_attribute;
+use crate::error::{Error, NodeProblem};
+use crate::proto::NodeProto;
+use crate::shapes::resize::{Stretch, stretches};
+use crate::tensor::element_type::FLOAT;
+
+/// Most elements of an axis, whose places become constants.
+const MAX_EXTENT: usize = 1 << 16;
+
+/// Writes the resizing axis by axis: whole repetitions as an `Expand`, everything else as `Gather` nodes whose results are
+/// weighted and summed.
+pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> Result<Step, Error> {
+    if node.op_type != "Resize" {
+        return Ok(Step::Keep);
+    }
+    let method = Method::of(node).map_err(|problem| problem.of(node))?;
+    let method = method.map_err(|reason| unsupported(node, reason))?;
+    let input = node.input.first().map_or("", String::as_str);
+    let known = stretches(&context.site(node)).ok();
+    let Some((known, input_type)) = known.zip(context.tensor_type(input)) else {
+        return Err(unsupported(node, "the size of its input or of its result is not known"));
+    };
+    if input_type.element_type != FLOAT && !matches!(method.filter, Filter::Nearest(_)) {
+        return Err(unsupported(node, "it interpolates other numbers than 32-bit floats"));
+    }
+    if known.iter().any(|stretch| stretch.input.max(stretch.output) > MAX_EXTENT || stretch.output == 0) {
+        return Err(unsupported(node, "an axis has too many elements, or none"));
+    }
+    let shape = input_type.shape.clone();
+    let mut parts = Parts::of(node);
+    let mut value = input.to_owned();
+    let changed = known.iter().filter(|stretch| method.changes(stretch));
+    if let Some(repeated) = repetitions(&method, &known, &shape) {
+        value = repeat(&repeated, &value, context, &mut parts);
+    } else {
+        for stretch in changed {
+            value = along(&method, stretch, shape.len(), &value, context, &mut parts);
+        }
+    }
+    Ok(Step::nodes(parts.finish("Identity", &[&value], vec![])))
+}
+
+/// How places of the result become places of the input, and what is taken there.
+#[derive(Debug, Clone, Copy)]
+struct Method {
+    coordinates: Coordinates,
+    filter: Filter,
+    /// Whether elements outside of the image have no weight; else its edge goes on.
+    excludes_outside: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coordinates {
+    HalfPixel,
+    HalfPixelSymmetric,
+    PytorchHalfPixel,
+    AlignCorners,
+    Asymmetric,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Filter {
+    Nearest(Rounding),
+    Linear,
+    /// With the coefficient `cubic_coeff_a`.
+    Cubic(f32),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Rounding {
+    PreferFloor,
+    PreferCeil,
+    Floor,
+    Ceil,
+}
+
+/// One element of the input with its weight.
+type Tap = (usize, f32);
+
+impl Method {
+    /// The inner error is what nothing here computes.
+    fn of(node: &NodeProto) -> Result<Result<Self, &'static str>, NodeProblem> {
+        let attributes = Attributes::of(node);
+        let rounding = match attributes.string("nearest_mode")?.unwrap_or(b"round_prefer_floor") {
+            b"round_prefer_floor" => Rounding::PreferFloor,
+            b"round_prefer_ceil" => Rounding::PreferCeil,
+            b"floor" => Rounding::Floor,
+            b"ceil" => Rounding::Ceil,
+            _ => return Ok(Err("its `nearest_mode` is not known")),
+        };
+        let filter = match attributes.string("mode")?.unwrap_or(b"nearest") {
+            b"nearest" => Filter::Nearest(rounding),
+            b"linear" => Filter::Linear,
+            b"cubic" => Filter::Cubic(attributes.float("cubic_coeff_a")?.unwrap_or(-0.75)),
+            _ => return Ok(Err("its `mode` is not known")),
+        };
+        let mode = attributes.string("coordinate_transformation_mode")?.unwrap_or(b"half_pixel");
+        let coordinates = match mode {
+            b"half_pixel" => Coordinates::HalfPixel,
+            b"half_pixel_symmetric" => Coordinates::HalfPixelSymmetric,
+            b"pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
+            b"align_corners" => Coordinates::AlignCorners,
+            b"asymmetric" => Coordinates::Asymmetric,
+            _ => return Ok(Err("its `coordinate_transformation_mode` is one that is not computed")),
+        };
+        if attributes.flag("antialias")? {
+            return Ok(Err("it has `antialias`, which is not computed"));
+        }
+        let excludes_outside = attributes.flag("exclude_outside")? && matches!(filter, Filter::Cubic(_));
+        Ok(Ok(Self { coordinates, filter, excludes_outside }))
+    }
+
+    /// Whether anything happens along an axis.
+    fn changes(&self, stretch: &Stretch) -> bool {
+        !(0..stretch.output).all(|place| self.taps(stretch, place) == [(place, 1.0)])
+            || stretch.input != stretch.output
+    }
+
+    /// The place of the input that element `place` of the result is taken from.
+    #[expect(clippy::cast_precision_loss, reason = "places are below `MAX_EXTENT`")]
+    fn source(&self, stretch: &Stretch, place: usize) -> f32 {
+        let [x, input, output] = [place, stretch.input, stretch.output].map(|size| size as f32);
+        let half_pixel = (x + 0.5) / stretch.scale - 0.5;
+        match self.coordinates {
+            Coordinates::HalfPixel => half_pixel,
+            Coordinates::HalfPixelSymmetric => {
+                let adjustment = output / (stretch.scale * input);
+                let offset = input / 2.0 * (1.0 - adjustment);
+                offset + half_pixel
+            }
+            Coordinates::PytorchHalfPixel if stretch.output > 1 => half_pixel,
+            Coordinates::AlignCorners if stretch.output > 1 => x * (input - 1.0) / (output - 1.0),
+            Coordinates::PytorchHalfPixel | Coordinates::AlignCorners => 0.0,
+            Coordinates::Asymmetric => x / stretch.scale,
+        }
+    }
+
+    /// The elements of the input that make up element `place` of the result.
+    fn taps(&self, stretch: &Stretch, place: usize) -> Vec<Tap> {
+        if stretch.input == stretch.output && (stretch.scale - 1.0).abs() < f32::EPSILON {
+            return vec![(place, 1.0)];
+        }
+        let source = self.source(stretch, place);
+        let weights = match self.filter {
+            Filter::Nearest(rounding) => vec![(rounding.apply(source), 1.0)],
+            Filter::Linear => {
+                let source = source.max(0.0);
+                let share = source - source.floor();
+                vec![(source.floor(), 1.0 - share), (source.floor() + 1.0, share)]
+            }
+            Filter::Cubic(a) => cubic(source, a),
+        };
+        self.within(&weights, stretch.input)
+    }
+
+    /// Brings places outside of the image onto its edge, or leaves them out. Each place is there once, and none without
+    /// weight.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "they are clamped to places below `MAX_EXTENT`"
+    )]
+    fn within(&self, weights: &[(f32, f32)], input: usize) -> Vec<Tap> {
+        let last = (input - 1) as f32;
+        let mut taps: Vec<Tap> = Vec::new();
+        for &(place, weight) in weights {
+            let inside = place.clamp(0.0, last);
+            if self.excludes_outside && inside != place || weight == 0.0 {
+                continue;
+            }
+            let inside = inside as usize;
+            match taps.iter_mut().find(|(known, _)| *known == inside) {
+                Some((_, sum)) => *sum += weight,
+                None => taps.push((inside, weight)),
+            }
+        }
+        if self.excludes_outside {
+            let sum: f32 = taps.iter().map(|(_, weight)| weight).sum();
+            taps.iter_mut().for_each(|(_, weight)| *weight /= sum);
+        }
+        taps
+    }
+}
+
+impl Rounding {
+    fn apply(self, source: f32) -> f32 {
+        let is_half = source - source.floor() == 0.5;
+        match self {
+            Self::PreferFloor if is_half => source.floor(),
+            Self::PreferCeil if is_half => source.ceil(),
+            Self::PreferFloor | Self::PreferCeil => source.round(),
+            Self::Floor => source.floor(),
+            Self::Ceil => source.ceil(),
+        }
+    }
+}
+
+/// The four neighbours of `source` with their weights (Keys' cubic convolution).
+fn cubic(source: f32, a: f32) -> Vec<(f32, f32)> {
+    let (first, share) = (source.floor(), source - source.floor());
+    let far = |distance: f32| ((a * distance - 5.0 * a) * distance + 8.0 * a) * distance - 4.0 * a;
+    let near = |distance: f32| ((a + 2.0) * distance - (a + 3.0)) * distance * distance + 1.0;
+    let weights = [far(share + 1.0), near(share), near(1.0 - share), far(2.0 - share)];
+    [-1.0, 0.0, 1.0, 2.0].into_iter().zip(weights).map(|(offset, weight)| (first + offset, weight)).collect()
+}
+
+/// A dimension with the number of times that each of its elements is there afterwards.
+type Repeated = (usize, usize);
+
+/// All dimensions, if each element is repeated as often as the others along its axis.
+fn repetitions(method: &Method, stretches: &[Stretch], shape: &[Option<usize>]) -> Option<Vec<Repeated>> {
+    let mut repeated = shape.iter().map(|dim| Some(((*dim)?, 1))).collect::<Option<Vec<_>>>()?;
+    for stretch in stretches {
+        let times = stretch.output / stretch.input;
+        let is_regular = stretch.output % stretch.input == 0
+            && (0..stretch.output).all(|place| method.taps(stretch, place) == [(place / times, 1.0)]);
+        if !is_regular {
+            return None;
+        }
+        repeated[stretch.axis].1 = times;
+    }
+    Some(repeated)
+}
+
+/// Gives each repeated dimension one behind it, along which its elements are repeated, and makes both of them one.
+fn repeat(repeated: &[Repeated], value: &str, context: &mut Context, parts: &mut Parts) -> String {
+    if repeated.iter().all(|(_, times)| *times == 1) {
+        return value.to_owned();
+    }
+    let (mut apart, mut expanded, mut together) = (vec![], vec![], vec![]);
+    for &(extent, times) in repeated {
+        together.push(signed(extent * times));
+        apart.push(signed(extent));
+        expanded.push(signed(extent));
+        if times > 1 {
+            apart.push(1);
+            expanded.push(signed(times));
+        }
+    }
+    let mut reshape = |op_type: &str, value: &str, shape: &[i64]| {
+        let shape = context.add_ints(&format!("{value}.shape"), shape);
+        parts.add(context, op_type, &[value, &shape], vec![])
+    };
+    let value = reshape("Reshape", value, &apart);
+    let value = reshape("Expand", &value, &expanded);
+    reshape("Reshape", &value, &together)
+}
+
+/// Along one axis: the first taps of all places, the second ones, and so on, each times its weight, summed.
+fn along(
+    method: &Method,
+    stretch: &Stretch,
+    rank: usize,
+    value: &str,
+    context: &mut Context,
+    parts: &mut Parts,
+) -> String {
+    let taps: Vec<_> = (0..stretch.output).map(|place| method.taps(stretch, place)).collect();
+    let count = taps.iter().map(Vec::len).max().unwrap_or(0);
+    let mut dims = vec![1; rank];
+    dims[stretch.axis] = signed(stretch.output);
+    let mut sum: Option<String> = None;
+    for number in 0..count {
+        // A place with fewer taps takes its last one again, without weight.
+        let tap = |taps: &Vec<Tap>| taps.get(number).copied().unwrap_or((taps[taps.len() - 1].0, 0.0));
+        let (places, weights): (Vec<_>, Vec<_>) =
+            taps.iter().map(tap).map(|(place, weight)| (signed(place), weight)).unzip();
+        let places = context.add_ints(&format!("{value}.places"), &places);
+        let axis = vec![int_attribute("axis", signed(stretch.axis))];
+        let mut term = parts.add(context, "Gather", &[value, &places], axis);
+        if weights.iter().any(|weight| *weight != 1.0) {
+            let weights = context.add_floats(&format!("{value}.weights"), dims.clone(), &weights);
+            term = parts.add(context, "Mul", &[&term, &weights], vec![]);
+        }
+        sum = Some(match sum {
+            Some(sum) => parts.add(context, "Add", &[&sum, &term], vec![]),
+            None => term,
+        });
+    }
+    sum.unwrap_or_else(|| value.to_owned())
+}
+
+fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
