@@ -176,7 +176,8 @@ impl Method {
         let mut taps: Vec<Tap> = Vec::new();
         for &(place, weight) in weights {
             let inside = place.clamp(0.0, last);
-            if self.excludes_outside && inside != place || weight == 0.0 {
+            let is_outside = place < 0.0 || place > last;
+            if self.excludes_outside && is_outside || weight == 0.0 {
                 continue;
             }
             let inside = inside as usize;
@@ -187,13 +188,16 @@ impl Method {
         }
         if self.excludes_outside {
             let sum: f32 = taps.iter().map(|(_, weight)| weight).sum();
-            taps.iter_mut().for_each(|(_, weight)| *weight /= sum);
+            for (_, weight) in &mut taps {
+                *weight /= sum;
+            }
         }
         taps
     }
 }
 
 impl Rounding {
+    #[expect(clippy::float_cmp, reason = "halves are exact")]
     fn apply(self, source: f32) -> f32 {
         let is_half = source - source.floor() == 0.5;
         match self {
@@ -257,6 +261,11 @@ fn repeat(repeated: &[Repeated], value: &str, context: &mut Context, parts: &mut
     reshape("Reshape", &value, &together)
 }
 
+#[expect(clippy::float_cmp, reason = "a weight that is set to 1 is exact")]
+fn is_one(weight: f32) -> bool {
+    weight == 1.0
+}
+
 /// Along one axis: the first taps of all places, the second ones, and so on, each times its weight, summed.
 fn along(
     method: &Method,
@@ -279,7 +288,7 @@ fn along(
         let places = context.add_ints(&format!("{value}.places"), &places);
         let axis = vec![int_attribute("axis", signed(stretch.axis))];
         let mut term = parts.add(context, "Gather", &[value, &places], axis);
-        if weights.iter().any(|weight| *weight != 1.0) {
+        if !weights.iter().copied().all(is_one) {
             let weights = context.add_floats(&format!("{value}.weights"), dims.clone(), &weights);
             term = parts.add(context, "Mul", &[&term, &weights], vec![]);
         }

@@ -45,8 +45,11 @@ fn plain_sizes<'v>(site: &Site<'v>) -> Inferred<Option<&'v [Option<i64>]>> {
     if stretches && site.has_input(SIZES) { site.ints(SIZES).map(Some) } else { Ok(None) }
 }
 
-/// Which of the scales of all axes decides on the others.
-fn keeps_aspect(site: &Site) -> Inferred<Option<fn(f32, f32) -> f32>> {
+/// Which of two scales decides on the other.
+type Decide = fn(f32, f32) -> f32;
+
+/// How the scale of all axes follows from those of each, if they keep their ratio.
+fn keeps_aspect(site: &Site) -> Inferred<Option<Decide>> {
     Ok(match site.attributes.string("keep_aspect_ratio_policy")? {
         None | Some(b"stretch") => None,
         Some(b"not_larger") => Some(f32::min),
@@ -80,6 +83,7 @@ pub(crate) fn stretches(site: &Site) -> Inferred<Vec<Stretch>> {
 }
 
 /// `None` for a dimension that is not known and does not change.
+#[expect(clippy::float_cmp, reason = "a scale of 1 is exact")]
 fn by_scale(shape: &[Dim], axis: usize, scale: f32) -> Inferred<Option<Stretch>> {
     let Some(input) = shape[axis] else {
         return if scale == 1.0 { Ok(None) } else { Err(Stop::Unknown) };
