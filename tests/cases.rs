@@ -4,7 +4,7 @@
 use std::env;
 
 use skipgate_core::Target;
-use skipgate_fuzz::net::{Net, Value, Window, int, ints, signed_int};
+use skipgate_fuzz::net::{Net, Value, Window, int, ints, signed_int, text};
 use skipgate_fuzz::{Checker, Outcome};
 use skipgate_iree::{Build, Compiler, Gating, Source};
 use skipgate_onnx::{GateSelection, Model};
@@ -188,6 +188,34 @@ fn an_image_is_enlarged_beside_what_it_was() {
         let both = net.concat(&[&y, &x], 1);
         assert_equal(&classify(net, &both), 1);
     }
+}
+
+/// A `Where` on constant booleans, such as the mask of attention that looks back only.
+#[test]
+fn a_constant_of_booleans_chooses_elements() {
+    for columns in [3, 8, 12] {
+        let (mut net, image) = Net::new(17, &[1, 4, 5, columns]);
+        let places: Vec<_> =
+            (0..5 * columns).map(|place| u8::from(place % 3 == 0 || place % 7 == 2)).collect();
+        let choice = net.bools(&[5, columns], &places);
+        let zero = net.scalar(0.0);
+        let y = net.op("Where", &[&choice, &image, &zero], vec![], &[1, 4, 5, columns]);
+        net.output(&y);
+        assert_equal(&net.model().unwrap(), 0);
+    }
+}
+
+#[test]
+fn pixels_are_shuffled_in_a_gated_block() {
+    let (mut net, mut x) = stem(4);
+    for _ in 0..2 {
+        let y = conv(&mut net, &x, 16, 3, 2);
+        let shape = x.shape.clone();
+        let y = net.op("DepthToSpace", &[&y], vec![int("blocksize", 2), text("mode", "CRD")], &shape);
+        let y = conv(&mut net, &y, 4, 3, 1);
+        x = net.binary("Add", &y, &x);
+    }
+    assert_equal(&classify(net, &x), 1);
 }
 
 #[test]

@@ -148,12 +148,22 @@ impl Net {
 
     /// A constant with `values`.
     pub fn floats(&mut self, shape: &[usize], values: &[f32]) -> Value {
-        let value = Value { name: self.name("constant"), shape: shape.to_vec() };
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant("constant", shape, element_type::FLOAT, bytes)
+    }
+
+    /// Constant booleans, each one 0 or 1.
+    pub fn bools(&mut self, shape: &[usize], values: &[u8]) -> Value {
+        self.constant("booleans", shape, element_type::BOOL, values.to_vec())
+    }
+
+    fn constant(&mut self, kind: &str, shape: &[usize], data_type: i32, raw_data: Vec<u8>) -> Value {
+        let value = Value { name: self.name(kind), shape: shape.to_vec() };
         self.graph.initializer.push(TensorProto {
             name: value.name.clone(),
             dims: signed(shape),
-            data_type: element_type::FLOAT,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            data_type,
+            raw_data,
             ..TensorProto::default()
         });
         value
@@ -166,15 +176,8 @@ impl Net {
 
     /// Constant integers, as a vector.
     pub fn integers(&mut self, values: &[i64]) -> Value {
-        let value = Value { name: self.name("integers"), shape: vec![values.len()] };
-        self.graph.initializer.push(TensorProto {
-            name: value.name.clone(),
-            dims: signed(&value.shape),
-            data_type: element_type::INT64,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..TensorProto::default()
-        });
-        value
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant("integers", &[values.len()], element_type::INT64, bytes)
     }
 
     /// Random numbers around `middle`, at most `spread` from it. A network has the same ones each time it is made.

@@ -168,6 +168,15 @@ pub(crate) fn ints_attribute(name: &str, ints: Vec<i64>) -> AttributeProto {
 }
 
 /// An attribute that holds one integer.
+pub(crate) fn text_attribute(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        type_: AttributeType::STRING.into(),
+        s: Some(value.as_bytes().to_vec()),
+        ..AttributeProto::default()
+    }
+}
+
 pub(crate) fn int_attribute(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: name.to_owned(),

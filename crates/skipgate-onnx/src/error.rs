@@ -226,6 +226,12 @@ pub enum TensorProblem {
         /// Location as the model gives it.
         location: String,
     },
+    /// The external data is no file.
+    #[error("its external data `{location}` is no regular file")]
+    ExternalKind {
+        /// Location as the model gives it.
+        location: String,
+    },
     /// The external data reaches past the end of its file.
     #[error("its external data `{location}` ends at byte {end}, the file at byte {size}")]
     ExternalRange {

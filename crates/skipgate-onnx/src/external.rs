@@ -62,7 +62,12 @@ fn load(tensor: &mut TensorProto, folder: &Path) -> Result<(), Error> {
 
 fn read(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>, Error> {
     let location = entry(tensor, "location").unwrap_or_default();
-    let mut file = File::open(resolve(tensor, location, folder)?)?;
+    let path = resolve(tensor, location, folder)?;
+    // Opening a pipe would wait for somebody who writes into it.
+    if !fs_err::metadata(&path)?.is_file() {
+        return Err(TensorProblem::ExternalKind { location: location.to_owned() }.of(&tensor.name));
+    }
+    let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let offset = number(tensor, "offset")?.unwrap_or(0);
     let length = number(tensor, "length")?.unwrap_or(size.saturating_sub(offset));

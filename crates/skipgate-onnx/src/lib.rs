@@ -45,6 +45,7 @@ mod metadata;
 mod model;
 mod naming;
 mod normalise;
+mod order;
 pub mod proto;
 mod remove;
 mod segments;

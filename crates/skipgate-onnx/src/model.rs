@@ -8,12 +8,12 @@ use crate::proto::{GraphProto, ModelProto};
 use protobuf::Message;
 
 use crate::error::Error;
-use crate::{check, external};
+use crate::{check, external, order};
 
 /// ONNX IR versions (`ModelProto.ir_version`) that can be read.
-pub const IR_VERSIONS: RangeInclusive<i64> = 4..=14;
+pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
 /// Versions of the default operator set that can be read.
-pub const OPSET_VERSIONS: RangeInclusive<i64> = 11..=28;
+pub const OPSET_VERSIONS: RangeInclusive<i64> = 7..=28;
 
 /// One ONNX model in memory, checked, with every tensor's data inside.
 ///
@@ -46,8 +46,9 @@ impl Model {
         Self::from_proto(parse(bytes)?)
     }
 
-    /// Takes a parsed model that has no external data.
-    pub fn from_proto(proto: ModelProto) -> Result<Self, Error> {
+    /// Takes a parsed model that has no external data. Nodes that stand in front of what they read are moved behind it.
+    pub fn from_proto(mut proto: ModelProto) -> Result<Self, Error> {
+        order::sort(&mut proto);
         check::model(&proto)?;
         Ok(Self { proto })
     }

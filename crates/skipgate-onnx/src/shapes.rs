@@ -320,7 +320,7 @@ fn output_types(site: &Site) -> Inferred<Vec<TensorType>> {
         "Tile" => one(layout::tile(site)),
         "Range" => one(layout::range(site)),
         "DepthToSpace" | "SpaceToDepth" => one(layout::depth_space(site)),
-        "Resize" => one(resize::output(site)),
+        "Resize" | "Upsample" => one(resize::output(site)),
         _ => Err(Stop::Unknown),
     }
 }

@@ -26,7 +26,7 @@ impl Blobs {
             return Ok(format!("dense<> : {ty}"));
         }
         if tensor.data_type == BOOL {
-            return Ok(format!("dense<\"0x{}\"> : {ty}", packed_bits(&bytes)));
+            return Ok(format!("dense<{}> : {ty}", spelt_out(&bytes, &tensor.dims)));
         }
         Ok(self.blob(&bytes, &ty))
     }
@@ -58,14 +58,14 @@ impl Blobs {
     }
 }
 
-/// MLIR stores dense booleans as bits, the first element in the lowest bit; a splat of all-true is `FF`.
-fn packed_bits(bytes: &[u8]) -> String {
-    if bytes.iter().all(|&byte| byte != 0) {
-        return "FF".to_owned();
-    }
-    let pack =
-        |chunk: &[u8]| chunk.iter().enumerate().fold(0, |bits, (i, &byte)| bits | u8::from(byte != 0) << i);
-    hex::encode_upper(bytes.chunks(8).map(pack).collect::<Vec<_>>())
+/// Booleans of shape `dims` as nested lists of words: how many bits or bytes MLIR keeps for one has changed before.
+fn spelt_out(bytes: &[u8], dims: &[i64]) -> String {
+    let Some((_, inner)) = dims.split_first() else {
+        return if bytes.iter().any(|byte| *byte != 0) { "true" } else { "false" }.to_owned();
+    };
+    let size = inner.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).product::<usize>().max(1);
+    let parts: Vec<_> = bytes.chunks(size).map(|part| spelt_out(part, inner)).collect();
+    format!("[{}]", parts.join(", "))
 }
 
 #[cfg(test)]
@@ -82,8 +82,9 @@ mod tests {
     }
 
     #[test]
-    fn booleans_are_packed_into_bits() {
-        assert_eq!(packed_bits(&[1, 0, 1, 0, 0, 0, 0, 0, 1]), "0501");
-        assert_eq!(packed_bits(&[1, 1, 1]), "FF");
+    fn booleans_are_spelt_out() {
+        assert_eq!(spelt_out(&[1], &[]), "true");
+        assert_eq!(spelt_out(&[1, 0, 2], &[3]), "[true, false, true]");
+        assert_eq!(spelt_out(&[1, 0, 0, 0], &[2, 1, 2]), "[[[true, false]], [[false, false]]]");
     }
 }

@@ -9,15 +9,20 @@
 //! because what one of them does gives another one something to do.
 
 mod average_pool;
+mod axis;
 mod batch_norm;
 mod body;
+mod cast;
 mod ceil_mode;
 mod conditional;
 mod constant;
 mod context;
 mod dead;
+mod defaults;
+mod depth_to_space;
 mod dropout;
 mod duplicate;
+mod empty;
 mod functions;
 mod gemm;
 mod grid_sample;
@@ -25,10 +30,12 @@ mod group_norm;
 mod identity;
 mod known;
 mod lp_normalization;
-mod max_pool;
 mod names;
 mod opset;
+mod opset_early;
 mod pad;
+mod places;
+mod pool;
 mod quantized_operator;
 mod random;
 mod recurrent;
@@ -60,7 +67,7 @@ const ROUNDS: usize = 64;
 /// Afterwards:
 ///
 /// * there are no model-local functions, every name is defined once, also over branches, and everything is read by
-///   something; inputs and outputs keep their names;
+///   something; inputs and outputs keep their names, but inputs with a default value are constants;
 /// * the operator set is 13 or later;
 /// * constants are initialisers of the main graph: `Constant` nodes, and integers computed from shapes wherever they do not
 ///   depend on a symbolic dimension, so the model still takes every batch it took;
@@ -75,7 +82,7 @@ const ROUNDS: usize = 64;
 /// Errors: a node that breaks the rules of its operator, a function that cannot be written out, and nodes that only
 /// training can use or that the compiler would get wrong, each named.
 pub fn normalise(model: &Model) -> Result<Model, Error> {
-    let mut model = opset::raise(names::unique(&functions::inline(model)?)?)?;
+    let mut model = opset::raise(defaults::fix(names::unique(&functions::inline(model)?)?)?)?;
     for _ in 0..ROUNDS {
         let simpler = round(&model, SIMPLIFY)?;
         let next = match simpler {
@@ -159,8 +166,11 @@ const REWRITE: &[Pass] = &[
     |node, body, context| Ok(ceil_mode::remove(node, body, context)),
     average_pool::rewrite,
     batch_norm::rewrite,
+    |node, body, context| Ok(cast::through_signed(node, body, context)),
+    depth_to_space::rewrite,
     group_norm::rewrite,
     lp_normalization::rewrite,
+    pad::rewrite,
     reduce::log_sum_exp,
     resize::rewrite,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
@@ -172,13 +182,14 @@ type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
 
 /// What is refused. Nothing takes the place of such a node.
 const CHECKS: &[Check] = &[
+    axis::check,
+    empty::check,
     grid_sample::check,
-    max_pool::check,
-    pad::check,
+    places::check,
+    pool::check,
     quantized_operator::check,
     random::check,
     recurrent::check,
-    reshape::check,
     unsigned::check,
 ];
 

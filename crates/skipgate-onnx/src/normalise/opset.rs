@@ -1,4 +1,4 @@
-//! Operator sets 11 and 12 become 13.
+//! Operator sets 7 to 12 become 13.
 //!
 //! Most operators that 12 and 13 list anew differ from before in the element types they take, but the compiler knows only
 //! the later version of many: `MaxPool`, `Slice`, `Less` and others. What changed its meaning is rewritten.
@@ -15,16 +15,18 @@ use crate::proto::{GraphProto, NodeProto, TensorProto};
 use crate::shapes::{Batch, Value, infer_values};
 use crate::tensor;
 
+/// The operator set before which many parameters are attributes.
+const ATTRIBUTES_BECAME_INPUTS: i64 = 11;
+
 /// The first operator set whose operators the compiler knows.
 const RAISED: i64 = 13;
 
 /// `model` in operator set 13 if it is in an earlier one.
 pub(super) fn raise(model: Model) -> Result<Model, Error> {
-    if opset(model.proto()).is_none_or(|version| version >= RAISED) {
-        return Ok(model);
-    }
+    let Some(from) = opset(model.proto()).filter(|version| *version < RAISED) else { return Ok(model) };
     let values = infer_values(&model, Batch::Symbolic)?;
     let mut raiser = Raiser {
+        from,
         values: &values,
         read: read_counts(model.graph()).into_keys().map(str::to_owned).collect(),
         names: Names::of(model.graph()),
@@ -54,6 +56,8 @@ fn check_coordinates(node: &NodeProto) -> Result<(), Error> {
 
 /// What the change of a model needs.
 pub(super) struct Raiser<'m> {
+    /// The operator set that the model is in.
+    from: i64,
     values: &'m HashMap<&'m str, Value>,
     /// Names that something reads.
     read: HashSet<String>,
@@ -79,6 +83,9 @@ impl Raiser<'_> {
     }
 
     fn node(&mut self, mut node: NodeProto, written: &mut Vec<NodeProto>) -> Result<(), Error> {
+        if self.from < ATTRIBUTES_BECAME_INPUTS {
+            self.early_node(&mut node)?;
+        }
         match node.op_type.as_str() {
             "Softmax" | "LogSoftmax" | "Hardmax" => {
                 written.extend(softmax::over_one_axis(&node, self)?);
@@ -136,6 +143,13 @@ impl Raiser<'_> {
 
     pub(super) fn fresh(&mut self, wanted: &str) -> String {
         self.names.fresh(wanted)
+    }
+
+    /// Adds a constant of floats and gives its name.
+    pub(super) fn add_floats(&mut self, wanted: &str, dims: Vec<i64>, values: &[f32]) -> String {
+        let name = self.fresh(wanted);
+        self.added.push(tensor::from_floats(name.clone(), dims, values));
+        name
     }
 
     /// Adds a list of 64-bit integers and gives its name.

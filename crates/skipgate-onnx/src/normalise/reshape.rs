@@ -1,9 +1,8 @@
 //! Reshapes one after the other become one.
 
+use super::Step;
 use super::body::Body;
 use super::context::Context;
-use super::{Step, unsupported};
-use crate::error::Error;
 use crate::proto::NodeProto;
 
 /// Lets a `Reshape` of a reshaped value read the value that was reshaped first.
@@ -49,13 +48,4 @@ fn own_shape(node: &NodeProto, context: &Context) -> Option<Shape> {
         return None;
     }
     output.into_iter().map(|dim| i64::try_from(dim).ok()).collect::<Option<_>>().map(Shape::Written)
-}
-
-/// Refuses a reshape to a shape without elements, which ends the compiler.
-pub(super) fn check(node: &NodeProto, context: &Context) -> Result<(), Error> {
-    let output = node.output.first().and_then(|output| context.tensor_type(output));
-    if node.op_type == "Reshape" && output.is_some_and(|output| output.shape.contains(&Some(0))) {
-        return Err(unsupported(node, "its result has no elements"));
-    }
-    Ok(())
 }

@@ -142,7 +142,23 @@ pub(super) fn split(site: &Site) -> Inferred<Vec<TensorType>> {
         Some(sizes) if sizes.len() != parts => {
             return Err(shape_problem(format!("{parts} sizes"), format!("{sizes:?}")));
         }
-        Some(sizes) => sizes.into_iter().map(|size| dim(size).map(Some)).collect::<Inferred<Vec<_>>>()?,
+        Some(sizes) => {
+            let sum = sizes.iter().try_fold(0i64, |sum, &size| sum.checked_add(size));
+            if data.shape[along].is_some_and(|total| sum.is_none_or(|sum| i128::from(sum) != wide(total))) {
+                let expected = format!("sizes that add up to those of axis {along} of {}", show(&data.shape));
+                return Err(shape_problem(expected, format!("{sizes:?}")));
+            }
+            sizes.into_iter().map(|size| dim(size).map(Some)).collect::<Inferred<Vec<_>>>()?
+        }
+        None if site
+            .attributes
+            .int("num_outputs")?
+            .is_some_and(|count| usize::try_from(count) != Ok(parts)) =>
+        {
+            return Err(
+                NodeProblem::Attribute { name: "num_outputs", expected: "the number of outputs" }.into()
+            );
+        }
         None if parts == 0 => Vec::new(),
         None => match data.shape[along] {
             // The last part is smaller where the division leaves a remainder.
@@ -173,9 +189,9 @@ pub(crate) struct Cut {
 
 /// The cuts of a `Slice`; for a dimension of unknown extent there is no cut but its axis in the second list.
 pub(crate) fn cuts(site: &Site, shape: &[Dim]) -> Inferred<(Vec<Cut>, Vec<usize>)> {
-    let (starts, ends) = (site.known_ints(1)?, site.known_ints(2)?);
+    let (starts, ends) = (required(site, 1, "starts")?, required(site, 2, "ends")?);
     let default_axes = || (0i64..).take(starts.len()).collect();
-    let axes = if site.has_input(3) { site.known_ints(3)? } else { default_axes() };
+    let axes = site.input_or_attribute(3, "axes")?.unwrap_or_else(default_axes);
     let steps = if site.has_input(4) { site.known_ints(4)? } else { vec![1; starts.len()] };
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
         return Err(shape_problem("as many starts as ends, axes and steps", format!("{}", starts.len())));
@@ -228,10 +244,27 @@ pub(super) fn slice(site: &Site) -> Inferred<TensorType> {
     Ok(same_type(data, shape))
 }
 
-pub(super) fn pad(site: &Site) -> Inferred<TensorType> {
-    let data = site.input(0)?;
-    let rank = data.shape.len();
-    let Some(pads) = known(site.known_ints(1))? else { return Ok(same_type(data, vec![None; rank])) };
+/// Integers that are an input, or an attribute in early operator sets, and in any case there.
+fn required(site: &Site, index: usize, name: &'static str) -> Inferred<Vec<i64>> {
+    let given = site.input_or_attribute(index, name)?;
+    given.ok_or_else(|| NodeProblem::MissingInput { index }.into())
+}
+
+/// What `Pad` adds to one dimension, or takes from it where it is negative.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Padding {
+    pub(crate) axis: usize,
+    /// Elements without the padding.
+    pub(crate) extent: Dim,
+    pub(crate) before: i64,
+    pub(crate) after: i64,
+}
+
+/// The padding of each dimension that the node names, or of all.
+pub(crate) fn paddings(site: &Site) -> Inferred<Vec<Padding>> {
+    let shape = &site.input(0)?.shape;
+    let rank = shape.len();
+    let pads = required(site, 1, "pads")?;
     let axes: Vec<_> = if site.has_input(3) {
         site.known_ints(3)?.into_iter().map(|a| axis(a, rank)).collect::<Inferred<_>>()?
     } else {
@@ -240,10 +273,24 @@ pub(super) fn pad(site: &Site) -> Inferred<TensorType> {
     if pads.len() != 2 * axes.len() {
         return Err(shape_problem(format!("{} pads", 2 * axes.len()), pads.len().to_string()));
     }
+    let of = |(i, &axis): (usize, &usize)| Padding {
+        axis,
+        extent: shape[axis],
+        before: pads[i],
+        after: pads[i + axes.len()],
+    };
+    Ok(axes.iter().enumerate().map(of).collect())
+}
+
+pub(super) fn pad(site: &Site) -> Inferred<TensorType> {
+    let data = site.input(0)?;
+    let Some(paddings) = known(paddings(site))? else {
+        return Ok(same_type(data, vec![None; data.shape.len()]));
+    };
     let mut shape = data.shape.clone();
-    for (i, &axis) in axes.iter().enumerate() {
+    for Padding { axis, before, after, .. } in paddings {
         if let Some(old) = shape[axis] {
-            shape[axis] = Some(extent(wide(old) + i128::from(pads[i]) + i128::from(pads[i + axes.len()]))?);
+            shape[axis] = Some(extent(wide(old) + i128::from(before) + i128::from(after))?);
         }
     }
     Ok(same_type(data, shape))

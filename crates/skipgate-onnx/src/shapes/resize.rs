@@ -1,9 +1,11 @@
-//! `Resize`: how many elements each dimension has afterwards, and by what it grows.
+//! `Resize`, and `Upsample` before it: how many elements each dimension has afterwards, and by what it grows.
 
 use super::TensorType;
 use super::site::{Dim, Inferred, Site, Stop, axis, extent, shape_problem, show};
 use crate::error::NodeProblem;
 
+/// The input of `Upsample` and of the operator before set 11; it is an attribute before set 9.
+const EARLY_SCALES: usize = 1;
 /// Inputs of the operator from operator set 11 on.
 const SCALES: usize = 2;
 const SIZES: usize = 3;
@@ -77,9 +79,16 @@ pub(crate) fn stretches(site: &Site) -> Inferred<Vec<Stretch>> {
         given(sizes.len())?;
         return by_sizes(site, shape, &axes, &sizes);
     }
-    let scales = site.floats(SCALES)?;
+    let scales = scales(site)?;
     given(scales.len())?;
     axes.iter().zip(scales).filter_map(|(&axis, &scale)| by_scale(shape, axis, scale).transpose()).collect()
+}
+
+fn scales<'v>(site: &Site<'v>) -> Inferred<&'v [f32]> {
+    if let Some(scales) = site.attributes.floats("scales")? {
+        return Ok(scales);
+    }
+    site.floats(if site.input_count() <= SCALES { EARLY_SCALES } else { SCALES })
 }
 
 /// `None` for a dimension that is not known and does not change.

@@ -239,6 +239,15 @@ pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     }
 }
 
+pub(crate) fn floats(name: &str, values: &[f32]) -> AttributeProto {
+    AttributeProto {
+        name: name.into(),
+        type_: AttributeType::FLOATS.into(),
+        floats: values.to_vec(),
+        ..AttributeProto::default()
+    }
+}
+
 pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: name.into(),

@@ -539,11 +539,11 @@ fn what_the_compiler_gets_wrong_is_refused() {
         net.op("GridSample", &[image, &grid], &[text("mode", "nearest")])
     });
     assert!(nearest.contains("another element than the nearest one"));
-    let wrapped = refusal(&SHAPE, |net, image| {
-        let pads = net.ints(&[0, 0, 0, 1, 0, 0, 0, 0]);
-        net.op("Pad", &[image, &pads], &[text("mode", "wrap")])
+    let reflected = refusal(&SHAPE, |net, image| {
+        let pads = net.ints(&[0, 0, 0, 90, 0, 0, 0, 0]);
+        net.op("Pad", &[image, &pads], &[text("mode", "reflect")])
     });
-    assert!(wrapped.contains("mode `wrap`"));
+    assert!(reflected.contains("it reflects more than there is"), "{reflected}");
     let peepholes = refusal(&[3, 1, 4], |net, image| {
         let (w, r, p) =
             (net.floats(&[1, 8, 4], |r| r), net.floats(&[1, 8, 2], |r| r), net.floats(&[1, 6], |r| r));

@@ -5,7 +5,7 @@ use skipgate_onnx::proto::AttributeProto;
 use skipgate_onnx::{Model, normalise};
 
 use crate::engine;
-use crate::net::{FLOAT, Net, float, int, ints, text};
+use crate::net::{FLOAT, Net, float, floats, int, ints, text};
 
 /// Runs the model that `build` makes and its plain form; the operators of the latter.
 fn compare(
@@ -122,6 +122,54 @@ fn attributes_that_became_inputs_are_inputs() {
             net.node_mut(&x).output.push("second".into());
             net.op("Concat", &["second", &x], &[int("axis", 1)])
         });
+    }
+}
+
+#[test]
+fn operators_of_early_sets_become_later_ones() {
+    if !engine::is_available() {
+        return;
+    }
+    for opset in 7..11 {
+        let x = [1, 4, 6, 6];
+        op(opset, &x, "Clip", &[float("min", -0.5), float("max", 0.25)]);
+        op(opset, &x, "Clip", &[float("max", 0.25)]);
+        op(opset, &x, "Clip", &[]);
+        op(opset, &x, "Pad", &[ints("pads", &[0, 0, 1, 2, 0, 0, 0, 1])]);
+        op(opset, &x, "Pad", &[ints("pads", &[0, 0, 1, 2, 0, 0, 0, 1]), float("value", 0.5)]);
+        op(opset, &x, "Pad", &[ints("pads", &[0, 0, 1, 2, 0, 0, 0, 1]), text("mode", "reflect")]);
+        op(opset, &x, "MaxPool", &[ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]);
+        for op_type in ["Softmax", "Flatten", "ReduceMax", "ReduceMean", "Dropout", "Selu"] {
+            op(opset, &x, op_type, &[]);
+        }
+        compare(opset, &x, 2, |net, image| {
+            let [scale, shift, mean] = [0; 3].map(|_| net.floats(&[4], |x| x));
+            let variance = net.floats(&[4], |x| x + 1.5);
+            let spatial = [int("spatial", 1)];
+            let spatial = if opset < 9 { &spatial[..] } else { &[] };
+            net.op("BatchNormalization", &[image, &scale, &shift, &mean, &variance], spatial)
+        });
+    }
+    for opset in 7..10 {
+        let cuts = [ints("starts", &[1, -4]), ints("ends", &[3, 6]), ints("axes", &[1, 3])];
+        op(opset, &[1, 4, 6, 6], "Slice", &cuts);
+        op(opset, &[1, 4, 6, 6], "Slice", &[ints("starts", &[0, 1]), ints("ends", &[1, 9000])]);
+        compare(opset, &[1, 4, 6, 6], 2, |net, image| {
+            let y = net.op("TopK", &[image], &[int("k", 3), int("axis", 1)]);
+            net.node_mut(&y).output.push("places".into());
+            y
+        });
+    }
+    let scales = [1.0f32, 1.0, 2.0, 3.0];
+    for mode in ["nearest", "linear"] {
+        op(7, &[1, 2, 4, 3], "Upsample", &[text("mode", mode), floats("scales", &scales)]);
+        for (opset, op_type) in [(9, "Upsample"), (10, "Resize")] {
+            let ops = compare(opset, &[1, 2, 4, 3], 2, |net, image| {
+                let scales = net.bytes(FLOAT, &[4], &scales.map(f32::to_le_bytes).concat());
+                net.op(op_type, &[image, &scales], &[text("mode", mode)])
+            });
+            assert!(!ops.iter().any(|op| op == op_type), "{ops:?}");
+        }
     }
 }
 
@@ -347,6 +395,93 @@ fn what_engines_compute_in_two_ways_is_refused_by_name() {
     assert!(reason.contains("(RandomNormalLike): it draws random numbers"), "{reason}");
     let reason = refusal(11, "Dropout", &[], 1);
     assert!(reason.contains("(Dropout): its mask is read"), "{reason}");
+}
+
+#[test]
+fn depth_becomes_space_in_both_orders() {
+    if !engine::is_available() {
+        return;
+    }
+    for (channels, size) in [(16, 2), (8, 2), (9, 3), (12, 2)] {
+        for opset in [11, 13] {
+            let ops = op(
+                opset,
+                &[2, channels, 3, 4],
+                "DepthToSpace",
+                &[int("blocksize", size), text("mode", "CRD")],
+            );
+            assert_eq!(ops, ["Reshape", "Transpose", "Reshape"]);
+        }
+    }
+    assert_eq!(op(13, &[1, 16, 3, 4], "DepthToSpace", &[int("blocksize", 2)]), ["DepthToSpace"]);
+}
+
+#[test]
+fn images_are_padded_with_themselves_or_cut() {
+    if !engine::is_available() {
+        return;
+    }
+    let pad = |opset, mode: &str, pads: &[i64]| {
+        compare(opset, &[1, 3, 5, 6], 2, |net, image| {
+            let pads = net.ints(pads);
+            net.op("Pad", &[image, &pads], &[text("mode", mode)])
+        })
+    };
+    for pads in [[0, 0, 1, 2, 0, 0, 3, 1], [0, 2, 1, 0, 0, 1, 4, 5], [0, 0, -1, 1, 0, 0, 2, -2]] {
+        for mode in ["reflect", "edge"] {
+            assert!(pad(13, mode, &pads).iter().all(|op| op == "Gather" || op == "Identity"));
+        }
+        pad(13, "constant", &pads);
+        if pads.iter().all(|pad| *pad >= 0) {
+            pad(19, "wrap", &pads);
+        }
+    }
+    assert_eq!(pad(13, "constant", &[0, 0, -1, 1, 0, 0, 2, -2]), ["Slice", "Pad"]);
+    assert_eq!(pad(13, "constant", &[0, 0, 1, 1, 0, 0, 1, 1]), ["Pad"]);
+}
+
+#[test]
+fn floats_become_unsigned_integers_through_signed_ones() {
+    if !engine::is_available() {
+        return;
+    }
+    let ops = compare(17, &[1, 200], 2, |net, image| {
+        let (factor, term) = (net.floats(&[1], |_| 100.0), net.floats(&[1], |_| 130.0));
+        let y = net.op("Mul", &[image, &factor], &[]);
+        let y = net.op("Add", &[&y, &term], &[]);
+        let y = net.op("Cast", &[&y], &[int("to", 2)]);
+        net.op("Cast", &[&y], &[int("to", 1)])
+    });
+    assert_eq!(ops, ["Mul", "Add", "Cast", "Cast", "Cast"]);
+}
+
+#[test]
+fn what_breaks_a_rule_is_an_error_that_names_the_node() {
+    let axis = refusal(17, "Softmax", &[int("axis", 7)], 0);
+    assert!(axis.contains("(Softmax): expected an axis of 4 dimensions, found 7"), "{axis}");
+    let parts = refusal(18, "Split", &[int("axis", 1), int("num_outputs", 1 << 40)], 0);
+    assert!(parts.contains("(Split): the attribute `num_outputs` should be"), "{parts}");
+    let problem = |build: &dyn Fn(&mut Net, &str) -> String| {
+        let (mut net, image) = Net::new(&[1, 4, 8, 8], 5);
+        let y = build(&mut net, &image);
+        net.output(&y, &[]);
+        normalise(&Model::from_proto(net.proto()).unwrap()).unwrap_err().to_string()
+    };
+    let place = problem(&|net, image| {
+        let places = net.ints(&[0, -4, 99]);
+        net.op("Gather", &[image, &places], &[int("axis", 1)])
+    });
+    assert!(place.contains("(Gather): expected indices into an axis of 4 elements, found 99"), "{place}");
+    let sizes = problem(&|net, image| {
+        let sizes = net.ints(&[9]);
+        net.op("Split", &[image, &sizes], &[int("axis", 1)])
+    });
+    assert!(sizes.contains("(Split): expected sizes that add up"), "{sizes}");
+    let nothing = problem(&|net, image| {
+        let filters = net.floats(&[0, 4, 3, 3], |x| x);
+        net.op("Conv", &[image, &filters], &[])
+    });
+    assert!(nothing.contains("(Conv): its result has no elements"), "{nothing}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `MaxPool` where implementations differ.
+//! Pools where implementations differ.
 
 use super::context::Context;
 use super::unsupported;
@@ -6,10 +6,10 @@ use crate::attributes::Attributes;
 use crate::error::Error;
 use crate::proto::NodeProto;
 
-/// Refuses a pool whose indices are read, which the compiler counts in each channel anew, and one whose windows have
-/// distances while its padding follows from its size: ONNX Runtime leaves the distances out of that.
+/// Refuses a `MaxPool` whose indices are read, which the compiler counts in each channel anew, and pools whose windows
+/// have distances while their padding follows from their size: ONNX Runtime leaves the distances out of that.
 pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
-    if node.op_type != "MaxPool" {
+    if !matches!(node.op_type.as_str(), "AveragePool" | "LpPool" | "MaxPool") {
         return Ok(());
     }
     if node.output.get(1).is_some_and(|indices| !indices.is_empty()) {
