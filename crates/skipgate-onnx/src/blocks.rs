@@ -1,9 +1,10 @@
 //! Finds residual blocks in the dataflow of a model; names of nodes and values play no part in it.
 //!
-//! An addition closes a block if all data of both its operands has passed one value, the block's input, and one way
-//! from there to the addition has weights. That way is the branch F, the other one the shortcut.
+//! An addition closes a block if all data of its operands has passed one value, the block's input, and one way from
+//! there to the addition has weights or pools. That way is the branch F, the other one the shortcut. A sum of more values
+//! has several branches beside the input itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::dataflow::Dataflow;
 use crate::edit::constants;
 use crate::error::Error;
 use crate::fold::fold_batch_norm;
+use crate::kind::BlockKind;
 use crate::model::Model;
 use crate::normalise::normalise;
 use crate::proto::TensorProto;
@@ -33,6 +35,8 @@ pub struct ResidualBlock {
     pub macs: u64,
     /// Weights of F, after folding of batch normalisation.
     pub parameters: u64,
+    /// What F is.
+    pub kind: BlockKind,
     /// How x reaches the addition.
     pub shortcut: Shortcut,
     /// Shape of y with a batch of one, if known.
@@ -198,32 +202,35 @@ impl<'m> Finder<'m> {
     /// The block that node `add` closes, if it closes one.
     fn block_at(&self, add: usize) -> Option<Found<'m>> {
         let node = self.flow.node(add);
-        let [a, b] = &node.input[..] else { return None };
+        let operands = &node.input[..];
         let adds = matches!(node.op_type.as_str(), "Add" | "Sum") && is_default_domain(&node.domain);
-        if !adds || a == b || !self.flow.flows(a) || !self.flow.flows(b) {
+        if !adds || operands.len() < 2 || !operands.iter().all(|operand| self.flow.flows(operand)) {
             return None;
         }
         let input = self.flow.dominator_of_node(add)?;
         let sum = node.output.first().filter(|name| !name.is_empty())?;
         let sum_type = self.types.get(sum);
         // An operand that is broadcast is no residual.
-        if [a, b]
-            .iter()
-            .any(|operand| matches!((self.types.get(*operand), sum_type), (Some(x), Some(y)) if x != y))
-        {
+        let is_broadcast =
+            |operand: &String| matches!((self.types.get(operand), sum_type), (Some(x), Some(y)) if x != y);
+        if operands.iter().any(is_broadcast) {
             return None;
         }
-        let (branch, shortcut) = self.split(input, a, b)?;
+        let (branch, shortcut) = match operands {
+            [a, b] if a == b => return None,
+            [a, b] => self.split(input, a, b)?,
+            _ => (self.several(input, operands)?, Shortcut::Identity),
+        };
         Some(Found { input, add, sum, branch, shortcut, sum_type })
     }
 
     /// Which of the two ways from `input` is the branch, and what kind of shortcut the other one is.
     fn split(&self, input: &str, a: &str, b: &str) -> Option<(Vec<usize>, Shortcut)> {
         let way = |operand| self.flow.between(input, operand, usize::MAX).unwrap_or_default();
-        let weighted =
-            |way: &[usize]| way.iter().any(|&index| Costs::is_weighted(&self.flow, self.flow.node(index)));
         let (a, b) = (way(a), way(b));
-        match (weighted(&a), weighted(&b)) {
+        match (self.has_weights(&a), self.has_weights(&b)) {
+            (false, false) if b.is_empty() => self.pools(&a).then_some((a, Shortcut::Identity)),
+            (false, false) if a.is_empty() => self.pools(&b).then_some((b, Shortcut::Identity)),
             (false, false) => None,
             (true, false) if b.is_empty() => Some((a, Shortcut::Identity)),
             (false, true) if a.is_empty() => Some((b, Shortcut::Identity)),
@@ -231,6 +238,29 @@ impl<'m> Finder<'m> {
             (false, true) => Some((b, Shortcut::ParameterFree)),
             (true, true) => Some((self.larger(a, b), Shortcut::Projection)),
         }
+    }
+
+    /// The branches of a sum of more than two values, one of which is `input`.
+    fn several(&self, input: &str, operands: &[String]) -> Option<Vec<usize>> {
+        if operands.iter().filter(|operand| *operand == input).count() != 1 {
+            return None;
+        }
+        let ways = operands.iter().filter_map(|operand| self.flow.between(input, operand, usize::MAX));
+        let branches: BTreeSet<usize> = ways.flatten().collect();
+        let branches: Vec<_> = branches.into_iter().collect();
+        (self.has_weights(&branches) || self.pools(&branches)).then_some(branches)
+    }
+
+    fn has_weights(&self, way: &[usize]) -> bool {
+        way.iter().any(|&index| Costs::is_weighted(&self.flow, self.flow.node(index)))
+    }
+
+    /// Whether a node looks at several places of an image, as the mixers of PoolFormer do.
+    fn pools(&self, way: &[usize]) -> bool {
+        way.iter().map(|&index| self.flow.node(index)).any(|node| {
+            let pools = matches!(node.op_type.as_str(), "AveragePool" | "LpPool" | "MaxPool");
+            pools && is_default_domain(&node.domain)
+        })
     }
 
     fn larger(&self, a: Vec<usize>, b: Vec<usize>) -> Vec<usize> {
@@ -262,7 +292,10 @@ impl<'m> Finder<'m> {
     ) -> ResidualBlock {
         let (block, place) = (&found[index], &segments[index]);
         let region = self.region(block);
-        let inner = |other: &Found| region.branch.binary_search(&other.add).is_ok();
+        // A sum of two branches inside of F is no block that could be skipped.
+        let inner = |other: &Found| {
+            other.shortcut == Shortcut::Identity && region.branch.binary_search(&other.add).is_ok()
+        };
         let verdict = if block.shortcut != Shortcut::Identity {
             Verdict::NotIdentity
         } else if let Some(inner) = found.iter().position(inner) {
@@ -281,6 +314,7 @@ impl<'m> Finder<'m> {
             segment: place.segment,
             macs: self.macs(&region.branch),
             parameters: self.costs.parameters(&self.flow, &region.branch),
+            kind: BlockKind::of(&self.flow, &region.branch),
             shortcut: block.shortcut,
             shape: block.sum_type.and_then(TensorType::static_shape),
             verdict,

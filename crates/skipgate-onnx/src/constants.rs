@@ -55,6 +55,10 @@ fn compute(site: &Site, shape: &[usize], count: usize) -> Option<Ints> {
             let chosen = if broadcast_element(site, 0, shape, index)? != 0 { 1 } else { 2 };
             broadcast_element(site, chosen, shape, index)
         })),
+        // The sign of the remainder is that of the divisor, unless it is computed as for floats.
+        "Mod" if !site.attributes.flag("fmod").ok()? => binary(site, shape, |a, b| {
+            a.checked_rem(b).map(|rest| if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
+        }),
         op => binary(site, shape, operation(op)?),
     }
 }

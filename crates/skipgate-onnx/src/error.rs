@@ -118,6 +118,8 @@ pub enum Error {
         residual: usize,
         /// How many of those have an identity shortcut and nothing else against a gate.
         skippable: usize,
+        /// Names of those, which gating first blocks of segments too would gate.
+        first: Vec<String>,
     },
     /// A block name or pattern matches no residual block.
     #[error("no residual block is called `{pattern}`")]
@@ -143,6 +145,18 @@ pub enum Error {
     },
 }
 
+/// Names that a hint lists.
+const LISTED: usize = 5;
+
+/// The first names, and how many there are besides.
+fn listed(names: &[String]) -> String {
+    let quoted: Vec<_> = names.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(LISTED) {
+        0 => quoted.join(", "),
+        more => format!("{} and {more} more", quoted.join(", ")),
+    }
+}
+
 impl Hint for Error {
     fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -154,6 +168,12 @@ impl Hint for Error {
                 "export the model again with another `opset_version`, or convert it with `onnx.version_converter`"
             }
             Self::AlreadyGated | Self::NameTaken { .. } => "start from the model as it was exported",
+            Self::NothingToGate { first, .. } if !first.is_empty() => {
+                return Some(format!(
+                    "`--gate-first` would gate {}; `skipgate compile --ungated` compiles without gates",
+                    listed(first)
+                ));
+            }
             Self::NothingToGate { .. } => {
                 "`skipgate inspect` says which blocks can be skipped; `skipgate compile --ungated` compiles without gates"
             }

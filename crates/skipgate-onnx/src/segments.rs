@@ -1,7 +1,8 @@
 //! Groups residual blocks into segments.
 //!
-//! A segment is a maximal run of blocks in which each one's input is the output of the one before and all outputs
-//! have one shape. The first block of a run keeps its features and is not gated by default, unless the run continues
+//! A segment is a maximal run of blocks in which each one's input is the output of the one before, perhaps behind
+//! something that is no layer of its own (an activation, a normalisation, a scale, a reshape), and all outputs have one
+//! number of elements. The first block of a run keeps its features and is not gated by default, unless the run continues
 //! a chain of equal units of which the first has no shortcut, as in `MobileNetV2`: there that unit has done the work.
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use crate::blocks::{Found, Shortcut};
 use crate::check::is_default_domain;
 use crate::dataflow::Dataflow;
 use crate::proto::NodeProto;
+use crate::shapes::TensorType;
 
 /// Where a block is among the segments.
 pub(crate) struct Place {
@@ -42,10 +44,11 @@ pub(crate) fn number<'m>(flow: &Dataflow<'m>, blocks: &[Found<'m>]) -> Vec<Place
 }
 
 fn same_shape(a: &Found, b: &Found) -> bool {
-    a.sum_type.is_some() && a.sum_type == b.sum_type
+    let elements = |block: &Found| block.sum_type.and_then(TensorType::elements);
+    a.sum_type.is_some() && a.sum_type == b.sum_type || elements(a).is_some() && elements(a) == elements(b)
 }
 
-/// The block whose sum, perhaps after an activation and in other numbers, is `value`.
+/// The block whose sum, perhaps behind what is no layer of its own, is `value`.
 fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &'m str) -> Option<usize> {
     loop {
         if let Some(&index) = by_sum.get(value) {
@@ -53,10 +56,38 @@ fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &
         }
         let (index, node) = flow.producer(value)?;
         let before = flow.dominator_of_node(index)?;
-        if !is_activation(node) && !is_quantization(node) && !is_self_gate(flow, node, before) {
+        if !is_activation(node) && !is_no_layer(node) && !is_self_gate(flow, node, before) {
             return None;
         }
         value = before;
+    }
+}
+
+/// Whether `node` alone makes no other features: it works element by element or channel by channel, or moves elements.
+fn is_no_layer(node: &NodeProto) -> bool {
+    if !is_default_domain(&node.domain) {
+        return false;
+    }
+    match node.op_type.as_str() {
+        "Add"
+        | "BatchNormalization"
+        | "Div"
+        | "Flatten"
+        | "GroupNormalization"
+        | "Identity"
+        | "InstanceNormalization"
+        | "LayerNormalization"
+        | "LpNormalization"
+        | "Mul"
+        | "RMSNormalization"
+        | "Reshape"
+        | "Squeeze"
+        | "Sub"
+        | "Transpose"
+        | "Unsqueeze" => true,
+        // Each channel on its own, as between attention and perceptron of some networks.
+        "Conv" => Attributes::of(node).int_or("group", 1).unwrap_or(1) > 1,
+        _ => is_quantization(node),
     }
 }
 

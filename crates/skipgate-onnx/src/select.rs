@@ -38,13 +38,17 @@ impl GateSelection {
                 return Err(not_skippable(&blocks[first]));
             }
         }
+        let mut excluded = vec![false; blocks.len()];
         for pattern in &self.no_gate {
-            matching(pattern, blocks)?.into_iter().for_each(|index| gated[index] = false);
+            matching(pattern, blocks)?.into_iter().for_each(|index| excluded[index] = true);
         }
-        let selected: Vec<_> = (0..blocks.len()).filter(|&index| gated[index]).collect();
+        let selected: Vec<_> = (0..blocks.len()).filter(|&index| gated[index] && !excluded[index]).collect();
         if selected.is_empty() {
             let skippable = blocks.iter().filter(|block| block.verdict.is_skippable()).count();
-            return Err(Error::NothingToGate { residual: blocks.len(), skippable });
+            let is_first =
+                |index: &usize| blocks[*index].verdict == Verdict::FirstOfSegment && !excluded[*index];
+            let first = (0..blocks.len()).filter(is_first).map(|index| blocks[index].name.clone()).collect();
+            return Err(Error::NothingToGate { residual: blocks.len(), skippable, first });
         }
         Ok(selected)
     }

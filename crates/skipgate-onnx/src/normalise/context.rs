@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::check::{opset, subgraphs};
-use crate::edit::Names;
+use crate::edit::{Names, read_counts};
 use crate::error::Error;
 use crate::fold;
 use crate::model::Model;
@@ -19,6 +19,8 @@ pub(super) struct Context<'m> {
     values: &'m HashMap<&'m str, Value>,
     constants: HashMap<&'m str, &'m TensorProto>,
     model: &'m Model,
+    /// How often each value is read.
+    reads: HashMap<&'m str, usize>,
     /// First outputs of the batch normalisations that are folded into convolutions later, once asked for.
     folded: Option<HashSet<String>>,
     names: Names,
@@ -34,6 +36,7 @@ impl<'m> Context<'m> {
             values,
             constants,
             model,
+            reads: read_counts(model.graph()),
             folded: None,
             names: Names::of(model.graph()),
             added: Vec::new(),
@@ -55,6 +58,11 @@ impl<'m> Context<'m> {
     /// The initialiser called `name`.
     pub(super) fn constant(&self, name: &str) -> Option<&'m TensorProto> {
         self.constants.get(name).copied()
+    }
+
+    /// How often the value `name` is read; 0 for one that this round has made.
+    pub(super) fn reads(&self, name: &str) -> usize {
+        self.reads.get(name).copied().unwrap_or(0)
     }
 
     /// Whether the batch normalisation `node` is folded into a convolution later.

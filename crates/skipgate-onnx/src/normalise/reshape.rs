@@ -11,6 +11,10 @@ pub(super) fn merge(node: &NodeProto, body: &mut Body, context: &mut Context) ->
         return Step::Keep;
     }
     let [input, _] = &node.input[..] else { return Step::Keep };
+    // A reshape costs nothing, and a value that is read in two shapes should stay one value: it may be a block's input.
+    if context.reads(input) > 1 {
+        return Step::Keep;
+    }
     let Some(first) = body.producer(input).filter(|first| only_reshapes(first)) else {
         return Step::Keep;
     };

@@ -1,7 +1,7 @@
 //! Finding blocks: shortcuts, verdicts, segments, names.
 
 use skipgate_onnx::proto::NodeProto;
-use skipgate_onnx::{Model, ResidualBlock, Shortcut, Verdict, find_blocks};
+use skipgate_onnx::{BlockKind, Model, ResidualBlock, Shortcut, Verdict, find_blocks};
 
 use crate::net::{FLOAT, Net, ints, post_block, small_resnet, value_info};
 
@@ -167,10 +167,89 @@ fn an_operator_between_blocks_ends_the_segment_but_an_activation_does_not() {
     let gate = net.op("Sigmoid", &[&x], &[]);
     let x = net.op("Mul", &[&x, &gate], &[]);
     let x = block(&mut net, &x);
-    let x = net.norm(&x);
+    let x = net.op("Softmax", &[&x], &[]);
     let x = block(&mut net, &x);
     let found = blocks(net, &x);
     assert_eq!(found.iter().map(|block| block.segment).collect::<Vec<_>>(), [0, 0, 0, 1]);
+}
+
+#[test]
+fn what_is_no_layer_of_its_own_may_stand_between_blocks() {
+    let (mut net, x) = stem();
+    let block = |net: &mut Net, x: &str| {
+        let y = net.conv(x, 4, 3, 1);
+        net.add(x, &y)
+    };
+    let x = block(&mut net, &x);
+    let x = net.norm(&x);
+    let x = block(&mut net, &x);
+    let scale = net.floats(&[4, 1, 1], |r| r);
+    let x = net.op("Mul", &[&x, &scale], &[]);
+    let x = block(&mut net, &x);
+    let flat = net.ints(&[1, 4, 64]);
+    let x = net.op("Reshape", &[&x, &flat], &[]);
+    let x = net.op("Transpose", &[&x], &[ints("perm", &[0, 2, 1])]);
+    let weights = net.floats(&[4, 4], |r| r);
+    let y = net.op("MatMul", &[&x, &weights], &[]);
+    let x = net.add(&x, &y);
+    let expected = ["skippable, but first of its segment", "skippable", "skippable", "skippable"];
+    net.output(&x, &[1, 64, 4]);
+    let found = find_blocks(&net.model()).unwrap();
+    assert_eq!(verdicts(&found), expected);
+    assert_eq!([found[2].kind, found[3].kind], [BlockKind::Convolution, BlockKind::Perceptron]);
+}
+
+#[test]
+fn two_branches_and_the_input_are_a_block_in_one_sum_or_in_two() {
+    for in_one_sum in [true, false] {
+        let (mut net, mut x) = stem();
+        for _ in 0..2 {
+            let (a, b) = (net.conv(&x, 4, 3, 1), net.conv(&x, 4, 1, 1));
+            x = if in_one_sum {
+                net.op("Sum", &[&a, &x, &b], &[])
+            } else {
+                let both = net.add(&a, &b);
+                net.add(&both, &x)
+            };
+        }
+        let found = blocks(net, &x);
+        let gated = found.iter().filter(|block| block.verdict == Verdict::Gated).count();
+        let first = found.iter().filter(|block| block.verdict == Verdict::FirstOfSegment).count();
+        assert_eq!((gated, first), (1, 1), "{found:?}");
+    }
+}
+
+#[test]
+fn a_mixer_that_pools_is_a_branch_without_weights() {
+    let (mut net, mut x) = stem();
+    for _ in 0..2 {
+        let window = [ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4])];
+        let y = net.op("AveragePool", &[&x], &window);
+        let y = net.op("Sub", &[&y, &x], &[]);
+        x = net.add(&x, &y);
+    }
+    let found = blocks(net, &x);
+    assert_eq!(verdicts(&found), ["skippable, but first of its segment", "skippable"]);
+    assert_eq!((found[1].kind, found[1].macs, found[1].parameters), (BlockKind::Pooling, 0, 0));
+}
+
+#[test]
+fn an_input_that_is_read_in_two_shapes_is_one_value() {
+    let (mut net, x) = stem();
+    let (image, rows) = (net.ints(&[1, 4, 8, 8]), net.ints(&[1, 4, 64]));
+    let mut x = net.op("Reshape", &[&x, &rows], &[]);
+    for _ in 0..2 {
+        let y = net.op("Reshape", &[&x, &image], &[]);
+        let z = net.op("Reshape", &[&y, &rows], &[]);
+        let weights = net.floats(&[64, 64], |r| r);
+        let z = net.op("MatMul", &[&z, &weights], &[]);
+        let z = net.op("Reshape", &[&z, &image], &[]);
+        let y = net.add(&y, &z);
+        x = net.op("Reshape", &[&y, &rows], &[]);
+    }
+    net.output(&x, &[1, 4, 64]);
+    let found = find_blocks(&net.model()).unwrap();
+    assert_eq!(verdicts(&found), ["skippable, but first of its segment", "skippable"]);
 }
 
 #[test]

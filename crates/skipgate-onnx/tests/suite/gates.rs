@@ -156,6 +156,8 @@ fn selections_that_cannot_be_met_say_why() {
         "no block to gate: 4 residual blocks found, 3 of them skippable, none selected"
     );
     assert!(nothing.hint().unwrap().contains("skipgate inspect"));
+    let all_but_first = message(&[], &["segment*.block1"]);
+    assert!(all_but_first.hint().unwrap().starts_with("`--gate-first` would gate `segment0.block0`;"));
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn a_network_without_blocks_cannot_be_gated() {
     let y = net.conv(&x, 4, 3, 1);
     net.classify(&y);
     let error = gate(&net.model(), &GateSelection::default()).unwrap_err();
-    assert!(matches!(error, Error::NothingToGate { residual: 0, skippable: 0 }));
+    assert!(matches!(error, Error::NothingToGate { residual: 0, skippable: 0, .. }));
 }
 
 #[test]

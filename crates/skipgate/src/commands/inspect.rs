@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::CellAlignment;
 use serde::Serialize;
 use skipgate_core::Gate;
-use skipgate_onnx::{Error, GateSelection, Model, ResidualBlock, find_blocks};
+use skipgate_onnx::{BlockKind, Error, GateSelection, Model, ResidualBlock, find_blocks};
 
 use crate::cli::{Format, Inspect as Arguments};
 use crate::report::{self, Report};
@@ -25,6 +25,8 @@ struct Block {
     gate: Option<usize>,
     name: String,
     segment: usize,
+    /// What its branch is; not known of a model that has its gates already.
+    kind: Option<BlockKind>,
     macs: u64,
     parameters: u64,
     shortcut: String,
@@ -35,19 +37,21 @@ struct Block {
 
 impl Report for Inspection {
     fn text(&self) -> String {
-        let mut table = report::table(["gate", "block", "segment", "MACs", "parameters", "shortcut", "why"]);
+        let mut table =
+            report::table(["gate", "block", "segment", "kind", "MACs", "parameters", "shortcut", "why"]);
         for block in &self.blocks {
             table.add_row([
                 block.gate.map_or_else(|| "-".to_owned(), |gate| gate.to_string()),
                 block.name.clone(),
                 block.segment.to_string(),
+                block.kind.map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
                 report::si(block.macs),
                 report::si(block.parameters),
                 block.shortcut.clone(),
                 block.reason.clone(),
             ]);
         }
-        for column in [0, 2, 3, 4] {
+        for column in [0, 2, 4, 5] {
             table
                 .column_mut(column)
                 .into_iter()
@@ -81,6 +85,7 @@ fn gated_block((number, Gate { block, segment, macs, parameters }): (usize, Gate
         gate: Some(number),
         name: block,
         segment,
+        kind: None,
         macs,
         parameters,
         shortcut: "identity".to_owned(),
@@ -100,6 +105,7 @@ fn ungated_blocks(model: &Model, selection: &GateSelection) -> Result<Vec<Block>
     let block = |(index, block): (usize, ResidualBlock)| Block {
         gate: selected.iter().position(|&gated| gated == index),
         segment: block.segment,
+        kind: Some(block.kind),
         macs: block.macs,
         parameters: block.parameters,
         shortcut: block.shortcut.to_string(),
