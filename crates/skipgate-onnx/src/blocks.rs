@@ -255,7 +255,7 @@ impl<'m> Finder<'m> {
         way.iter().any(|&index| Costs::is_weighted(&self.flow, self.flow.node(index)))
     }
 
-    /// Whether a node looks at several places of an image, as the mixers of PoolFormer do.
+    /// Whether a node looks at several places of an image, as the mixers of `PoolFormer` do.
     fn pools(&self, way: &[usize]) -> bool {
         way.iter().map(|&index| self.flow.node(index)).any(|node| {
             let pools = matches!(node.op_type.as_str(), "AveragePool" | "LpPool" | "MaxPool");

@@ -246,6 +246,14 @@ pub enum TensorProblem {
         /// Location as the model gives it.
         location: String,
     },
+    /// The external data cannot be read.
+    #[error("its external data `{location}` cannot be read: {reason}")]
+    ExternalFile {
+        /// Location as the model gives it.
+        location: String,
+        /// What the system says.
+        reason: String,
+    },
     /// The external data is no file.
     #[error("its external data `{location}` is no regular file")]
     ExternalKind {

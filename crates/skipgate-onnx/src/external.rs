@@ -4,7 +4,7 @@
 //! of the model, `offset` and `length` in bytes, both optional).
 
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::proto::tensor_proto::DataLocation;
 use crate::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto};
@@ -13,9 +13,28 @@ use fs_err::File;
 use crate::error::{Error, TensorProblem};
 use crate::tensor::{byte_count, is_external};
 
-/// Reads the external data of every tensor in `model` from `folder` into the tensor itself.
-pub(crate) fn inline(model: &mut ModelProto, folder: &Path) -> Result<(), Error> {
-    let mut load = |tensor: &mut TensorProto| load(tensor, folder);
+/// Where external data may lie.
+struct Folders {
+    /// The folder of the model, which locations are relative to.
+    model: PathBuf,
+    /// That folder, and the one that a model that is a link lies in, as in the cache of Hugging Face; links followed.
+    allowed: Vec<PathBuf>,
+}
+
+impl Folders {
+    fn of(model: &Path) -> Result<Self, Error> {
+        let folder = model.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+        let file = fs_err::canonicalize(model)?;
+        let linked = file.parent().map(Path::to_owned);
+        let allowed = [fs_err::canonicalize(folder)?].into_iter().chain(linked).collect();
+        Ok(Self { model: folder.to_owned(), allowed })
+    }
+}
+
+/// Reads the external data of every tensor in `model`, which is the file at `path`, into the tensor itself.
+pub(crate) fn inline(model: &mut ModelProto, path: &Path) -> Result<(), Error> {
+    let folders = Folders::of(path)?;
+    let mut load = |tensor: &mut TensorProto| load(tensor, &folders);
     if let Some(graph) = model.graph.as_mut() {
         visit_graph(graph, &mut load)?;
     }
@@ -50,19 +69,19 @@ fn visit_attribute(attribute: &mut AttributeProto, visit: Visit) -> Result<(), E
     attribute.graphs.iter_mut().try_for_each(|graph| visit_graph(graph, visit))
 }
 
-fn load(tensor: &mut TensorProto, folder: &Path) -> Result<(), Error> {
+fn load(tensor: &mut TensorProto, folders: &Folders) -> Result<(), Error> {
     if !is_external(tensor) {
         return Ok(());
     }
-    tensor.raw_data = read(tensor, folder)?;
+    tensor.raw_data = read(tensor, folders)?;
     tensor.external_data.clear();
     tensor.data_location = DataLocation::DEFAULT.into();
     Ok(())
 }
 
-fn read(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>, Error> {
+fn read(tensor: &TensorProto, folders: &Folders) -> Result<Vec<u8>, Error> {
     let location = entry(tensor, "location").unwrap_or_default();
-    let path = resolve(tensor, location, folder)?;
+    let path = resolve(tensor, location, folders)?;
     // Opening a pipe would wait for somebody who writes into it.
     if !fs_err::metadata(&path)?.is_file() {
         return Err(TensorProblem::ExternalKind { location: location.to_owned() }.of(&tensor.name));
@@ -92,18 +111,22 @@ fn read(tensor: &TensorProto, folder: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Where the data is, if that is inside of `folder` after every link is followed.
-fn resolve(tensor: &TensorProto, location: &str, folder: &Path) -> Result<PathBuf, Error> {
+/// Where the data is, if that is inside of an allowed folder after every link is followed.
+fn resolve(tensor: &TensorProto, location: &str, folders: &Folders) -> Result<PathBuf, Error> {
     if location.is_empty() {
         let (key, expected) = ("location", "a path relative to the model");
         return Err(TensorProblem::ExternalEntry { key, found: String::new(), expected }.of(&tensor.name));
     }
     let outside = || TensorProblem::ExternalPath { location: location.to_owned() }.of(&tensor.name);
-    if Path::new(location).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
+    let stays = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !Path::new(location).components().all(stays) {
         return Err(outside());
     }
-    let file = fs_err::canonicalize(folder.join(location))?;
-    if file.starts_with(fs_err::canonicalize(folder)?) { Ok(file) } else { Err(outside()) }
+    let file = fs_err::canonicalize(folders.model.join(location)).map_err(|source| {
+        TensorProblem::ExternalFile { location: location.to_owned(), reason: source.to_string() }
+            .of(&tensor.name)
+    })?;
+    if folders.allowed.iter().any(|folder| file.starts_with(folder)) { Ok(file) } else { Err(outside()) }
 }
 
 fn entry<'t>(tensor: &'t TensorProto, key: &str) -> Option<&'t str> {
@@ -144,8 +167,13 @@ mod tests {
         }
     }
 
+    fn load(tensor: &mut TensorProto, folder: &Path) -> Result<(), Error> {
+        super::load(tensor, &Folders::of(&folder.join("model.onnx")).unwrap())
+    }
+
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("model.onnx"), []).unwrap();
         fs_err::write(folder.path().join("w.bin"), (0u8..16).collect::<Vec<_>>()).unwrap();
         folder
     }
@@ -176,6 +204,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_folder_itself_may_be_part_of_the_path() {
+        let mut tensor = external(&[("location", "./w.bin"), ("length", "8")]);
+        load(&mut tensor, folder().path()).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_model_that_is_a_link_may_have_its_data_beside_what_it_links_to() {
+        let (cache, blobs) = (tempfile::tempdir().unwrap(), folder());
+        for name in ["model.onnx", "w.bin"] {
+            std::os::unix::fs::symlink(blobs.path().join(name), cache.path().join(name)).unwrap();
+        }
+        load(&mut external(&[("location", "w.bin"), ("length", "8")]), cache.path()).unwrap();
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_link_out_of_the_folder_is_refused() {
@@ -199,6 +243,11 @@ mod tests {
         assert!(problem(&[("location", "w.bin"), ("offset", "-4")]).contains("`offset` is \"-4\""));
         assert!(problem(&[]).contains("`location` is \"\""));
         assert!(problem(&[("location", "w.bin"), ("length", "4")]).contains("takes 8 bytes, found 4"));
-        assert!(problem(&[("location", "missing.bin")]).contains("missing.bin"));
+        let missing = problem(&[("location", "missing.bin")]);
+        assert!(
+            missing.starts_with("tensor `w`: its external data `missing.bin` cannot be read"),
+            "{missing}"
+        );
+        assert!(problem(&[("location", ".")]).contains("is no regular file"));
     }
 }

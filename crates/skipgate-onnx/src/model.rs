@@ -29,10 +29,9 @@ impl Model {
     /// Reads the file at `path`. External data is read too; it must lie in the folder of the model.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let bytes = fs_err::read(path)?;
-        let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
         parse(&bytes)
             .and_then(|mut proto| {
-                external::inline(&mut proto, folder)?;
+                external::inline(&mut proto, path)?;
                 Self::from_proto(proto)
             })
             .map_err(|error| match error {
