@@ -206,6 +206,18 @@ fn a_constant_of_booleans_chooses_elements() {
 }
 
 #[test]
+fn the_first_channels_of_a_layer_without_a_kernel_are_taken() {
+    for keeps in [[4, 4], [2, 6]] {
+        let (mut net, image) = Net::new(17, &SHAPE);
+        let x = conv(&mut net, &image, 8, 3, 1);
+        let x = relu(&mut net, &x);
+        let parts = net.split(&x, 1, &keeps);
+        net.output(&parts[0]);
+        assert_equal(&net.model().unwrap(), 0);
+    }
+}
+
+#[test]
 fn pixels_are_shuffled_in_a_gated_block() {
     let (mut net, mut x) = stem(4);
     for _ in 0..2 {

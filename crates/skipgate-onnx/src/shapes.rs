@@ -300,6 +300,7 @@ fn output_types(site: &Site) -> Inferred<Vec<TensorType>> {
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => one(window::global_pool(site)),
         "Gemm" => one(reduce::gemm(site)),
         "MatMul" => one(reduce::matmul(site)),
+        "TopK" => reduce::top(site),
         "ArgMax" | "ArgMin" => one(reduce::arg(site)),
         op if op.starts_with("Reduce") => one(reduce::reduce(site)),
         "Flatten" => one(layout::flatten(site)),

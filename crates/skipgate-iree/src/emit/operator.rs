@@ -2,7 +2,7 @@
 
 use super::{Emitter, attributes, types};
 use crate::ImportError;
-use crate::plan::Operator;
+use crate::plan::{Operator, TensorId};
 
 impl Emitter<'_, '_> {
     pub(super) fn operator(&mut self, operator: &Operator) -> Result<(), ImportError> {
@@ -13,6 +13,10 @@ impl Emitter<'_, '_> {
                 Some(tensor) => (self.value(*tensor), self.type_of(*tensor)?),
                 None => ("%none".to_owned(), "!torch.none".to_owned()),
             });
+        }
+        if self.cuts_convolution(operator) {
+            let (value, ty) = &read[0];
+            read[0] = (self.whole(value.clone(), ty, operator.operands[0])?, ty.clone());
         }
         let (operands, operand_types): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         let attributes = attributes::dictionary(&mut self.blobs, node)?;
@@ -27,6 +31,42 @@ impl Emitter<'_, '_> {
             types::quoted(&node.label()),
         ));
         Ok(())
+    }
+}
+
+impl Emitter<'_, '_> {
+    /// Whether `operator` takes a part of what a convolution of the compiler's own code computes and nothing else reads.
+    /// The compiler moves the cut into the convolution and trips over its own reshapes there.
+    fn cuts_convolution(&self, operator: &Operator) -> bool {
+        let graph = &self.plan.graph;
+        let node = graph.node(operator.node);
+        let mut value = match node.op_type() {
+            "Slice" | "Split" => node.input(0),
+            _ => None,
+        };
+        while let Some((producer, _)) =
+            value.and_then(|value| Some((graph.producer(value)?, graph.only_reader(value)?)))
+        {
+            let producer = graph.node(producer);
+            if matches!(producer.op_type(), "Conv" | "ConvTranspose") {
+                return true;
+            }
+            value = producer.input(0);
+        }
+        false
+    }
+
+    /// `value` behind a barrier: the compiler computes it as a whole.
+    fn whole(&mut self, value: String, torch: &str, tensor: Option<TensorId>) -> Result<String, ImportError> {
+        let Some(shape) = tensor.and_then(|tensor| self.plan.tensor(tensor).ty.static_shape()) else {
+            return Ok(value);
+        };
+        let ty = types::builtin(shape.into_iter());
+        let [builtin, whole, result] = [self.fresh(), self.fresh(), self.fresh()];
+        self.line(&format!("{builtin} = torch_c.to_builtin_tensor {value} : {torch} -> {ty}"));
+        self.line(&format!("{whole} = util.optimization_barrier {builtin} : {ty}"));
+        self.line(&format!("{result} = torch_c.from_builtin_tensor {whole} : {ty} -> {torch}"));
+        Ok(result)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::TensorType;
 use super::elementwise::broadcast;
-use super::site::{Dim, Inferred, Site, axis, int64, shape_problem, show};
+use super::site::{Dim, Inferred, Site, axis, extent, int64, shape_problem, show};
 
 pub(super) fn reduce(site: &Site) -> Inferred<TensorType> {
     let data = site.input(0)?;
@@ -18,6 +18,27 @@ pub(super) fn reduce(site: &Site) -> Inferred<TensorType> {
 pub(super) fn arg(site: &Site) -> Inferred<TensorType> {
     let axes = [site.attributes.int_or("axis", 0)?];
     Ok(int64(reduced(site, &site.input(0)?.shape, &axes)?))
+}
+
+/// `TopK`: the elements, and their places.
+pub(super) fn top(site: &Site) -> Inferred<Vec<TensorType>> {
+    let data = site.input(0)?;
+    let along = axis(site.attributes.int_or("axis", -1)?, data.shape.len())?;
+    let count = match site.attributes.int("k")? {
+        Some(count) => vec![count],
+        None => site.known_ints(1)?,
+    };
+    let [count] = count[..] else { return Err(shape_problem("one number", format!("{count:?}"))) };
+    let count = extent(count.into())?;
+    if data.shape[along].is_some_and(|total| count > total) {
+        return Err(shape_problem(
+            format!("as many as axis {along} of {} has", show(&data.shape)),
+            count.to_string(),
+        ));
+    }
+    let mut shape = data.shape.clone();
+    shape[along] = Some(count);
+    Ok(vec![TensorType { element_type: data.element_type, shape: shape.clone() }, int64(shape)])
 }
 
 /// `shape` without, or with 1 for, the reduced `axes`; no axes means all.
