@@ -77,18 +77,29 @@ fn gather(node: &NodeProto, mode: Mode, paddings: &[Padding], context: &mut Cont
         let Some(extent) = padding.extent.filter(|extent| (1..=MAX_EXTENT).contains(extent)) else {
             return Err(unsupported(node, "the size of its input is not known, or too large"));
         };
-        let extent = i64::try_from(extent).unwrap_or(i64::MAX);
-        let places = -padding.before..extent.saturating_add(padding.after);
-        if padding.before.abs().max(padding.after.abs()) > i64::try_from(MAX_EXTENT).unwrap_or(i64::MAX) {
-            return Err(unsupported(node, "it pads by too much"));
-        }
-        let sources = places.map(|place| mode.source(place, extent)).collect::<Option<Vec<_>>>();
-        let sources = sources.ok_or_else(|| unsupported(node, "it reflects more than there is"))?;
+        let sources = sources(mode, padding, extent).map_err(|reason| unsupported(node, reason))?;
         let sources = context.add_ints(&format!("{value}.places"), &sources);
         let axis = int_attribute("axis", i64::try_from(padding.axis).unwrap_or(i64::MAX));
         value = parts.add(context, "Gather", &[&value, &sources], vec![axis]);
     }
     Ok(Step::nodes(parts.finish("Identity", &[&value], vec![])))
+}
+
+/// The elements that stand along a padded axis. What negative padding takes away is gone before the rest is padded.
+fn sources(mode: Mode, padding: &Padding, extent: usize) -> Result<Vec<i64>, &'static str> {
+    let [extent, most] = [extent, MAX_EXTENT].map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+    let [before, after] = [padding.before, padding.after];
+    if before.abs().max(after.abs()) > most {
+        return Err("it pads by too much");
+    }
+    let first = (-before).max(0);
+    let rest = extent - first + after.min(0);
+    if rest < 1 {
+        return Err("it takes everything away");
+    }
+    let places = -before.max(0)..rest + after.max(0);
+    let source = |place| Some(first + mode.source(place, rest)?);
+    places.map(source).collect::<Option<_>>().ok_or("it reflects more than there is")
 }
 
 /// Takes away what negative padding takes away, and pads the rest.
