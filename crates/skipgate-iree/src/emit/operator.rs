@@ -16,7 +16,7 @@ impl Emitter<'_, '_> {
         }
         if self.cuts_convolution(operator) {
             let (value, ty) = &read[0];
-            read[0] = (self.whole(value.clone(), ty, operator.operands[0])?, ty.clone());
+            read[0] = (self.whole(value, ty, operator.operands[0]), ty.clone());
         }
         let (operands, operand_types): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         let attributes = attributes::dictionary(&mut self.blobs, node)?;
@@ -57,16 +57,16 @@ impl Emitter<'_, '_> {
     }
 
     /// `value` behind a barrier: the compiler computes it as a whole.
-    fn whole(&mut self, value: String, torch: &str, tensor: Option<TensorId>) -> Result<String, ImportError> {
+    fn whole(&mut self, value: &str, torch: &str, tensor: Option<TensorId>) -> String {
         let Some(shape) = tensor.and_then(|tensor| self.plan.tensor(tensor).ty.static_shape()) else {
-            return Ok(value);
+            return value.to_owned();
         };
         let ty = types::builtin(shape.into_iter());
         let [builtin, whole, result] = [self.fresh(), self.fresh(), self.fresh()];
         self.line(&format!("{builtin} = torch_c.to_builtin_tensor {value} : {torch} -> {ty}"));
         self.line(&format!("{whole} = util.optimization_barrier {builtin} : {ty}"));
         self.line(&format!("{result} = torch_c.from_builtin_tensor {whole} : {ty} -> {torch}"));
-        Ok(result)
+        result
     }
 }
 
