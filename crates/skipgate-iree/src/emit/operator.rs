@@ -1,5 +1,8 @@
 //! Nodes that the compiler's generic code computes.
 
+use skipgate_onnx::TensorType;
+use skipgate_onnx::element_type::FLOAT;
+
 use super::{Emitter, attributes, types};
 use crate::ImportError;
 use crate::plan::{Operator, TensorId};
@@ -40,25 +43,27 @@ impl Emitter<'_, '_> {
     fn cuts_convolution(&self, operator: &Operator) -> bool {
         let graph = &self.plan.graph;
         let node = graph.node(operator.node);
-        let mut value = match node.op_type() {
-            "Slice" | "Split" => node.input(0),
-            _ => None,
+        let mut work: Vec<_> = match node.op_type() {
+            "Slice" | "Split" => node.input(0).into_iter().collect(),
+            _ => Vec::new(),
         };
-        while let Some((producer, _)) =
-            value.and_then(|value| Some((graph.producer(value)?, graph.only_reader(value)?)))
-        {
+        while let Some(value) = work.pop() {
+            let Some(producer) = graph.producer(value).filter(|_| graph.only_reader(value).is_some()) else {
+                continue;
+            };
             let producer = graph.node(producer);
             if matches!(producer.op_type(), "Conv" | "ConvTranspose") {
                 return true;
             }
-            value = producer.input(0);
+            work.extend(producer.reads());
         }
         false
     }
 
     /// `value` behind a barrier: the compiler computes it as a whole.
     fn whole(&mut self, value: &str, torch: &str, tensor: Option<TensorId>) -> String {
-        let Some(shape) = tensor.and_then(|tensor| self.plan.tensor(tensor).ty.static_shape()) else {
+        let of_floats = |tensor| Some(&self.plan.tensor(tensor).ty).filter(|ty| ty.element_type == FLOAT);
+        let Some(shape) = tensor.and_then(of_floats).and_then(TensorType::static_shape) else {
             return value.to_owned();
         };
         let ty = types::builtin(shape.into_iter());
