@@ -2,11 +2,11 @@
 
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, Arch, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm,
-    Manifest, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm, Manifest,
+    SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise, write_out_softmax};
+use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise};
 
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
@@ -41,7 +41,7 @@ pub fn compile(
     specialised: &[SkipMask],
     options: &CompileOptions,
 ) -> Result<Compiled, CompileError> {
-    let model = &plain(model, target)?;
+    let model = &plain(model)?;
     size::check(model, target)?;
     // First, since its errors name the node where the trouble starts.
     let plan = plan_gates(model, target, options, None)?;
@@ -84,14 +84,9 @@ pub fn compile(
     }
 }
 
-/// `model` in the form that plans for `target` are made of.
-pub(crate) fn plain(model: &Model, target: &Target) -> Result<Model, ImportError> {
-    let plain = dequantize_constants(&normalise(model)?)?;
-    match target.arch {
-        // The compiler's own form of it calls `fmaxf`, which it brings along for 64-bit machines only.
-        Arch::Arm => Ok(write_out_softmax(&plain)?),
-        _ => Ok(plain),
-    }
+/// `model` in the form that plans are made of.
+pub(crate) fn plain(model: &Model) -> Result<Model, ImportError> {
+    Ok(dequantize_constants(&normalise(model)?)?)
 }
 
 fn copying_gate((gate, reason): (usize, &'static str)) -> CostlyGate {

@@ -100,7 +100,7 @@ impl Build {
     /// How it is computed, as text with a line for every step.
     pub fn plan(&self) -> Result<String, CompileError> {
         let Self { network, target, options, .. } = self;
-        Ok(plan(&plain(network, target)?, target, options)?.to_string())
+        Ok(plan(&plain(network)?, target, options)?.to_string())
     }
 
     /// Compiles it. [`write_artifact`](crate::write_artifact) writes the result.

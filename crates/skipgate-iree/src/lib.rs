@@ -35,6 +35,7 @@ mod function_ids;
 mod gating;
 mod ir;
 mod kernels;
+mod libcalls;
 mod library;
 mod linker;
 mod memory;

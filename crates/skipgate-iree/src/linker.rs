@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use skipgate_core::{Arch, Target};
 
+use crate::libcalls;
+
 /// The linker that the compiler calls, and, where one is needed, the temporary wrapper in front of it.
 pub(crate) struct Linker {
     path: PathBuf,
-    _wrapper: Option<tempfile::TempPath>,
+    /// Removed when the linker is not needed any more.
+    _files: Vec<tempfile::TempPath>,
 }
 
 impl Linker {
@@ -17,22 +20,30 @@ impl Linker {
     ///
     /// Code for 32-bit Arm refers to the unwinder's personality routine `__aeabi_unwind_cpp_pr0`, which IREE's ELF
     /// loader cannot resolve and nothing ever calls: no code in an artifact unwinds. A wrapper defines the symbol
-    /// as 0, which keeps the file free of imports.
+    /// as 0, which keeps the file free of imports. It also hands the linker the functions of [`libcalls`].
     pub(crate) fn new(library: &Path, target: &Target) -> io::Result<Self> {
         let lld = library.with_file_name("iree-lld");
         if target.arch != Arch::Arm {
-            return Ok(Self { path: lld, _wrapper: None });
+            return Ok(Self { path: lld, _files: Vec::new() });
         }
         let mut file = tempfile::Builder::new().prefix("skipgate-lld-").suffix(".sh").tempfile()?;
-        let quoted = lld.display().to_string().replace('\'', r"'\''");
-        writeln!(file, "#!/bin/sh\nexec '{quoted}' \"$@\" --defsym=__aeabi_unwind_cpp_pr0=0")?;
+        let mut object = tempfile::Builder::new().prefix("skipgate-libcalls-").suffix(".o").tempfile()?;
+        object.write_all(&libcalls::arm_object().map_err(io::Error::other)?)?;
+        let object = object.into_temp_path();
+        let (lld, functions) = (quoted(&lld), quoted(&object));
+        writeln!(file, "#!/bin/sh\nexec {lld} \"$@\" {functions} --defsym=__aeabi_unwind_cpp_pr0=0")?;
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o700))?;
         // Closed before it is run: Linux does not execute a file that is open for writing.
         let wrapper = file.into_temp_path();
-        Ok(Self { path: wrapper.to_path_buf(), _wrapper: Some(wrapper) })
+        Ok(Self { path: wrapper.to_path_buf(), _files: vec![wrapper, object] })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// `path` as one word of a shell script.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }

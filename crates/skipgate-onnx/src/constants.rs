@@ -29,6 +29,9 @@ pub(crate) fn evaluate(site: &Site, output: &TensorType) -> Option<Ints> {
 fn compute(site: &Site, shape: &[usize], count: usize) -> Option<Ints> {
     match site.op_type() {
         "Constant" => constant(site),
+        "Cast" if site.floats(0).is_ok() && is_bool(site) => {
+            Some(site.floats(0).ok()?.iter().map(|&float| Some((float != 0.0).into())).collect())
+        }
         "Cast" if site.floats(0).is_ok() => {
             Some(site.floats(0).ok()?.iter().map(|&float| whole(float)).collect())
         }

@@ -65,7 +65,7 @@ pub use graph::{Attribute, Graph, Node, NodeId, Origin, Reader, Scope, ScopeId, 
 pub use kind::BlockKind;
 pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
 pub use model::{IR_VERSIONS, Model, OPSET_VERSIONS};
-pub use normalise::{normalise, write_out_softmax};
+pub use normalise::normalise;
 pub use remove::remove_blocks;
 pub use select::GateSelection;
 pub use shapes::{Excerpt, TensorType, find_excerpts, infer_shapes};

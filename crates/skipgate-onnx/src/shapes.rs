@@ -301,6 +301,7 @@ fn output_types(site: &Site) -> Inferred<Vec<TensorType>> {
         "Gemm" => one(reduce::gemm(site)),
         "MatMul" => one(reduce::matmul(site)),
         "TopK" => reduce::top(site),
+        "GRU" | "LSTM" | "RNN" => reduce::recurrent(site),
         "ArgMax" | "ArgMin" => one(reduce::arg(site)),
         op if op.starts_with("Reduce") => one(reduce::reduce(site)),
         "Flatten" => one(layout::flatten(site)),

@@ -67,6 +67,8 @@ fn remove_tensors(graph: &mut GraphProto, live: &HashSet<String>) -> bool {
     let before = (graph.initializer.len(), graph.sparse_initializer.len(), graph.value_info.len());
     graph.initializer.retain(|tensor| live.contains(&tensor.name) || inputs.contains(tensor.name.as_str()));
     graph.sparse_initializer.retain(|sparse| sparse.values.as_ref().is_none_or(|t| live.contains(&t.name)));
-    graph.value_info.retain(|info| live.contains(&info.name));
+    // What a node computes besides is declared still: its type may be all that is known of it.
+    let computed: HashSet<_> = graph.node.iter().flat_map(|node| &node.output).collect();
+    graph.value_info.retain(|info| live.contains(&info.name) || computed.contains(&info.name));
     before != (graph.initializer.len(), graph.sparse_initializer.len(), graph.value_info.len())
 }

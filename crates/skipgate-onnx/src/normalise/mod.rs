@@ -17,12 +17,14 @@ mod ceil_mode;
 mod conditional;
 mod constant;
 mod context;
+mod conv_transpose;
 mod dead;
 mod defaults;
 mod depth_to_space;
 mod dropout;
 mod duplicate;
 mod empty;
+mod expand;
 mod functions;
 mod gemm;
 mod grid_sample;
@@ -36,14 +38,15 @@ mod opset_early;
 mod pad;
 mod places;
 mod pool;
+mod pow;
 mod quantized_operator;
 mod random;
 mod recurrent;
 mod reduce;
 mod reshape;
 mod resize;
+mod sign;
 mod softmax;
-mod softmax_parts;
 mod softsign;
 mod space_to_depth;
 mod transpose;
@@ -94,15 +97,6 @@ pub fn normalise(model: &Model) -> Result<Model, Error> {
     }
     check(&model)?;
     names::unique_nodes(model)
-}
-
-/// A normalised model with each `Softmax` written in the operators that it is made of.
-///
-/// For machines where the compiler's own form of it, which takes the maximum with `fmaxf`, does not link.
-///
-/// Errors: attributes of another type than the operator's.
-pub fn write_out_softmax(model: &Model) -> Result<Model, Error> {
-    Ok(round(model, &[softmax_parts::rewrite])?.unwrap_or_else(|| model.clone()))
 }
 
 fn check(model: &Model) -> Result<(), Error> {
@@ -167,13 +161,17 @@ const REWRITE: &[Pass] = &[
     average_pool::rewrite,
     batch_norm::rewrite,
     |node, body, context| Ok(cast::through_signed(node, body, context)),
+    |node, body, context| Ok(cast::to_bool(node, body, context)),
+    conv_transpose::rewrite,
     depth_to_space::rewrite,
+    |node, body, context| Ok(expand::complete(node, body, context)),
     group_norm::rewrite,
     lp_normalization::rewrite,
     pad::rewrite,
     reduce::log_sum_exp,
     resize::rewrite,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
+    |node, body, context| Ok(sign::rewrite(node, body, context)),
     space_to_depth::rewrite,
 ];
 
@@ -187,6 +185,7 @@ const CHECKS: &[Check] = &[
     grid_sample::check,
     places::check,
     pool::check,
+    pow::check,
     quantized_operator::check,
     random::check,
     recurrent::check,

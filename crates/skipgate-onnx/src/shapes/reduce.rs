@@ -2,7 +2,7 @@
 
 use super::TensorType;
 use super::elementwise::broadcast;
-use super::site::{Dim, Inferred, Site, axis, extent, int64, shape_problem, show};
+use super::site::{Dim, Inferred, Site, Stop, axis, extent, int64, shape_problem, show};
 
 pub(super) fn reduce(site: &Site) -> Inferred<TensorType> {
     let data = site.input(0)?;
@@ -39,6 +39,20 @@ pub(super) fn top(site: &Site) -> Inferred<Vec<TensorType>> {
     let mut shape = data.shape.clone();
     shape[along] = Some(count);
     Ok(vec![TensorType { element_type: data.element_type, shape: shape.clone() }, int64(shape)])
+}
+
+/// Recurrent layers: the results of all steps, of the last one, and of an `LSTM` its last cell.
+pub(super) fn recurrent(site: &Site) -> Inferred<Vec<TensorType>> {
+    let (sequence, weights) = (site.input(0)?, site.input(2)?);
+    let (&[steps, batch, _], &[directions, _, hidden]) = (&sequence.shape[..], &weights.shape[..]) else {
+        return Err(shape_problem("a sequence and weights of 3 dimensions", show(&sequence.shape)));
+    };
+    if site.attributes.flag("layout")? {
+        return Err(Stop::Unknown);
+    }
+    let of_shape = |shape: &[Dim]| TensorType { element_type: sequence.element_type, shape: shape.to_vec() };
+    let last = of_shape(&[directions, batch, hidden]);
+    Ok(vec![of_shape(&[steps, directions, batch, hidden]), last.clone(), last])
 }
 
 /// `shape` without, or with 1 for, the reduced `axes`; no axes means all.

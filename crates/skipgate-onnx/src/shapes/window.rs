@@ -107,26 +107,56 @@ fn group(site: &Site) -> Inferred<usize> {
     groups.ok_or_else(|| NodeProblem::Attribute { name: "group", expected: "1 or more" }.into())
 }
 
-pub(super) fn conv_transpose(site: &Site) -> Inferred<TensorType> {
+/// What is left of a transposed convolution along one dimension.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crop {
+    /// Elements that are taken away in front; below 0, zeros that are added.
+    pub(crate) before: i128,
+    /// The same behind.
+    pub(crate) after: i128,
+    /// Elements that are left; `None` where unknown.
+    pub(crate) output: Dim,
+}
+
+/// The spatial dimensions of a `ConvTranspose`, whose padding follows from its result where it says so.
+pub(crate) fn crops(site: &Site) -> Inferred<Vec<Crop>> {
     let (input, weight) = convolved(site)?;
     let window = Window::new(site, weight.shape[2..].to_vec())?;
     let rank = window.kernel.len();
-    if window.same || site.attributes.has("output_shape") {
-        return Err(Stop::Unknown);
-    }
     let extra = site.attributes.ints("output_padding")?.unwrap_or(&[]);
-    let grown = |i: usize| {
-        let (Some(input), Some(kernel)) = (input.shape[i + 2], window.kernel[i]) else { return Ok(None) };
+    let wanted = site.attributes.ints("output_shape")?;
+    // Some files list the batch and the channels, too.
+    let wanted = wanted.filter(|shape| shape.len() >= rank).map(|shape| &shape[shape.len() - rank..]);
+    let upper = site.attributes.string("auto_pad")? == Some(b"SAME_UPPER");
+    let crop = |i: usize| {
+        let unknown =
+            Crop { before: window.pads_begin[i], after: window.pads[i] - window.pads_begin[i], output: None };
+        let (Some(input), Some(kernel)) = (input.shape[i + 2], window.kernel[i]) else { return Ok(unknown) };
         let covered = i128::from(window.dilations[i]) * (wide(kernel) - 1) + 1;
-        let extra = extra.get(i).copied().unwrap_or(0);
-        let total =
-            i128::from(window.strides[i]) * (wide(input) - 1) + covered + i128::from(extra) - window.pads[i];
-        extent(total).map(Some)
+        let stride = i128::from(window.strides[i]);
+        let full = stride * (wide(input) - 1) + covered + i128::from(extra.get(i).copied().unwrap_or(0));
+        let output = match wanted {
+            Some(wanted) => i128::from(wanted[i]),
+            None if window.same => wide(input) * stride,
+            None => {
+                return extent(full - window.pads[i]).map(|output| Crop { output: Some(output), ..unknown });
+            }
+        };
+        let total = (full - output).max(0);
+        let before = if upper { total / 2 } else { total - total / 2 };
+        // Where the result is larger than what there is, zeros follow.
+        let after = full - output - before;
+        Ok(Crop { before, after, output: Some(extent(output)?) })
     };
+    (0..rank).map(crop).collect()
+}
+
+pub(super) fn conv_transpose(site: &Site) -> Inferred<TensorType> {
+    let (input, weight) = convolved(site)?;
     let channels = weight.shape[1]
         .map(|per_group| per_group.checked_mul(group(site)?).ok_or(Stop::Problem(NodeProblem::TooLarge)));
     let mut shape = vec![input.shape[0], channels.transpose()?];
-    shape.extend((0..rank).map(grown).collect::<Inferred<Vec<_>>>()?);
+    shape.extend(crops(site)?.into_iter().map(|crop| crop.output));
     Ok(TensorType { element_type: input.element_type, shape })
 }
 

@@ -483,6 +483,77 @@ fn what_breaks_a_rule_is_an_error_that_names_the_node() {
 }
 
 #[test]
+fn transposed_convolutions_are_padded_as_their_result_asks_for() {
+    if !engine::is_available() {
+        return;
+    }
+    let cases: [&[AttributeProto]; 8] = [
+        &[ints("pads", &[1, 0, 0, 1])],
+        &[ints("pads", &[0, 2, 1, 1]), ints("output_padding", &[1, 1])],
+        &[text("auto_pad", "SAME_UPPER")],
+        &[text("auto_pad", "SAME_LOWER")],
+        &[text("auto_pad", "VALID")],
+        &[ints("output_shape", &[10, 9])],
+        &[ints("output_shape", &[10, 10]), text("auto_pad", "SAME_UPPER")],
+        &[text("auto_pad", "SAME_UPPER"), ints("dilations", &[2, 2])],
+    ];
+    for attributes in cases {
+        for size in [[3, 3], [2, 4]] {
+            let ops = compare(13, &[1, 4, 5, 5], 2, |net, image| {
+                let filter = net.floats(&[4, 3, size[0], size[1]], |x| x);
+                let attributes = [attributes, &[ints("strides", &[2, 2])]].concat();
+                net.op("ConvTranspose", &[image, &filter], &attributes)
+            });
+            assert!(ops[0] == "ConvTranspose" && ops.len() <= 2, "{ops:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shape_of_fewer_dimensions_is_expanded_to() {
+    if !engine::is_available() {
+        return;
+    }
+    for shape in [&[8][..], &[1], &[4, 1], &[2, 1, 1, 8]] {
+        compare(13, &[1, 4, 1], 2, |net, image| {
+            let shape = net.ints(shape);
+            net.op("Expand", &[image, &shape], &[])
+        });
+    }
+}
+
+#[test]
+fn signs_and_truth_are_comparisons_with_zero() {
+    if !engine::is_available() {
+        return;
+    }
+    assert_eq!(op(13, &[2, 3, 4], "Sign", &[]), ["Greater", "Cast", "Less", "Cast", "Sub"]);
+    for count in [4, 300] {
+        compare(13, &[1, count], 2, |net, image| {
+            let constant = net.floats(&[count], |x| if x.abs() < 0.3 { 0.0 } else { x });
+            let sign = net.op("Sign", &[&constant], &[]);
+            let truth = net.op("Cast", &[&constant], &[int("to", 9)]);
+            let y = net.op("Where", &[&truth, image, &sign], &[]);
+            net.op("Add", &[&y, &sign], &[])
+        });
+    }
+}
+
+#[test]
+fn a_power_with_several_exponents_is_refused() {
+    let reason = |exponents: i64, base: f32| {
+        let (mut net, image) = Net::new(&[1, 4], 5);
+        let exponent = net.floats(&[exponents], |_| 3.0);
+        let base = if base == 0.0 { image } else { net.floats(&[1], |_| base) };
+        let y = net.op("Pow", &[&base, &exponent], &[]);
+        net.output(&y, &[]);
+        normalise(&Model::from_proto(net.proto()).unwrap()).err().map(|error| error.to_string())
+    };
+    assert_eq!((reason(1, 0.0), reason(4, 2.0)), (None, None));
+    assert!(reason(4, 0.0).unwrap().contains("(Pow): its exponent is not one constant"));
+}
+
+#[test]
 fn softsign_is_a_quotient() {
     if !engine::is_available() {
         return;
