@@ -218,6 +218,16 @@ fn the_first_channels_of_a_layer_without_a_kernel_are_taken() {
 }
 
 #[test]
+fn a_rounded_value_runs_everywhere() {
+    let (mut net, x) = stem(5);
+    let (scale, zero) = (net.scalar(0.05), net.byte(3));
+    let whole = net.op("QuantizeLinear", &[&x, &scale, &zero], vec![], &x.shape);
+    let rounded = net.op("DequantizeLinear", &[&whole, &scale, &zero], vec![], &x.shape);
+    net.output(&rounded);
+    assert_equal(&net.model().unwrap(), 0);
+}
+
+#[test]
 fn pixels_are_shuffled_in_a_gated_block() {
     let (mut net, mut x) = stem(4);
     for _ in 0..2 {

@@ -157,6 +157,11 @@ impl Net {
         self.constant("booleans", shape, element_type::BOOL, values.to_vec())
     }
 
+    /// A constant scalar, an unsigned byte.
+    pub fn byte(&mut self, value: u8) -> Value {
+        self.constant("byte", &[], element_type::UINT8, vec![value])
+    }
+
     fn constant(&mut self, kind: &str, shape: &[usize], data_type: i32, raw_data: Vec<u8>) -> Value {
         let value = Value { name: self.name(kind), shape: shape.to_vec() };
         self.graph.initializer.push(TensorProto {

@@ -54,3 +54,19 @@ pub(crate) fn arm_object() -> Result<Vec<u8>, object::write::Error> {
     }
     object.write()
 }
+
+#[cfg(test)]
+mod tests {
+    use object::{Object as _, ObjectSymbol as _};
+
+    #[test]
+    fn the_object_defines_both_functions_weakly_and_needs_nothing() {
+        let bytes = super::arm_object().unwrap();
+        let file = object::File::parse(&bytes[..]).unwrap();
+        let functions: Vec<_> = file.symbols().filter(|symbol| symbol.size() > 0).collect();
+        let names: Vec<_> = functions.iter().map(|symbol| symbol.name().unwrap()).collect();
+        assert_eq!(names, ["fmaxf", "fminf"]);
+        assert!(functions.iter().all(|symbol| symbol.is_weak() && symbol.size() == 28));
+        assert!(file.symbols().all(|symbol| !symbol.is_undefined()));
+    }
+}

@@ -31,7 +31,7 @@ impl Linker {
         object.write_all(&libcalls::arm_object().map_err(io::Error::other)?)?;
         let object = object.into_temp_path();
         let (lld, functions) = (quoted(&lld), quoted(&object));
-        writeln!(file, "#!/bin/sh\nexec {lld} \"$@\" {functions} --defsym=__aeabi_unwind_cpp_pr0=0")?;
+        file.write_all(wrapper_script(&lld, &functions).as_bytes())?;
         file.as_file().set_permissions(std::fs::Permissions::from_mode(0o700))?;
         // Closed before it is run: Linux does not execute a file that is open for writing.
         let wrapper = file.into_temp_path();
@@ -41,6 +41,26 @@ impl Linker {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// What runs the linker `lld`. Only code for 32-bit Arm (`e_machine` is 40, a bracket, at byte 18 of an ELF file) gets
+/// `functions`: the compiler links code for this machine, too, which computes constants while it compiles.
+fn wrapper_script(lld: &str, functions: &str) -> String {
+    format!(
+        r#"#!/bin/sh
+for file in "$@"; do
+  case "$file" in
+    *.o)
+      if [ "$(dd if="$file" bs=1 skip=18 count=1 2>/dev/null)" = "(" ]; then
+        set -- "$@" {functions}
+        break
+      fi
+      ;;
+  esac
+done
+exec {lld} "$@" --defsym=__aeabi_unwind_cpp_pr0=0
+"#
+    )
 }
 
 /// `path` as one word of a shell script.
