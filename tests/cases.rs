@@ -404,7 +404,7 @@ fn axes_are_swapped_between_blocks() {
     let y = block(&mut net, &x);
     let y = net.op("Transpose", &[&y], vec![ints("perm", &[0, 1, 3, 2])], &[1, 16, 16, 16]);
     let y = block(&mut net, &y);
-    assert_equal(&classify(net, &y), 1);
+    assert_equal(&classify(net, &y), 2);
 }
 
 /// Whether the mean of `x` is positive.
