@@ -20,7 +20,7 @@ mod context;
 mod conv_transpose;
 mod dead;
 mod defaults;
-mod depth_to_space;
+mod depth_space;
 mod dropout;
 mod duplicate;
 mod empty;
@@ -48,7 +48,6 @@ mod resize;
 mod sign;
 mod softmax;
 mod softsign;
-mod space_to_depth;
 mod transpose;
 mod unsigned;
 
@@ -163,7 +162,7 @@ const REWRITE: &[Pass] = &[
     |node, body, context| Ok(cast::through_signed(node, body, context)),
     |node, body, context| Ok(cast::to_bool(node, body, context)),
     conv_transpose::rewrite,
-    depth_to_space::rewrite,
+    depth_space::rewrite,
     |node, body, context| Ok(expand::complete(node, body, context)),
     group_norm::rewrite,
     lp_normalization::rewrite,
@@ -172,7 +171,6 @@ const REWRITE: &[Pass] = &[
     resize::rewrite,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
     |node, body, context| Ok(sign::rewrite(node, body, context)),
-    space_to_depth::rewrite,
 ];
 
 /// Refuses a node that the compiler would get wrong.
