@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use skipgate_fuzz::{Campaign, Features, Summary};
+use skipgate_fuzz::{Campaign, Summary};
 
 /// Set where the Rust tests are to take less time: a share of the networks, in percent.
 const SHARE: &str = "SKIPGATE_FUZZ_PERCENT";
@@ -21,7 +21,6 @@ fn run(name: &str, targets: &[&str], cases: u64, time: Duration) -> Summary {
     let campaign = Campaign {
         program: PathBuf::from(env!("CARGO_BIN_EXE_skipgate-fuzz")),
         targets: targets.iter().map(|&target| target.to_owned()).collect(),
-        features: Features::default(),
         seed: Some(1_000_000),
         cases: Some((cases * share).div_ceil(100)),
         time,

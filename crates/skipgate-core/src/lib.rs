@@ -16,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod dispatch;
+mod elements;
 mod front;
 mod gate;
 mod hint;
@@ -26,14 +27,15 @@ mod reference;
 mod target;
 
 pub use dispatch::{DISPATCHES_FILE, Dispatch};
+pub use elements::{ElementType, Elements, Values, WrongType};
 pub use front::{
     Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE, Provenance,
 };
 pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{
-    Abi, ColorMode, ElementType, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion,
-    MANIFEST_FILE, Manifest, ManifestError, Preprocessing, Resize, TensorSpec, VMFB_FILE,
+    Abi, ColorMode, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE,
+    Manifest, ManifestError, NotOneF32, Preprocessing, Resize, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
 pub use options::{Arithmetic, CompileOptions, CostlyGate, Coverage, GateForm, GenericLayer};

@@ -4,18 +4,23 @@
 //! says so instead of stumbling over a field it does not know. Everything a reader needs to refuse an artifact
 //! (format, IREE version, target, ABI, hashes) is here, so that no byte of machine code is loaded before it fits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CompileOptions, Coverage, Gate, Hint, SkipMask, Target};
+use crate::{CompileOptions, Coverage, ElementType, Gate, Hint, SkipMask, Target};
 
 /// Version of the manifest format that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// File name of the manifest in an artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// File name of the compiled network in an artifact folder.
 pub const VMFB_FILE: &str = "model.vmfb";
+/// Most elements of an input or output. Whoever asks for more of a manifest asks for memory that no board has.
+const MOST_ELEMENTS: usize = 1 << 28;
+/// Most dimensions of an input or output.
+const MOST_DIMENSIONS: usize = 16;
 /// The IREE release whose compiler writes artifacts and whose runtime reads them.
 pub const IREE_VERSION: &str = "3.13.0";
 /// Revision of the compiler in the PyPI wheel of [`IREE_VERSION`], as it reports itself.
@@ -71,9 +76,9 @@ pub struct Abi {
     pub entry_point: String,
     /// Functions for one mask each, which are faster: they have no gates. They take the same inputs.
     pub specialised: Vec<EntryPoint>,
-    /// The image, then, if there is a gate, the skip mask.
+    /// The inputs of the model in its order, then, if there is a gate, the skip mask.
     pub inputs: Vec<TensorSpec>,
-    /// The logits.
+    /// The outputs of the model in its order.
     pub outputs: Vec<TensorSpec>,
 }
 
@@ -104,16 +109,31 @@ impl TensorSpec {
     pub fn elements(&self) -> Option<usize> {
         self.shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
     }
+
+    /// Fails unless it has a name and at least one element, and is of a rank and size that can be allocated.
+    fn check(&self) -> Result<(), ManifestError> {
+        let elements = self.elements().filter(|elements| (1..=MOST_ELEMENTS).contains(elements));
+        if !self.name.is_empty() && elements.is_some() && self.shape.len() <= MOST_DIMENSIONS {
+            return Ok(());
+        }
+        Err(ManifestError::Inconsistent(format!("tensor `{self}` has no name or an impossible shape")))
+    }
 }
 
-/// Element types that cross the ABI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ElementType {
-    /// IEEE 754 single precision.
-    F32,
-    /// One byte per element, 0 or 1.
-    Bool,
+impl fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}{:?}", self.name, self.element_type, self.shape)
+    }
+}
+
+/// A network has several inputs or outputs, or one of another type than f32, where only one f32 tensor will do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a network with one {side}, of type f32, found {found}")]
+pub struct NotOneF32 {
+    /// `input` or `output`.
+    pub side: &'static str,
+    /// Its inputs or outputs, in words.
+    pub found: String,
 }
 
 /// How an image file becomes the input tensor, which is planar (NCHW) with one image per batch entry:
@@ -220,50 +240,68 @@ impl Manifest {
         text
     }
 
-    /// The image input.
-    ///
-    /// # Panics
-    ///
-    /// Never for a manifest that [`Manifest::from_json`] returned.
-    pub fn image(&self) -> &TensorSpec {
-        &self.abi.inputs[0]
+    /// The inputs of the model in its order, without the mask.
+    pub fn inputs(&self) -> &[TensorSpec] {
+        let masks = usize::from(!self.gates.is_empty());
+        &self.abi.inputs[..self.abi.inputs.len().saturating_sub(masks)]
     }
 
-    /// The logits output.
+    /// The input that takes the skip mask; `None` in a network without gates.
+    pub fn mask(&self) -> Option<&TensorSpec> {
+        self.abi.inputs.get(self.inputs().len())
+    }
+
+    /// The outputs of the model in its order.
+    pub fn outputs(&self) -> &[TensorSpec] {
+        &self.abi.outputs
+    }
+
+    /// The input of a network that has one, of type f32.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Never for a manifest that [`Manifest::from_json`] returned.
-    pub fn logits(&self) -> &TensorSpec {
-        &self.abi.outputs[0]
+    /// [`NotOneF32`] for any other network.
+    pub fn image(&self) -> Result<&TensorSpec, NotOneF32> {
+        only_f32(self.inputs(), "input")
+    }
+
+    /// The output of a network that has one, of type f32.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOneF32`] for any other network.
+    pub fn logits(&self) -> Result<&TensorSpec, NotOneF32> {
+        only_f32(self.outputs(), "output")
     }
 
     fn check(&self) -> Result<(), ManifestError> {
         let bad = |message: String| Err(ManifestError::Inconsistent(message));
-        let wanted = 1 + usize::from(!self.gates.is_empty());
-        if self.abi.inputs.len() != wanted || self.abi.outputs.len() != 1 {
+        let masks = usize::from(!self.gates.is_empty());
+        if self.abi.inputs.len() < masks || self.abi.outputs.is_empty() {
             return bad(format!(
-                "with {} gates there must be {wanted} inputs and 1 output, found {} and {}",
+                "with {} gates there must be at least {masks} inputs and 1 output, found {} and {}",
                 self.gates.len(),
                 self.abi.inputs.len(),
                 self.abi.outputs.len()
             ));
         }
-        for tensor in [self.image(), self.logits()] {
-            // Ranks past 16 and gigabyte tensors are no image classifier: refuse before allocating.
-            let elements = tensor.elements().filter(|n| (1..=1 << 28).contains(n));
-            if tensor.element_type != ElementType::F32 || elements.is_none() || tensor.shape.len() > 16 {
-                return bad(format!(
-                    "`{}` must be f32 with a non-empty shape, is {:?}",
-                    tensor.name, tensor.shape
-                ));
+        for tensors in [&self.abi.inputs, &self.abi.outputs] {
+            let mut names = HashSet::new();
+            for tensor in tensors {
+                tensor.check()?;
+                if !names.insert(&tensor.name) {
+                    return bad(format!("there are two tensors `{}`", tensor.name));
+                }
             }
         }
         let is_mask = |tensor: &TensorSpec| {
             tensor.element_type == ElementType::Bool && tensor.shape == [self.gates.len()]
         };
-        if let Some(mask) = self.abi.inputs.get(1).filter(|tensor| !is_mask(tensor)) {
-            return bad(format!("`{}` must be bool[{}], is {:?}", mask.name, self.gates.len(), mask.shape));
+        if let Some(mask) = self.mask().filter(|tensor| !is_mask(tensor)) {
+            return bad(format!(
+                "the last input must be the mask, bool[{}], it is `{mask}`",
+                self.gates.len()
+            ));
         }
         if let Some(other) = self.abi.specialised.iter().find(|entry| entry.mask.len() != self.gates.len()) {
             return bad(format!("`{}` is for the mask {} of another length", other.function, other.mask));
@@ -279,7 +317,11 @@ impl Manifest {
             return Ok(());
         };
         let channels = color.channels();
-        let fits = matches!(self.image().shape[..], [_, c, _, _] if c == channels);
+        let found = match self.inputs() {
+            [image, ..] => &image.shape[..],
+            [] => &[],
+        };
+        let fits = matches!(*found, [_, c, _, _] if c == channels);
         if fits && mean.len() == channels && std.len() == channels && std.iter().all(|s| *s > 0.0) {
             return Ok(());
         }
@@ -287,8 +329,20 @@ impl Manifest {
             "preprocessing for {channels} channels with {} means and {} positive deviations does not fit an input of shape {:?}",
             mean.len(),
             std.len(),
-            self.image().shape
+            found
         )))
+    }
+}
+
+/// The one of `tensors`, which is f32.
+fn only_f32<'t>(tensors: &'t [TensorSpec], side: &'static str) -> Result<&'t TensorSpec, NotOneF32> {
+    match tensors {
+        [tensor] if tensor.element_type == ElementType::F32 => Ok(tensor),
+        _ => {
+            let listed: Vec<_> = tensors.iter().map(|tensor| format!("`{tensor}`")).collect();
+            let found = if listed.is_empty() { "none".to_owned() } else { listed.join(", ") };
+            Err(NotOneF32 { side, found })
+        }
     }
 }
 
@@ -349,15 +403,15 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_before_its_fields_are_read() {
-        let error = Manifest::from_json(r#"{"format_version": 4, "novelty": true}"#).unwrap_err();
-        assert_eq!(error.to_string(), "it has format version 4, this program reads version 3");
+        let error = Manifest::from_json(r#"{"format_version": 5, "novelty": true}"#).unwrap_err();
+        assert_eq!(error.to_string(), "it has format version 5, this program reads version 4");
         assert!(error.hint().unwrap().starts_with("update skipgate"));
     }
 
     #[test]
     fn a_mask_of_another_length_than_the_gate_table_is_refused() {
         let error = reread(|m| m.abi.inputs[1].shape = vec![3]).unwrap_err();
-        assert!(error.contains("`skip_mask` must be bool[2], is [3]"), "{error}");
+        assert!(error.contains("must be the mask, bool[2], it is `skip_mask: bool[3]`"), "{error}");
     }
 
     #[test]
@@ -367,15 +421,33 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_input_is_refused() {
+    fn a_missing_mask_is_refused() {
         let error = reread(|m| drop(m.abi.inputs.pop())).unwrap_err();
-        assert!(error.contains("there must be 2 inputs and 1 output, found 1 and 1"), "{error}");
+        assert!(error.contains("must be the mask, bool[2], it is `image: f32[1, 3, 32, 32]`"), "{error}");
+        let error = reread(|m| m.abi.inputs.clear()).unwrap_err();
+        assert!(error.contains("at least 1 inputs and 1 output, found 0 and 1"), "{error}");
+    }
+
+    #[test]
+    fn two_outputs_of_one_name_are_refused() {
+        let error = reread(|m| m.abi.outputs.push(m.abi.outputs[0].clone())).unwrap_err();
+        assert!(error.contains("there are two tensors `logits`"), "{error}");
+    }
+
+    #[test]
+    fn only_one_float_tensor_is_an_image_or_logits() {
+        let mut manifest = manifest();
+        assert_eq!(manifest.image().unwrap().name, "image");
+        assert_eq!(manifest.logits().unwrap().name, "logits");
+        manifest.abi.outputs[0].element_type = ElementType::I64;
+        let error = manifest.logits().unwrap_err().to_string();
+        assert_eq!(error, "expected a network with one output, of type f32, found `logits: i64[1, 10]`");
     }
 
     #[test]
     fn a_shape_too_large_for_any_machine_is_refused() {
         let error = reread(|m| m.abi.inputs[0].shape = vec![usize::MAX, 2]).unwrap_err();
-        assert!(error.contains("`image` must be f32"), "{error}");
+        assert!(error.contains("tensor `image: f32[") && error.ends_with("impossible shape"), "{error}");
     }
 
     #[test]

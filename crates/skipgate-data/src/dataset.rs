@@ -50,7 +50,7 @@ impl Dataset {
                 None => folder::read(path, part, &input, &manifest.class_names, progress)?,
             },
         };
-        let classes = manifest.logits().elements().unwrap_or_default();
+        let classes = manifest.logits()?.elements().unwrap_or_default();
         if let Some(&label) = images.labels.iter().find(|label| **label as usize >= classes) {
             return Err(DataError::Label { label, classes });
         }

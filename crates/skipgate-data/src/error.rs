@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use skipgate_core::Hint;
+use skipgate_core::{Hint, NotOneF32};
 
 /// Why an image or a data set is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,27 @@ pub enum DataError {
     /// A file could not be read; the message names it.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// A file of tensors is another file, or does not hold what is needed.
+    #[error("{}: expected {expected}, found {found}", .path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The network does not take one f32 image, or does not give one f32 tensor.
+    #[error(transparent)]
+    NotOneF32(#[from] NotOneF32),
     /// The artifact does not say how an image becomes a tensor.
     #[error("the artifact does not say how to preprocess an image; give the input tensor with --input")]
     NoPreprocessing,

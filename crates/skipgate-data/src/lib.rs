@@ -1,8 +1,8 @@
-//! Images and data sets as a network wants them.
+//! Images, data sets and tensors in files, as a network wants them.
 //!
 //! [`load_image`] makes the input tensor of one image file. A [`Dataset`] holds many images with their labels, decoded
 //! once: the digits that come with skipgate, the binary files of CIFAR-10 and CIFAR-100, or a folder with a subfolder
-//! for every class.
+//! for every class. [`Stacked`] are tensors for some runs of a network, from NumPy's files ([`tensor_file`]).
 #![forbid(unsafe_code)]
 
 mod cifar;
@@ -12,8 +12,11 @@ mod error;
 mod folder;
 mod preprocess;
 mod source;
+mod stacked;
+pub mod tensor_file;
 
 pub use dataset::Dataset;
 pub use error::DataError;
 pub use preprocess::load_image;
 pub use source::{Part, Source};
+pub use stacked::{Stacked, StackedError};

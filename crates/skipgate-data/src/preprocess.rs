@@ -37,8 +37,9 @@ pub(crate) struct Input {
 impl Input {
     pub(crate) fn of(manifest: &Manifest) -> Result<Self, DataError> {
         let preprocessing = manifest.preprocessing.clone().ok_or(DataError::NoPreprocessing)?;
-        let batch = || DataError::Batch { shape: manifest.image().shape.clone() };
-        let [1, _, height, width] = manifest.image().shape[..] else { return Err(batch()) };
+        let shape = &manifest.image()?.shape;
+        let batch = || DataError::Batch { shape: shape.clone() };
+        let [1, _, height, width] = shape[..] else { return Err(batch()) };
         let extent = |extent: usize| u32::try_from(extent).map_err(|_| batch());
         let Preprocessing { mean, std, .. } = &preprocessing;
         let table =

@@ -185,7 +185,8 @@ fn run(
     positions: &[usize],
     mask: &SkipMask,
 ) -> Result<Outcomes, Error> {
-    let elements = session.artifact().manifest().image().elements().unwrap_or_default();
+    let image = session.artifact().manifest().image().map_err(skipgate_runtime::Error::from)?;
+    let elements = image.elements().unwrap_or_default();
     let mut image = vec![0.0; elements];
     let mut outcomes = Outcomes::default();
     for &position in positions {

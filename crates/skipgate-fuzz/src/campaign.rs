@@ -12,9 +12,9 @@ use comfy_table::{Table, presets};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::Outcome;
 use crate::shrink::{Shrinker, Shrunk};
 use crate::worker::{Answer, Job, Worker};
-use crate::{Features, Outcome};
 
 /// How often progress is told and kept.
 const TELL: Duration = Duration::from_secs(10);
@@ -30,8 +30,6 @@ pub struct Campaign {
     pub program: PathBuf,
     /// Targets that are compiled for.
     pub targets: Vec<String>,
-    /// What networks may hold.
-    pub features: Features,
     /// The first seed; `None` to go on where the last run ended and add to its counts.
     pub seed: Option<u64>,
     /// Number of networks of this run, if it is limited.
@@ -129,7 +127,7 @@ impl Campaign {
     }
 
     fn try_work(&self, number: usize, shared: &Shared) -> Result<()> {
-        let mut worker = Worker::new(&self.program, &self.targets, self.features);
+        let mut worker = Worker::new(&self.program, &self.targets);
         let last = shared.last;
         while shared.start.elapsed() < self.time && !shared.stop.load(Ordering::Relaxed) {
             let taken = shared
@@ -172,7 +170,7 @@ impl Campaign {
         fs::create_dir_all(&dir)?;
         let (now, deadline) = (Instant::now(), Instant::now() + self.shrink);
         let until = now + self.shrink / 2;
-        let mut shrinker = Shrinker { worker, features: self.features, deadline, until, dir: &dir };
+        let mut shrinker = Shrinker { worker, deadline, until, dir: &dir };
         let Shrunk { model, gates, outcome } = shrinker.shrink(seed, outcome)?;
         let path = self.dir.join(format!("{seed}.onnx"));
         model.save(&path)?;
@@ -334,7 +332,6 @@ mod tests {
         let campaign = |seed| Campaign {
             program: "/no/such/program".into(),
             targets: Vec::new(),
-            features: Features::default(),
             seed,
             cases: Some(0),
             time: Duration::from_secs(1),

@@ -3,18 +3,21 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
-use skipgate_core::{SkipMask, Target};
-use skipgate_iree::{Build, Compiler, Gating};
+use skipgate_core::{Elements, Manifest, SkipMask, Target, TensorSpec, Values};
+use skipgate_data::Stacked;
+use skipgate_iree::{Build, Compiler, Gating, interface};
 use skipgate_onnx::{Error as ModelError, Model, remove_blocks};
 use skipgate_runtime::{Artifact, Device, Session};
-use skipgate_verify::{Difference, Emulator, OnnxRuntime, TOLERANCE, masks};
+use skipgate_verify::{
+    Difference, Emulator, HALF_TOLERANCE, OnnxRuntime, TOLERANCE, has_halves, masks, random_inputs,
+};
 
 use crate::outcome::Outcome;
 
 /// How much more than an input that is off by a unit in the last place changes a result is rounding still.
 const NOISE_FACTOR: f64 = 100.0;
 /// Inputs of each network.
-const IMAGES: usize = 2;
+const INPUTS: usize = 2;
 /// Masks that are emulated.
 const EMULATED: usize = 8;
 /// Least number of masks of a network that has so many.
@@ -33,10 +36,10 @@ struct Reference {
     /// What is compiled.
     network: Model,
     masks: Vec<SkipMask>,
-    shape: Vec<usize>,
-    images: Vec<Vec<f32>>,
-    /// Results by mask and image.
-    expected: Vec<Vec<Vec<f32>>>,
+    specs: Vec<TensorSpec>,
+    inputs: Stacked,
+    /// Results by mask and input.
+    expected: Vec<Vec<Vec<Values>>>,
     tolerance: f64,
 }
 
@@ -85,8 +88,9 @@ impl Checker {
         let network = network.map_err(|error| Outcome::of_error(&error))?;
         let gates = network.gates().map_err(|error| Outcome::of_error(&error))?;
         let masks = masks(gates.len(), MASKS.saturating_sub(gates.len() + 2).max(2), 1);
-        let shape = input_shape(model).ok_or_else(|| invalid(&"its input has no static shape"))?;
-        let images = images(shape.iter().product());
+        let specs = interface(model).map_err(|error| Outcome::of_error(&error))?.inputs;
+        let inputs = random_inputs(&specs, INPUTS, 1).map_err(|error| invalid(&error))?;
+        let nearly: Vec<_> = inputs.run(0).map(nearly).collect();
         let mut expected = Vec::new();
         let mut noise = 0f64;
         for mask in &masks {
@@ -103,23 +107,27 @@ impl Checker {
                 )
             };
             let session = pruned.as_mut().unwrap_or(&mut original);
-            let mut run = |image: &[f32]| session.run(&shape, image, mask).map_err(|error| invalid(&error));
-            let results = images.iter().map(|image| run(image)).collect::<Result<Vec<_>, _>>()?;
-            let nearly: Vec<_> = images[0].iter().map(|value| value * (1.0 + f32::EPSILON)).collect();
-            let moved = Difference::between(&run(&nearly)?, &results[0]).relative;
+            let mut results = Vec::new();
+            for run in 0..inputs.runs() {
+                let outputs = session.run(&specs, inputs.run(run), mask).map_err(|error| invalid(&error))?;
+                results.push(outputs);
+            }
+            let moved = session.run(&specs, nearly.iter().map(Values::elements), mask);
+            let moved = difference(&moved.map_err(|error| invalid(&error))?, &results[0]).relative;
             noise = noise.max(if moved.is_finite() { moved } else { 0.0 });
             expected.push(results);
         }
-        let tolerance = TOLERANCE.max(NOISE_FACTOR * noise);
-        Ok(Reference { network, masks, shape, images, expected, tolerance })
+        let halves = has_halves(model).map_err(|error| invalid(&error))?;
+        let tolerance = if halves { HALF_TOLERANCE } else { TOLERANCE }.max(NOISE_FACTOR * noise);
+        Ok(Reference { network, masks, specs, inputs, expected, tolerance })
     }
 
     /// The gated model in ONNX Runtime.
     fn gated_model(&self, reference: &Reference) -> Result<f64, Outcome> {
         let what = "the gated model in ONNX Runtime";
         let mut session = self.engine.session(&reference.network).map_err(|error| broken(what, &error))?;
-        compare(reference, what, &reference.masks, |image, mask| {
-            session.run(&reference.shape, image, mask).map_err(|error| broken(what, &error))
+        compare(reference, what, &reference.masks, |inputs, mask| {
+            session.run(&reference.specs, inputs.iter().copied(), mask).map_err(|error| broken(what, &error))
         })
     }
 
@@ -137,7 +145,9 @@ impl Checker {
         let path = dir.path().join(&target.name);
         skipgate_iree::write_artifact(&path, &compiled).map_err(|error| broken("the artifact", &error))?;
         match &self.emulator {
-            Some(emulator) if !runs_here(target) => emulated(reference, target, emulator, &path),
+            Some(emulator) if !runs_here(target) => {
+                emulated(reference, target, emulator, &path, &compiled.manifest)
+            }
             _ => native(reference, target, &path),
         }
     }
@@ -153,10 +163,13 @@ fn native(reference: &Reference, target: &Target, path: &Path) -> Result<f64, Ou
     let artifact = Artifact::open(path).map_err(|error| broken(&what, &error))?;
     let mut session = Session::new(&artifact, Device::local_sync()).map_err(|error| broken(&what, &error))?;
     let back: Vec<_> = reference.masks.iter().rev().cloned().collect();
+    let names: Vec<_> = reference.specs.iter().map(|spec| spec.name.as_str()).collect();
     let mut worst = 0f64;
     for masks in [&reference.masks, &back] {
-        let difference = compare(reference, &what, masks, |image, mask| {
-            session.run(image, mask).map(<[f32]>::to_vec).map_err(|error| broken(&what, &error))
+        let difference = compare(reference, &what, masks, |inputs, mask| {
+            let inputs: Vec<_> = names.iter().copied().zip(inputs.iter().copied()).collect();
+            let outputs = session.run_named(&inputs, mask).map_err(|error| broken(&what, &error))?;
+            Ok(outputs.iter().map(|(_, elements)| elements.to_values()).collect())
         })?;
         worst = worst.max(difference);
     }
@@ -169,34 +182,36 @@ fn emulated(
     target: &Target,
     emulator: &Emulator,
     path: &Path,
+    manifest: &Manifest,
 ) -> Result<f64, Outcome> {
     let what = format!("the artifact for {}", target.name);
-    let Reference { shape, images, masks, .. } = reference;
-    let end_to_end = images.concat();
     let mut worst = 0f64;
-    for mask in masks.iter().take(EMULATED) {
-        let found = emulator.run(path, shape, &end_to_end, mask).map_err(|error| broken(&what, &error))?;
-        let mut found = found.chunks(found.len() / images.len());
+    for mask in reference.masks.iter().take(EMULATED) {
+        let found = emulator.run(path, manifest, &reference.inputs, mask);
+        let found = found.map_err(|error| broken(&what, &error))?;
+        let mut runs = 0..;
         let difference = compare(reference, &what, std::slice::from_ref(mask), |_, _| {
-            Ok(found.next().unwrap_or_default().to_vec())
+            let run = runs.next().unwrap_or_default();
+            Ok(found.run(run).map(|elements| elements.to_values()).collect())
         })?;
         worst = worst.max(difference);
     }
     Ok(worst)
 }
 
-/// Runs `masks` on all images and compares with what is expected. The largest difference, if it is small enough.
+/// Runs `masks` on all inputs and compares with what is expected. The largest difference, if it is small enough.
 fn compare(
     reference: &Reference,
     what: &str,
     masks: &[SkipMask],
-    mut run: impl FnMut(&[f32], &SkipMask) -> Result<Vec<f32>, Outcome>,
+    mut run: impl FnMut(&[Elements<'_>], &SkipMask) -> Result<Vec<Values>, Outcome>,
 ) -> Result<f64, Outcome> {
     let mut worst = 0f64;
     for mask in masks {
         let place = reference.masks.iter().position(|other| other == mask).unwrap_or_default();
-        for (image, expected) in reference.images.iter().zip(&reference.expected[place]) {
-            let difference = Difference::between(&run(image, mask)?, expected);
+        for (number, expected) in reference.expected[place].iter().enumerate() {
+            let inputs: Vec<_> = reference.inputs.run(number).collect();
+            let difference = difference(&run(&inputs, mask)?, expected);
             if !difference.is_within(reference.tolerance) {
                 let Difference { relative, element, found, expected } = difference;
                 return Err(Outcome::Wrong {
@@ -211,6 +226,25 @@ fn compare(
     Ok(worst)
 }
 
+/// The largest difference between outputs.
+fn difference(found: &[Values], expected: &[Values]) -> Difference {
+    let missing = Difference { relative: f64::INFINITY, element: 0, found: f64::NAN, expected: f64::NAN };
+    let all = found.iter().zip(expected);
+    let all = all.map(|(found, expected)| Difference::between(found.elements(), expected.elements()));
+    let worst = all.reduce(Difference::max).filter(|_| found.len() == expected.len());
+    worst.unwrap_or(missing)
+}
+
+/// What an input is on a machine that rounds its last place in another way.
+fn nearly(elements: Elements<'_>) -> Values {
+    match elements {
+        Elements::F32(elements) => {
+            elements.iter().map(|value| value * (1.0 + f32::EPSILON)).collect::<Vec<_>>().into()
+        }
+        others => others.to_values(),
+    }
+}
+
 fn invalid(error: &dyn std::fmt::Display) -> Outcome {
     Outcome::Invalid { error: error.to_string() }
 }
@@ -218,17 +252,4 @@ fn invalid(error: &dyn std::fmt::Display) -> Outcome {
 /// Something failed that must work once the model is accepted.
 fn broken(what: &str, error: &dyn std::fmt::Display) -> Outcome {
     Outcome::Crash { error: format!("{what}: {error}") }
-}
-
-fn images(size: usize) -> Vec<Vec<f32>> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let image = |_| (0..size).map(|_| 2.0 * random.f32() - 1.0).collect();
-    (0..IMAGES).map(image).collect()
-}
-
-/// Shape of the first input.
-fn input_shape(model: &Model) -> Option<Vec<usize>> {
-    let types = skipgate_onnx::infer_shapes(model).ok()?;
-    let input = &model.proto().graph.input.first()?.name;
-    types.get(input)?.shape.iter().copied().collect()
 }

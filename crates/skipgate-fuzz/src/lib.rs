@@ -17,6 +17,6 @@ mod worker;
 pub use campaign::{Campaign, Summary};
 pub use case::Checker;
 pub use choices::Choices;
-pub use generate::{Features, Generated, generate};
+pub use generate::{Generated, generate};
 pub use outcome::Outcome;
 pub use worker::serve;

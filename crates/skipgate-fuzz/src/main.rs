@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
-use skipgate_fuzz::{Campaign, Checker, Choices, Features, generate, serve};
+use skipgate_fuzz::{Campaign, Checker, Choices, generate, serve};
 use skipgate_iree::Gating;
 use skipgate_onnx::{GateSelection, Model};
 
@@ -61,8 +61,6 @@ enum Command {
     },
     /// Write the network of a seed
     Save {
-        #[command(flatten)]
-        what: What,
         /// The seed
         #[arg(long)]
         seed: u64,
@@ -83,15 +81,6 @@ struct What {
     /// The machine to compile for; may be given several times
     #[arg(long = "target", value_name = "TARGET", default_value = "host")]
     targets: Vec<String>,
-    /// Let networks have several outputs
-    #[arg(long)]
-    outputs: bool,
-}
-
-impl What {
-    fn features(&self) -> Features {
-        Features { outputs: self.outputs }
-    }
 }
 
 fn main() -> ExitCode {
@@ -106,9 +95,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Worker { what } => serve(&what.targets, what.features()),
-        Command::Save { what, seed, output } => {
-            let generated = generate(&mut Choices::random(seed), what.features())?;
+        Command::Worker { what } => serve(&what.targets),
+        Command::Save { seed, output } => {
+            let generated = generate(&mut Choices::random(seed))?;
             println!("gates: {:?}", generated.selection);
             Ok(generated.model.save(&output)?)
         }
@@ -124,7 +113,6 @@ fn run(command: Command) -> Result<()> {
             let cores = std::thread::available_parallelism()?.get();
             let campaign = Campaign {
                 program: std::env::current_exe()?,
-                features: what.features(),
                 targets: what.targets,
                 seed,
                 cases,
@@ -154,7 +142,7 @@ fn check(what: &What, models: &[PathBuf], gating: &Gating, seed: Option<u64>) ->
         report(path.display().to_string(), &Model::load(path)?, gating);
     }
     if let Some(seed) = seed {
-        let generated = generate(&mut Choices::random(seed), what.features())?;
+        let generated = generate(&mut Choices::random(seed))?;
         let ungated = Gating::Ungated { remove: Vec::new() };
         let gating = generated.selection.map_or(ungated, Gating::Selected);
         report(format!("seed {seed}"), &generated.model, &gating);

@@ -8,7 +8,7 @@ use skipgate_onnx::Model;
 
 use crate::graph;
 use crate::worker::{Job, Worker, network};
-use crate::{Choices, Features, Generated, Outcome, generate};
+use crate::{Choices, Generated, Outcome, generate};
 
 /// A small network and what is wrong with it.
 pub(crate) struct Shrunk {
@@ -20,7 +20,6 @@ pub(crate) struct Shrunk {
 /// What shrinking works with.
 pub(crate) struct Shrinker<'w> {
     pub(crate) worker: &'w mut Worker,
-    pub(crate) features: Features,
     /// When to be content.
     pub(crate) deadline: Instant,
     /// When to go on to the next step.
@@ -34,13 +33,13 @@ impl Shrinker<'_> {
     /// nodes out of its graph, and then once more after simpler decisions, which make layers smaller too.
     pub(crate) fn shrink(&mut self, seed: u64, outcome: &Outcome) -> Result<Shrunk> {
         let mut choices = Choices::random(seed);
-        let generated = generate(&mut choices, self.features)?;
+        let generated = generate(&mut choices)?;
         let first = self.fewer_nodes(&generated, outcome)?;
         let now = Instant::now();
         self.until = now + self.deadline.saturating_duration_since(now) / 2;
         let simpler = self.fewer_choices(choices.made().to_vec(), outcome)?;
         self.until = self.deadline;
-        let second = self.fewer_nodes(&network(&Job::Choices(simpler), self.features)?, outcome)?;
+        let second = self.fewer_nodes(&network(&Job::Choices(simpler))?, outcome)?;
         Ok(if size(&second.model) <= size(&first.model) { second } else { first })
     }
 
@@ -95,7 +94,7 @@ impl Shrinker<'_> {
         for candidate in candidates {
             // What is decided counts, not what is asked.
             let mut choices = Choices::replay(&candidate);
-            generate(&mut choices, self.features)?;
+            generate(&mut choices)?;
             let made = choices.made().to_vec();
             if simpler(&made, best) && self.fails(&Job::Choices(made.clone()), outcome)?.is_some() {
                 return Ok(Some(made));

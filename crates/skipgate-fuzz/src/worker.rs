@@ -13,10 +13,14 @@ use serde::{Deserialize, Serialize};
 use skipgate_iree::Gating;
 use skipgate_onnx::{GateSelection, Model};
 
-use crate::{Checker, Choices, Features, Generated, Outcome, generate};
+use crate::{Checker, Choices, Generated, Outcome, generate};
 
-/// Longer than any small network takes, under emulation and on a busy machine too.
+/// Processor time, longer than any small network takes, under emulation too.
 const LIMIT: Duration = Duration::from_secs(180);
+/// How often that time may pass on a machine that is too busy to give it to the worker.
+const PATIENCE: u32 = 10;
+/// Length of the ticks that the kernel counts processor time in (`proc_pid_stat(5)`).
+const TICK: Duration = Duration::from_millis(10);
 /// Networks that one process compiles: what a compilation leaves behind in memory adds up.
 const JOBS: usize = 50;
 /// Last lines of a worker that are kept.
@@ -44,10 +48,10 @@ pub(crate) struct Answer {
 }
 
 /// A list of decisions or a file as a network.
-pub(crate) fn network(job: &Job, features: Features) -> Result<Generated> {
+pub(crate) fn network(job: &Job) -> Result<Generated> {
     Ok(match job {
-        Job::Seed(seed) => generate(&mut Choices::random(*seed), features)?,
-        Job::Choices(choices) => generate(&mut Choices::replay(choices), features)?,
+        Job::Seed(seed) => generate(&mut Choices::random(*seed))?,
+        Job::Choices(choices) => generate(&mut Choices::replay(choices))?,
         Job::File { path, gates } => Generated {
             model: Model::load(path)?,
             selection: gates.map(|gate_first| GateSelection { gate_first, ..GateSelection::default() }),
@@ -62,13 +66,13 @@ pub(crate) fn gating(generated: &Generated) -> Gating {
 }
 
 /// The worker's side: answers every line of standard input.
-pub fn serve(targets: &[String], features: Features) -> Result<()> {
+pub fn serve(targets: &[String]) -> Result<()> {
     let checker = Checker::new(targets)?;
     println!("{READY}");
     for line in io::stdin().lock().lines() {
         let job = serde_json::from_str(&line?)?;
         let start = std::time::Instant::now();
-        let outcome = match network(&job, features) {
+        let outcome = match network(&job) {
             Ok(generated) => checker.check(&generated.model, &gating(&generated)),
             Err(error) => Outcome::Invalid { error: format!("{error:#}") },
         };
@@ -97,12 +101,11 @@ struct Process {
 }
 
 impl Worker {
-    pub(crate) fn new(program: &Path, targets: &[String], features: Features) -> Self {
+    pub(crate) fn new(program: &Path, targets: &[String]) -> Self {
         let mut arguments: Vec<OsString> = vec!["worker".into()];
         for target in targets {
             arguments.extend(["--target".into(), target.into()]);
         }
-        arguments.extend(features.outputs.then(|| "--outputs".into()));
         Self { program: program.to_owned(), arguments, process: None }
     }
 
@@ -117,8 +120,7 @@ impl Worker {
         };
         let start = std::time::Instant::now();
         let sent = writeln!(process.input, "{}", serde_json::to_string(job)?);
-        let line =
-            sent.map_err(|_| RecvTimeoutError::Disconnected).and_then(|()| process.lines.recv_timeout(LIMIT));
+        let line = sent.map_err(|_| RecvTimeoutError::Disconnected).and_then(|()| process.answer());
         match line {
             Ok(line) => {
                 process.done += 1;
@@ -176,6 +178,27 @@ fn last_words(errors: impl io::BufRead) -> String {
 }
 
 impl Process {
+    /// The next line, unless the process has had enough time for it.
+    fn answer(&self) -> Result<String, RecvTimeoutError> {
+        let before = self.processor_time();
+        for _ in 0..PATIENCE {
+            match self.lines.recv_timeout(LIMIT) {
+                Err(RecvTimeoutError::Timeout) if self.processor_time().saturating_sub(before) < LIMIT => {}
+                answer => return answer,
+            }
+        }
+        Err(RecvTimeoutError::Timeout)
+    }
+
+    /// Processor time of the process and of those that it waited for; zero once it is gone.
+    fn processor_time(&self) -> Duration {
+        let stat = fs_err::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // The name of the program, in brackets, may hold spaces. Behind it comes the third field.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks = fields.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u32>().ok());
+        TICK * ticks.sum()
+    }
+
     /// Ends the process and says how it ended.
     fn end(mut self, late: bool) -> Result<String> {
         if late {
@@ -184,7 +207,8 @@ impl Process {
         drop(self.input);
         let status = self.child.wait()?;
         let words = self.words.join().unwrap_or_default();
-        let how = if late { format!("nothing for {} s", LIMIT.as_secs()) } else { status.to_string() };
+        let how =
+            if late { format!("nothing for {} s or more", LIMIT.as_secs()) } else { status.to_string() };
         Ok(format!("{how}\n{words}"))
     }
 }
@@ -208,7 +232,7 @@ mod tests {
         let program = dir.join("worker.sh");
         fs_err::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs_err::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-        Worker::new(&program, &["host".to_owned()], Features::default())
+        Worker::new(&program, &["host".to_owned()])
     }
 
     // One test, since a process that another thread starts meanwhile would keep the script open for writing.

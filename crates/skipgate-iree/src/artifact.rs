@@ -5,8 +5,9 @@ use skipgate_core::{
     Abi, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm, Manifest,
     SkipMask, Target, TensorSpec, VMFB_FILE,
 };
-use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise};
+use skipgate_onnx::{
+    MASK_INPUT, Model, TensorType, dequantize_constants, element_type, infer_shapes, normalise,
+};
 
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
@@ -31,7 +32,7 @@ pub struct Compiled {
 /// Besides the function that takes any mask, a gated model gets one without gates for each mask of `specialised`, and
 /// for all-run and all-skip; together they need some kilobytes each, since they share weights and kernels.
 ///
-/// The model must have one f32 image input and one f32 output, both with static shapes; a symbolic batch size is
+/// Inputs and outputs must be of an [`ElementType`] and have static shapes; a symbolic batch size is
 /// compiled as 1. `model_sha256` is the hexadecimal hash of the file it came from and goes into the manifest.
 pub fn compile(
     compiler: &Compiler,
@@ -84,9 +85,13 @@ pub fn compile(
     }
 }
 
-/// `model` in the form that plans are made of.
+/// `model` in the form that plans are made of. Its mask, if it has one, is its last input.
 pub(crate) fn plain(model: &Model) -> Result<Model, ImportError> {
-    Ok(dequantize_constants(&normalise(model)?)?)
+    let mut proto = dequantize_constants(&normalise(model)?)?.proto().clone();
+    if let Some(graph) = proto.graph.as_mut() {
+        graph.input.sort_by_key(|input| input.name == MASK_INPUT);
+    }
+    Ok(Model::from_proto(proto)?)
 }
 
 fn copying_gate((gate, reason): (usize, &'static str)) -> CostlyGate {
@@ -102,7 +107,7 @@ fn check_mask(abi: &Abi, gates: usize) -> Result<(), CompileError> {
         return Ok(());
     }
     Err(CompileError::Interface {
-        found: format!("but its mask is of {elements} elements and its gate table of {gates} gates"),
+        found: format!("the mask is of {elements} elements and the gate table of {gates} gates"),
     })
 }
 
@@ -120,6 +125,48 @@ fn entry_points(gates: usize, masks: &[SkipMask]) -> Result<Vec<EntryPoint>, Com
     Ok(entry_points)
 }
 
+/// The element type of ONNX's `TensorProto.DataType` number `ty`, if it may cross the interface.
+fn type_in_abi(ty: i32) -> Option<ElementType> {
+    Some(match ty {
+        element_type::FLOAT => ElementType::F32,
+        element_type::FLOAT16 => ElementType::F16,
+        element_type::INT8 => ElementType::I8,
+        element_type::UINT8 => ElementType::U8,
+        element_type::INT32 => ElementType::I32,
+        element_type::INT64 => ElementType::I64,
+        element_type::BOOL => ElementType::Bool,
+        _ => return None,
+    })
+}
+
+/// Why the input or output `name` cannot cross the interface.
+fn not_in_abi(name: &str, ty: Option<&TensorType>) -> CompileError {
+    let found = match ty {
+        Some(ty) if type_in_abi(ty.element_type).is_none() => {
+            format!("`{name}` has elements of ONNX type {}", ty.element_type)
+        }
+        Some(ty) => format!("`{name}` has the shape {}", shape_text(&ty.shape)),
+        None => format!("the type of `{name}` is not known"),
+    };
+    CompileError::Interface { found }
+}
+
+/// A shape as people write it; `?` for what is not known.
+fn shape_text(shape: &[Option<usize>]) -> String {
+    let extents: Vec<_> = shape
+        .iter()
+        .map(|extent| extent.map_or_else(|| "?".to_owned(), |extent| extent.to_string()))
+        .collect();
+    format!("[{}]", extents.join(", "))
+}
+
+/// What a network compiled from `model` takes and gives. Specialised functions are left out.
+///
+/// Errors: a tensor that cannot cross the interface.
+pub fn interface(model: &Model) -> Result<Abi, CompileError> {
+    abi(&plain(model)?)
+}
+
 /// The function for any mask and the tensors of `model`.
 fn abi(model: &Model) -> Result<Abi, CompileError> {
     let types = infer_shapes(model).map_err(crate::ImportError::from)?;
@@ -127,26 +174,15 @@ fn abi(model: &Model) -> Result<Abi, CompileError> {
     let is_initializer = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let spec = |name: &str| {
         let found = types.get(name).and_then(|ty| {
-            let element_type = match ty.element_type {
-                ty if ty == DataType::FLOAT as i32 => ElementType::F32,
-                ty if ty == DataType::BOOL as i32 => ElementType::Bool,
-                _ => return None,
-            };
+            let element_type = type_in_abi(ty.element_type)?;
             let shape = ty.shape.iter().copied().collect::<Option<Vec<_>>>()?;
             Some(TensorSpec { name: name.to_owned(), shape, element_type })
         });
-        found.ok_or_else(|| CompileError::Interface {
-            found: format!("but `{name}` is of another type or its shape is not known"),
-        })
+        found.ok_or_else(|| not_in_abi(name, types.get(name)))
     };
     let names = graph.input.iter().map(|input| input.name.as_str());
     let inputs: Vec<_> = names.filter(|name| !is_initializer(name)).map(spec).collect::<Result<_, _>>()?;
     let outputs: Vec<_> = graph.output.iter().map(|output| spec(&output.name)).collect::<Result<_, _>>()?;
-    let images = inputs.iter().filter(|input| input.name != MASK_INPUT).count();
-    if images != 1 || outputs.len() != 1 {
-        let found = format!("it has {images} inputs and {} outputs", outputs.len());
-        return Err(CompileError::Interface { found });
-    }
     let entry_point = format!("{MODULE}.{FUNCTION}");
     Ok(Abi { entry_point, specialised: Vec::new(), inputs, outputs })
 }
@@ -166,6 +202,6 @@ mod tests {
         proto.metadata_props.retain(|entry| entry.key != GATES_KEY);
         let without = Model::from_proto(proto).unwrap();
         let error = check_mask(&abi_of(&without), without.gates().unwrap().len()).unwrap_err().to_string();
-        assert!(error.ends_with("but its mask is of 2 elements and its gate table of 0 gates"), "{error}");
+        assert!(error.ends_with("the mask is of 2 elements and the gate table of 0 gates"), "{error}");
     }
 }

@@ -112,10 +112,10 @@ pub enum CompileError {
     /// It could not be written as MLIR.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// The model does not have the inputs and outputs of a classifier.
-    #[error("the model must have one f32 image input and one f32 output with static shapes, {found}")]
+    /// Inputs and outputs that a compiled network cannot have.
+    #[error("expected inputs and outputs of static shape, of f32, f16, i8, u8, i32, i64 or bool; {found}")]
     Interface {
-        /// What it has instead.
+        /// What there is instead.
         found: String,
     },
     /// A value is larger than the target can have it.

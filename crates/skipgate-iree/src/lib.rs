@@ -57,7 +57,7 @@ mod plan;
 mod size;
 mod temporary;
 
-pub use artifact::{Compiled, compile};
+pub use artifact::{Compiled, compile, interface};
 pub use build::{Build, Gating, Source};
 pub use compiler::Compiler;
 pub use dialect::DialectError;

@@ -5,7 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use skipgate_core::{
-    Arch, Hint, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, ManifestError, MaskError,
+    Arch, ElementType, Hint, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, ManifestError,
+    MaskError, NotOneF32, TensorSpec,
 };
 
 use crate::Device;
@@ -80,21 +81,33 @@ pub enum Error {
     /// The mask does not fit the gate table.
     #[error(transparent)]
     Mask(#[from] MaskError),
-    /// The image does not fit the input.
-    #[error("the image has {found} values, the model takes {expected}, shape {shape:?}")]
-    ImageLength {
-        /// Number of values of the input.
-        expected: usize,
-        /// Shape of the input.
-        shape: Vec<usize>,
-        /// Number of values of the image.
+    /// One tensor is given to or asked of a network that has several, or others than f32.
+    #[error(transparent)]
+    NotOneF32(#[from] NotOneF32),
+    /// The elements given do not fit the input.
+    #[error("input `{expected}` takes {} elements of type {}, found {found} of type {found_type}",
+        .expected.elements().unwrap_or_default(), .expected.element_type)]
+    Input {
+        /// The input.
+        expected: TensorSpec,
+        /// Number of elements given.
         found: usize,
+        /// Type of the elements given.
+        found_type: ElementType,
+    },
+    /// Not every input is given once.
+    #[error("the network takes the inputs {expected}, found {found}")]
+    Inputs {
+        /// The names of all inputs.
+        expected: String,
+        /// The names given.
+        found: String,
     },
     /// The network returned another tensor than its manifest promises.
-    #[error("the model returned {found}, its manifest promises f32 of shape {expected:?}")]
+    #[error("the model returned {found}, its manifest promises `{expected}`")]
     Output {
-        /// Shape in the manifest.
-        expected: Vec<usize>,
+        /// The promise.
+        expected: TensorSpec,
         /// Type and shape that came back.
         found: String,
     },
@@ -196,6 +209,7 @@ impl Hint for Error {
                 "cores count from 0, and this process must be allowed to use them; see `taskset -pc $$`"
             }
             Self::NoWorkers => "use the single-threaded device",
+            Self::NotOneF32(_) => "give and take tensors by name (`Session::run_named`)",
             _ => return None,
         };
         Some(text.to_owned())

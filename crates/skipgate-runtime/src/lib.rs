@@ -22,6 +22,9 @@
 //!
 //! [`Device`] says which threads do the arithmetic. It is a plain value; nothing starts before a session needs it.
 //!
+//! [`Elements`] are what goes in and comes out where a network has several inputs or outputs, or others than f32:
+//! [`Session::run_named`] takes and gives them by name.
+//!
 //! [`Session`] is what runs: it owns the state of the network and its input and output buffers. Making one takes
 //! about as long as an inference. It belongs to one thread at a time; several threads take a session each on one artifact.
 //!
@@ -52,12 +55,14 @@ mod session;
 pub use artifact::Artifact;
 pub use device::Device;
 pub use error::{Error, Found, Status};
+#[doc(no_inline)]
+pub use half::f16;
 pub use server::{Answer, Server, ServerOptions, Submission, Ticket};
-pub use session::{DispatchTime, Session};
+pub use session::{DispatchTime, Outputs, Session};
 #[doc(no_inline)]
 pub use skipgate_controller as controller;
 #[doc(no_inline)]
-pub use skipgate_core::{Gate, Hint, Manifest, SkipMask};
+pub use skipgate_core::{ElementType, Elements, Gate, Hint, Manifest, SkipMask, TensorSpec, Values};
 
 /// Compiles the example in the README.
 #[cfg(doctest)]

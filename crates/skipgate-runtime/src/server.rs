@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use skipgate_controller::Controller;
-use skipgate_core::SkipMask;
+use skipgate_core::{ElementType, SkipMask};
 
 use crate::{Artifact, Device, Error, Session};
 
@@ -90,7 +90,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Mask`] when a mask does not fit, those of [`Session::new`], and [`Error::Cpu`] when the thread cannot be
+    /// [`Error::Mask`] when a mask does not fit, [`Error::NotOneF32`] for a network that [`Session::run`] does not run,
+    /// those of [`Session::new`], and [`Error::Cpu`] when the thread cannot be
     /// pinned.
     pub fn start(
         artifact: &Artifact,
@@ -99,6 +100,8 @@ impl Server {
         options: ServerOptions,
     ) -> Result<Self, Error> {
         masks.iter().try_for_each(|mask| mask.check_len(artifact.gates().len()))?;
+        artifact.manifest().image()?;
+        artifact.manifest().logits()?;
         let session = Session::new(artifact, options.device)?;
         let state = State { controller, queue: VecDeque::new(), running: false, closed: false };
         let (start, changed) = (Instant::now(), Condvar::new());
@@ -124,12 +127,12 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::ImageLength`], and [`Error::ServerStopped`] when the server's thread panicked.
+    /// [`Error::Input`], and [`Error::ServerStopped`] when the server's thread panicked.
     pub fn submit(&self, image: Arc<[f32]>) -> Result<Submission, Error> {
-        let input = self.artifact.manifest().image();
-        let expected = input.elements().unwrap_or_default();
-        if image.len() != expected {
-            return Err(Error::ImageLength { expected, shape: input.shape.clone(), found: image.len() });
+        let expected = self.artifact.manifest().image()?;
+        if Some(image.len()) != expected.elements() {
+            let (found, found_type) = (image.len(), ElementType::F32);
+            return Err(Error::Input { expected: expected.clone(), found, found_type });
         }
         let mut state = self.shared.lock();
         if state.closed {

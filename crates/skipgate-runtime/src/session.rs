@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skipgate_core::SkipMask;
+use skipgate_core::{Elements, SkipMask, TensorSpec, Values};
 
 use crate::raw::Program;
 use crate::{Artifact, Device, Error};
@@ -27,14 +27,34 @@ pub struct DispatchTime {
 ///
 /// # Hot path
 ///
-/// The function is looked up and the input buffers are allocated once, in [`Session::new`]. A call copies image and
-/// mask into them, runs the network, and copies the logits out; it allocates nothing on the Rust side. IREE
-/// itself allocates the network's intermediate tensors and its output, anew for every call.
+/// Functions are looked up and the input buffers are allocated once, in [`Session::new`]. A call copies inputs and
+/// mask into them, runs the network, and copies its outputs out; it allocates nothing on the Rust side. IREE
+/// itself allocates the network's intermediate tensors and its outputs, anew for every call.
 #[derive(Debug)]
 pub struct Session {
     program: Program,
-    logits: Vec<f32>,
+    /// In the order of the manifest.
+    outputs: Vec<Values>,
     artifact: Artifact,
+}
+
+/// What a network gave, until its session runs again.
+#[derive(Debug, Clone, Copy)]
+pub struct Outputs<'s> {
+    specs: &'s [TensorSpec],
+    values: &'s [Values],
+}
+
+impl<'s> Outputs<'s> {
+    /// The output of this name, in row-major order; its shape is in the manifest.
+    pub fn get(&self, name: &str) -> Option<Elements<'s>> {
+        self.iter().find(|(spec, _)| spec.name == name).map(|(_, elements)| elements)
+    }
+
+    /// All outputs, in the order of the manifest.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'s TensorSpec, Elements<'s>)> + use<'s> {
+        self.specs.iter().zip(self.values).map(|(spec, values)| (spec, values.elements()))
+    }
 }
 
 impl Session {
@@ -46,54 +66,115 @@ impl Session {
     /// there is not enough memory.
     pub fn new(artifact: &Artifact, device: Device) -> Result<Self, Error> {
         let manifest = artifact.manifest();
+        let zeros = |spec: &TensorSpec| Values::zeros(spec.element_type, spec.elements().unwrap_or_default());
         Ok(Self {
             program: Program::load(artifact.vmfb(), manifest, device.0)?,
-            logits: vec![0.0; manifest.logits().elements().unwrap_or_default()],
+            outputs: manifest.outputs().iter().map(zeros).collect(),
             artifact: artifact.clone(),
         })
     }
 
-    /// Runs the network on `image`, with the residual blocks that `mask` selects, and returns the logits.
+    /// Runs a network with one f32 input and one f32 output on `image`, with the residual blocks that `mask` selects,
+    /// and returns the logits. [`run_named`](Self::run_named) is for all networks.
     ///
-    /// `image` holds the values of the manifest's first input in row-major order, preprocessed as the manifest says:
+    /// `image` holds the values of the input in row-major order, preprocessed as the manifest says:
     /// for a CIFAR network 3 x 32 x 32 values, channel by channel, row by row. `mask` has one element per gate;
     /// for a network without gates it is empty. The logits have the shape of the manifest's output.
     ///
     /// # Errors
     ///
-    /// [`Error::ImageLength`] and [`Error::Mask`] before anything runs; [`Error::Iree`] and [`Error::Output`] if the
-    /// network fails or does not do what its manifest says. The session stays usable.
+    /// [`Error::NotOneF32`], [`Error::Input`] and [`Error::Mask`] before anything runs; [`Error::Iree`] and
+    /// [`Error::Output`] if the network fails or does not do what its manifest says. The session stays usable.
     pub fn run(&mut self, image: &[f32], mask: &SkipMask) -> Result<&[f32], Error> {
-        self.check(image, mask)?;
-        let output = &self.artifact.manifest().logits().shape;
-        self.program.run(image, mask, output, &mut self.logits)?;
-        Ok(&self.logits)
+        self.artifact.manifest().image()?;
+        self.artifact.manifest().logits()?;
+        self.write_all(|_| Some(image.into()))?;
+        self.invoke(mask)?;
+        match &self.outputs[..] {
+            [Values::F32(logits)] => Ok(logits),
+            _ => unreachable!("the manifest has one f32 output"),
+        }
     }
 
-    /// Runs the network like [`run`](Self::run), and returns how long each dispatch took, in the order in which they ran.
+    /// Runs the network on `inputs`, by name and in any order, with the residual blocks that `mask` selects.
+    ///
+    /// ```no_run
+    /// # use skipgate_runtime::{Error, Session, SkipMask};
+    /// # fn detect(session: &mut Session, pixels: &[u8], mask: &SkipMask) -> Result<(), Error> {
+    /// let outputs = session.run_named(&[("pixels", pixels.into()), ("threshold", (&[0.5f32][..]).into())], mask)?;
+    /// for (spec, elements) in outputs.iter() {
+    ///     println!("{spec}: {} elements", elements.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Every input of [`Manifest::inputs`](skipgate_core::Manifest::inputs) is given once, with its elements in
+    /// row-major order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inputs`], [`Error::Input`] and [`Error::Mask`] before anything runs; [`Error::Iree`] and
+    /// [`Error::Output`] if the network fails or does not do what its manifest says. The session stays usable.
+    pub fn run_named(
+        &mut self,
+        inputs: &[(&str, Elements<'_>)],
+        mask: &SkipMask,
+    ) -> Result<Outputs<'_>, Error> {
+        let specs = self.artifact.manifest().inputs();
+        let given =
+            |name: &str| inputs.iter().find(|(other, _)| *other == name).map(|(_, elements)| *elements);
+        if inputs.len() != specs.len() || specs.iter().any(|spec| given(&spec.name).is_none()) {
+            return Err(Error::Inputs {
+                expected: listed(specs.iter().map(|spec| spec.name.as_str())),
+                found: listed(inputs.iter().map(|(name, _)| *name)),
+            });
+        }
+        self.write_all(|spec| given(&spec.name))?;
+        self.invoke(mask)?;
+        Ok(Outputs { specs: self.artifact.manifest().outputs(), values: &self.outputs })
+    }
+
+    /// Runs the network once more on the inputs of the last run, or on zeros, and returns how long each dispatch took, in
+    /// the order in which they ran.
     ///
     /// Times are IREE's own and include what it takes to start a dispatch; profiling makes the whole run slower. A mask
     /// that has a function of its own runs in the one that takes any mask.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run).
-    pub fn profile(&mut self, image: &[f32], mask: &SkipMask) -> Result<Vec<DispatchTime>, Error> {
-        self.check(image, mask)?;
-        self.program.profile(image, mask)
+    /// [`Error::Mask`] before anything runs, [`Error::Iree`] if the network fails.
+    pub fn profile(&mut self, mask: &SkipMask) -> Result<Vec<DispatchTime>, Error> {
+        mask.check_len(self.artifact.gates().len())?;
+        self.program.profile(mask)
     }
 
-    fn check(&self, image: &[f32], mask: &SkipMask) -> Result<(), Error> {
-        let input = self.artifact.manifest().image();
-        let expected = input.elements().unwrap_or_default();
-        if image.len() != expected {
-            return Err(Error::ImageLength { expected, shape: input.shape.clone(), found: image.len() });
+    /// Writes every input, which `given` tells.
+    fn write_all<'e>(&mut self, given: impl Fn(&TensorSpec) -> Option<Elements<'e>>) -> Result<(), Error> {
+        for (number, spec) in self.artifact.manifest().inputs().iter().enumerate() {
+            let Some(elements) = given(spec) else { continue };
+            if elements.element_type() != spec.element_type || spec.elements() != Some(elements.len()) {
+                let (found, found_type) = (elements.len(), elements.element_type());
+                return Err(Error::Input { expected: spec.clone(), found, found_type });
+            }
+            self.program.write(number, elements)?;
         }
-        Ok(mask.check_len(self.artifact.gates().len())?)
+        Ok(())
+    }
+
+    fn invoke(&mut self, mask: &SkipMask) -> Result<(), Error> {
+        mask.check_len(self.artifact.gates().len())?;
+        self.program.run(mask, self.artifact.manifest().outputs(), &mut self.outputs)
     }
 
     /// The network that runs.
     pub fn artifact(&self) -> &Artifact {
         &self.artifact
     }
+}
+
+/// Names, for a message.
+fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

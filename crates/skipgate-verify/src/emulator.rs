@@ -4,8 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use npyz::WriterBuilder as _;
-use skipgate_core::SkipMask;
+use skipgate_core::{Manifest, SkipMask};
+use skipgate_data::Stacked;
 
 use crate::Error;
 
@@ -37,17 +37,17 @@ impl Emulator {
         Ok(Self { program })
     }
 
-    /// The results of `artifact` for `images`, end to end, of `shape` each.
+    /// The outputs of `artifact`, whose manifest is `manifest`, for all of `inputs`.
     pub fn run(
         &self,
         artifact: &Path,
-        shape: &[usize],
-        images: &[f32],
+        manifest: &Manifest,
+        inputs: &Stacked,
         mask: &SkipMask,
-    ) -> Result<Vec<f32>, Error> {
+    ) -> Result<Stacked, Error> {
         let dir = tempfile::tempdir()?;
-        let (input, output) = (dir.path().join("input.npy"), dir.path().join("output.npy"));
-        write(&input, shape, images)?;
+        let (input, output) = (dir.path().join("input.npz"), dir.path().join("output.npz"));
+        inputs.clone().write(manifest.inputs(), &input)?;
         let mut command = Command::new(EMULATOR);
         command.args(["-cpu", "cortex-a15"]).arg(&self.program).arg("run").arg(artifact);
         command.arg("--input").arg(&input).arg("--output").arg(&output);
@@ -59,21 +59,8 @@ impl Emulator {
             let message = String::from_utf8_lossy(&done.stderr).trim().to_owned();
             return Err(Error::Board { status: done.status, message });
         }
-        Ok(npyz::NpyFile::new(&fs_err::read(&output)?[..])?.into_vec()?)
+        Ok(Stacked::read(manifest.outputs(), &[output.display().to_string()])?)
     }
-}
-
-/// Writes `images` as one tensor with all of them in the first dimension.
-fn write(path: &Path, shape: &[usize], images: &[f32]) -> Result<(), Error> {
-    let count = images.len() / shape.iter().product::<usize>().max(1);
-    let mut shape: Vec<_> = shape.iter().map(|&extent| extent as u64).collect();
-    if let Some(batch) = shape.first_mut() {
-        *batch *= count as u64;
-    }
-    let file = std::io::BufWriter::new(fs_err::File::create(path)?);
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd()?;
-    writer.extend(images)?;
-    Ok(writer.finish()?)
 }
 
 #[cfg(test)]
@@ -84,14 +71,5 @@ mod tests {
     fn what_is_missing_is_named() {
         let error = Emulator::find(Some(Path::new("/no/such/program"))).unwrap_err();
         assert_eq!(error, "/no/such/program is no file");
-    }
-
-    #[test]
-    fn images_lie_behind_each_other_in_the_first_dimension() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.npy");
-        write(&path, &[1, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
-        let bytes = fs_err::read(&path).unwrap();
-        assert_eq!(npyz::NpyFile::new(&bytes[..]).unwrap().shape(), [2, 2]);
     }
 }

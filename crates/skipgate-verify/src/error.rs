@@ -52,13 +52,17 @@ pub enum Error {
         /// Hash in the manifest, in hexadecimal.
         expected: String,
     },
-    /// The inputs do not fit the network.
-    #[error("expected inputs of {expected} values each, found {found}")]
-    Inputs {
-        /// Elements of the network's input.
-        expected: usize,
-        /// Elements given.
-        found: usize,
+    /// Tensors do not fit the network.
+    #[error(transparent)]
+    Tensors(#[from] skipgate_data::StackedError),
+    /// Something computes tensors of another type than the network.
+    #[error(transparent)]
+    Type(#[from] skipgate_core::WrongType),
+    /// ONNX Runtime has an output of a type that no artifact has.
+    #[error("ONNX Runtime gives `{name}` in a type that is not supported")]
+    OutputType {
+        /// Name of the output.
+        name: String,
     },
     /// Nothing here can run the artifact.
     #[error("nothing here runs an artifact for {target}: {reason}")]

@@ -9,13 +9,16 @@ mod error;
 mod masks;
 mod onnx_runtime;
 mod origin;
+mod random;
 mod report;
 mod verify;
 
-pub use compare::{Difference, QUANTIZED_TOLERANCE, TOLERANCE};
+pub use compare::{Difference, HALF_TOLERANCE, QUANTIZED_TOLERANCE, TOLERANCE};
 pub use emulator::{Emulator, PROGRAM_VARIABLE};
 pub use error::Error;
 pub use masks::masks;
 pub use onnx_runtime::{LIBRARY_VARIABLE, OnnxRuntime, Session};
+pub use origin::has_halves;
+pub use random::random_inputs;
 pub use report::{Comparison, Ran, Reference, Report};
 pub use verify::{Inputs, Options, verify};

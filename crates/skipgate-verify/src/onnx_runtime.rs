@@ -1,14 +1,18 @@
 //! ONNX Runtime, the reference for what a model computes. It is used where its library is found.
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use half::f16;
 use libloading::{Library, Symbol};
+use ort::session::SessionInputValue;
 use ort::session::builder::GraphOptimizationLevel;
-use ort::value::Tensor;
-use skipgate_core::SkipMask;
+use ort::tensor::TensorElementType;
+use ort::value::{Tensor, ValueRef};
+use skipgate_core::{Elements, SkipMask, TensorSpec, Values};
 use skipgate_onnx::{MASK_INPUT, Model};
 
 use crate::Error;
@@ -62,9 +66,8 @@ impl OnnxRuntime {
             .with_intra_threads(1)?
             .with_optimization_level(GraphOptimizationLevel::Disable)?
             .commit_from_memory(&model.to_bytes()?)?;
-        let image = inner.inputs.iter().map(|input| input.name.clone()).find(|name| name != MASK_INPUT);
         let masked = inner.inputs.iter().any(|input| input.name == MASK_INPUT);
-        Ok(Session { inner, image: image.unwrap_or_default(), masked })
+        Ok(Session { inner, masked })
     }
 }
 
@@ -72,23 +75,57 @@ impl OnnxRuntime {
 #[derive(Debug)]
 pub struct Session {
     inner: ort::session::Session,
-    /// Name of the image input.
-    image: String,
     masked: bool,
 }
 
 impl Session {
-    /// The first output for `image` of `shape`; `mask` counts for a gated model only.
-    pub fn run(&mut self, shape: &[usize], image: &[f32], mask: &SkipMask) -> Result<Vec<f32>, Error> {
-        let image = Tensor::from_array((shape.to_vec(), image.to_vec()))?;
-        let mut inputs = ort::inputs![self.image.as_str() => image];
-        if self.masked {
-            let mask = Tensor::from_array((vec![mask.len()], mask.as_slice().to_vec()))?;
-            inputs.push((MASK_INPUT.into(), mask.into()));
+    /// The outputs for `inputs`, which are as `specs` say; `mask` counts for a gated model only.
+    pub fn run<'v>(
+        &mut self,
+        specs: &[TensorSpec],
+        inputs: impl IntoIterator<Item = Elements<'v>>,
+        mask: &SkipMask,
+    ) -> Result<Vec<Values>, Error> {
+        let mut tensors = Vec::new();
+        for (spec, elements) in specs.iter().zip(inputs) {
+            tensors.push((Cow::from(spec.name.as_str()), tensor(&spec.shape, elements)?));
         }
-        let outputs = self.inner.run(inputs)?;
-        Ok(outputs[0].try_extract_tensor::<f32>()?.1.to_vec())
+        if self.masked {
+            tensors.push((MASK_INPUT.into(), tensor(&[mask.len()], mask.as_slice().into())?));
+        }
+        let outputs = self.inner.run(tensors)?;
+        outputs.iter().map(|(name, value)| values(name, &value)).collect()
     }
+}
+
+/// A tensor of ONNX Runtime.
+fn tensor(shape: &[usize], elements: Elements<'_>) -> Result<SessionInputValue<'static>, Error> {
+    let shape = shape.to_vec();
+    Ok(match elements {
+        Elements::F32(elements) => Tensor::from_array((shape, elements.to_vec()))?.into(),
+        Elements::F16(elements) => Tensor::from_array((shape, elements.to_vec()))?.into(),
+        Elements::I8(elements) => Tensor::from_array((shape, elements.to_vec()))?.into(),
+        Elements::U8(elements) => Tensor::from_array((shape, elements.to_vec()))?.into(),
+        Elements::I32(elements) => Tensor::from_array((shape, elements.to_vec()))?.into(),
+        Elements::I64(elements) => Tensor::from_array((shape, elements.to_vec()))?.into(),
+        Elements::Bool(elements) => Tensor::from_array((shape, elements.to_vec()))?.into(),
+    })
+}
+
+/// The elements of a tensor of ONNX Runtime.
+fn values(name: &str, value: &ValueRef<'_>) -> Result<Values, Error> {
+    let unknown = || Error::OutputType { name: name.to_owned() };
+    let element_type = value.dtype().tensor_type().ok_or_else(unknown)?;
+    Ok(match element_type {
+        TensorElementType::Float32 => value.try_extract_tensor::<f32>()?.1.to_vec().into(),
+        TensorElementType::Float16 => value.try_extract_tensor::<f16>()?.1.to_vec().into(),
+        TensorElementType::Int8 => value.try_extract_tensor::<i8>()?.1.to_vec().into(),
+        TensorElementType::Uint8 => value.try_extract_tensor::<u8>()?.1.to_vec().into(),
+        TensorElementType::Int32 => value.try_extract_tensor::<i32>()?.1.to_vec().into(),
+        TensorElementType::Int64 => value.try_extract_tensor::<i64>()?.1.to_vec().into(),
+        TensorElementType::Bool => value.try_extract_tensor::<bool>()?.1.to_vec().into(),
+        _ => return Err(unknown()),
+    })
 }
 
 /// The version that the library in `path` reports. `ort` itself panics over a file that is none.

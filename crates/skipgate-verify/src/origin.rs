@@ -5,9 +5,11 @@ use std::path::Path;
 use skipgate_core::{Manifest, SkipMask};
 use skipgate_iree::Source;
 use skipgate_onnx::proto::GraphProto;
-use skipgate_onnx::{GateSelection, Model, find_blocks, gate, remove_blocks, ungate};
+use skipgate_onnx::{
+    GateSelection, Model, element_type, find_blocks, gate, infer_shapes, remove_blocks, ungate,
+};
 
-use crate::Error;
+use crate::{Error, HALF_TOLERANCE, QUANTIZED_TOLERANCE, TOLERANCE};
 
 /// The model that an artifact was made of, or the one that was gated for it.
 #[derive(Debug)]
@@ -44,10 +46,22 @@ impl Origin {
         Ok(remove_blocks(&self.model, &names)?)
     }
 
-    /// Whether values are rounded to few bits on the way.
-    pub(crate) fn is_quantized(&self) -> bool {
-        rounds(&self.model.proto().graph)
+    /// The largest relative difference that is rounding.
+    pub(crate) fn tolerance(&self) -> Result<f64, Error> {
+        Ok(if rounds(&self.model.proto().graph) {
+            QUANTIZED_TOLERANCE
+        } else if has_halves(&self.model)? {
+            HALF_TOLERANCE
+        } else {
+            TOLERANCE
+        })
     }
+}
+
+/// Whether a value of `model` is of halves.
+pub fn has_halves(model: &Model) -> Result<bool, Error> {
+    let types = infer_shapes(model)?;
+    Ok(types.values().any(|value| value.element_type == element_type::FLOAT16))
 }
 
 /// Whether a node of `graph`, or of a branch in it, rounds to few bits.

@@ -51,6 +51,8 @@ pub struct Comparison {
     pub reference: Reference,
     /// The input with the largest difference.
     pub input: usize,
+    /// The output with the largest difference.
+    pub output: String,
     /// The largest difference.
     pub difference: Difference,
     /// Whether it is rounding.

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use skipgate_core::{Arch, Arithmetic, CompileOptions, MANIFEST_FILE, Manifest, SkipMask, Target};
+use skipgate_core::{Arch, Arithmetic, CompileOptions, MANIFEST_FILE, Manifest, SkipMask, Target, Values};
+use skipgate_data::Stacked;
 use skipgate_iree::{Build, Compiler, write_artifact};
 use skipgate_runtime::{Artifact, Device, Session};
 
 use crate::origin::Origin;
 use crate::{
-    Comparison, Difference, Emulator, Error, OnnxRuntime, QUANTIZED_TOLERANCE, Ran, Reference, Report,
-    TOLERANCE, masks,
+    Comparison, Difference, Emulator, Error, OnnxRuntime, Ran, Reference, Report, masks, random_inputs,
 };
 
 /// Builds where ONNX Runtime computes every mask: one, with all blocks.
@@ -52,10 +52,10 @@ impl Default for Options {
 /// What a network is run on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inputs {
-    /// So many, with values between -1 and 1.
+    /// So many random ones; see [`random_inputs`].
     Random(usize),
-    /// These, end to end.
-    Given(Vec<f32>),
+    /// These.
+    Given(Stacked),
 }
 
 /// Runs the artifact in the folder `path` under many masks and compares it with `model`, which it must have been made
@@ -67,8 +67,10 @@ pub enum Inputs {
 pub fn verify(path: &Path, model: &Path, options: &Options, tell: &dyn Fn(&str)) -> Result<Report, Error> {
     let manifest = manifest(path)?;
     let origin = Origin::load(model, &manifest, &options.removed)?;
-    let inputs = inputs(options, &manifest)?;
-    let tolerance = if origin.is_quantized() { QUANTIZED_TOLERANCE } else { TOLERANCE };
+    let inputs = match &options.inputs {
+        Inputs::Random(count) => random_inputs(manifest.inputs(), *count, options.seed)?,
+        Inputs::Given(inputs) => inputs.clone(),
+    };
     let masks = masks(manifest.gates.len(), options.masks, options.seed);
     let engine = OnnxRuntime::get();
     let mut subject = Subject::open(path, &manifest, options)?;
@@ -79,8 +81,8 @@ pub fn verify(path: &Path, model: &Path, options: &Options, tell: &dyn Fn(&str))
         model: model.to_owned(),
         target: manifest.target.name.clone(),
         ran: subject.ran(),
-        inputs: inputs.images.len(),
-        tolerance,
+        inputs: inputs.runs(),
+        tolerance: origin.tolerance()?,
         equal: true,
         comparisons: Vec::new(),
         not_compared: Vec::new(),
@@ -92,32 +94,50 @@ pub fn verify(path: &Path, model: &Path, options: &Options, tell: &dyn Fn(&str))
             continue;
         }
         tell(&format!("running mask {mask}"));
-        let found = subject.run(&inputs, mask)?;
+        let found = subject.run(&manifest, &inputs, mask)?;
         let pruned = origin.without_skipped(mask)?;
         if let Ok(engine) = engine {
             let mut session = engine.session(&pruned)?;
-            let run = |image: &Vec<f32>| session.run(&inputs.shape, image, &SkipMask::all_run(0));
-            let expected: Vec<_> = inputs.images.iter().map(run).collect::<Result<_, _>>()?;
-            report.compare(mask, Reference::OnnxRuntime, &found, &expected);
+            let mut expected = Stacked::empty(manifest.outputs());
+            for run in 0..inputs.runs() {
+                let outputs = session.run(manifest.inputs(), inputs.run(run), &SkipMask::all_run(0))?;
+                expected.push(outputs.iter().map(Values::elements))?;
+            }
+            report.compare(&manifest, mask, Reference::OnnxRuntime, &found, &expected);
         }
         if built.contains(mask) {
             tell(&format!("compiling the reference for mask {mask}"));
-            report.compare(mask, Reference::Build, &found, &build(pruned, mask, &inputs)?);
+            let expected = build(pruned, mask, &inputs)?;
+            report.compare(&manifest, mask, Reference::Build, &found, &expected);
         }
     }
     Ok(report)
 }
 
 impl Report {
-    fn compare(&mut self, mask: &SkipMask, reference: Reference, found: &[Vec<f32>], expected: &[Vec<f32>]) {
-        let differences =
-            found.iter().zip(expected).map(|(found, expected)| Difference::between(found, expected));
-        let worst = differences.enumerate().max_by(|(_, a), (_, b)| a.relative.total_cmp(&b.relative));
-        if let Some((input, difference)) = worst {
-            let equal = difference.is_within(self.tolerance);
-            self.equal &= equal;
-            self.comparisons.push(Comparison { mask: mask.clone(), reference, input, difference, equal });
+    fn compare(
+        &mut self,
+        manifest: &Manifest,
+        mask: &SkipMask,
+        reference: Reference,
+        found: &Stacked,
+        expected: &Stacked,
+    ) {
+        let mut worst: Option<Comparison> = None;
+        for input in 0..expected.runs() {
+            let outputs = manifest.outputs().iter().zip(found.run(input).zip(expected.run(input)));
+            for (spec, (found, expected)) in outputs {
+                let difference = Difference::between(found, expected);
+                if worst.as_ref().is_some_and(|worst| worst.difference.relative >= difference.relative) {
+                    continue;
+                }
+                let (mask, output) = (mask.clone(), spec.name.clone());
+                let equal = difference.is_within(self.tolerance);
+                worst = Some(Comparison { mask, reference, input, output, difference, equal });
+            }
         }
+        self.equal &= worst.as_ref().is_none_or(|worst| worst.equal);
+        self.comparisons.extend(worst);
     }
 }
 
@@ -138,27 +158,6 @@ fn to_build(masks: &[SkipMask], gates: usize, count: usize) -> Vec<SkipMask> {
     let (first, rest) = masks.split_at(singles.start.min(masks.len()));
     let (singles, random) = rest.split_at(singles.len().min(rest.len()));
     first.iter().chain(random).chain(singles).take(count).cloned().collect()
-}
-
-struct Images {
-    shape: Vec<usize>,
-    images: Vec<Vec<f32>>,
-}
-
-fn inputs(options: &Options, manifest: &Manifest) -> Result<Images, Error> {
-    let shape = manifest.image().shape.clone();
-    let size = shape.iter().product();
-    let images = match &options.inputs {
-        Inputs::Random(count) => {
-            let mut random = fastrand::Rng::with_seed(options.seed);
-            (0..*count).map(|_| (0..size).map(|_| 2.0 * random.f32() - 1.0).collect()).collect()
-        }
-        Inputs::Given(values) if values.is_empty() || values.len() % size != 0 => {
-            return Err(Error::Inputs { expected: size, found: values.len() });
-        }
-        Inputs::Given(values) => values.chunks(size).map(<[f32]>::to_vec).collect(),
-    };
-    Ok(Images { shape, images })
 }
 
 /// What runs the artifact.
@@ -187,25 +186,28 @@ impl Subject {
         }
     }
 
-    /// The results for every input.
-    fn run(&mut self, inputs: &Images, mask: &SkipMask) -> Result<Vec<Vec<f32>>, Error> {
+    /// The outputs for every input.
+    fn run(&mut self, manifest: &Manifest, inputs: &Stacked, mask: &SkipMask) -> Result<Stacked, Error> {
         match self {
             Self::Here(session) => run_all(session, inputs, mask),
-            Self::Emulated { emulator, path } => {
-                let results = emulator.run(path, &inputs.shape, &inputs.images.concat(), mask)?;
-                let size = results.len() / inputs.images.len();
-                Ok(results.chunks(size.max(1)).map(<[f32]>::to_vec).collect())
-            }
+            Self::Emulated { emulator, path } => emulator.run(path, manifest, inputs, mask),
         }
     }
 }
 
-fn run_all(session: &mut Session, inputs: &Images, mask: &SkipMask) -> Result<Vec<Vec<f32>>, Error> {
-    inputs.images.iter().map(|image| Ok(session.run(image, mask)?.to_vec())).collect()
+fn run_all(session: &mut Session, inputs: &Stacked, mask: &SkipMask) -> Result<Stacked, Error> {
+    let artifact = session.artifact().clone();
+    let names: Vec<_> = artifact.manifest().inputs().iter().map(|spec| spec.name.as_str()).collect();
+    let mut outputs = Stacked::empty(artifact.manifest().outputs());
+    for run in 0..inputs.runs() {
+        let inputs: Vec<_> = names.iter().copied().zip(inputs.run(run)).collect();
+        outputs.push(session.run_named(&inputs, mask)?.iter().map(|(_, elements)| elements))?;
+    }
+    Ok(outputs)
 }
 
 /// Results of `pruned`, compiled for this machine without what an artifact usually has.
-fn build(pruned: skipgate_onnx::Model, mask: &SkipMask, inputs: &Images) -> Result<Vec<Vec<f32>>, Error> {
+fn build(pruned: skipgate_onnx::Model, mask: &SkipMask, inputs: &Stacked) -> Result<Stacked, Error> {
     let target = Target::host().ok_or_else(|| Error::NoEmulator {
         target: "host".to_owned(),
         reason: format!("{} is not compiled for", std::env::consts::ARCH),

@@ -205,9 +205,9 @@ pub(crate) struct Verify {
     /// Seed of masks and inputs
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Take inputs from this .npy file (float32) [default: two random ones]
-    #[arg(long, value_name = "X.npy")]
-    pub(crate) input: Option<PathBuf>,
+    /// Take inputs from this file, as `run` does [default: two random ones]
+    #[arg(long, value_name = "X.npy|X.npz|NAME=X.npy")]
+    pub(crate) input: Vec<String>,
     /// At most so many builds as references [default: 1 beside ONNX Runtime, 4 without it]
     #[arg(long, value_name = "N")]
     pub(crate) builds: Option<usize>,
@@ -234,18 +234,21 @@ pub(crate) struct CompileJob {
 Examples:
   skipgate run build/resnet20-host --image digit.png
   skipgate run build/resnet20-host --image digit.png --mask 110111
-  skipgate run build/resnet20-host --input images.npy --output logits.npy --skip 0,3")]
+  skipgate run build/resnet20-host --input images.npy --output logits.npy --skip 0,3
+  skipgate run build/detector-host --image street.jpg --output boxes.npz
+  skipgate run build/matcher-host --input left=a.npy --input right=b.npy --output match.npz")]
 pub(crate) struct Run {
     /// The artifact folder
     pub(crate) artifact: PathBuf,
-    /// Classify this PNG or JPEG image
+    /// Run on this PNG or JPEG image, and print the most likely classes if the network gives classes
     #[arg(long, value_name = "FILE", required_unless_present = "input", conflicts_with = "input")]
     pub(crate) image: Option<PathBuf>,
-    /// Read the input from this .npy file (float32): one image, or any number in the first dimension
-    #[arg(long, value_name = "X.npy", requires = "output")]
-    pub(crate) input: Option<PathBuf>,
-    /// Write the logits to this .npy file (float32)
-    #[arg(long, value_name = "Y.npy")]
+    /// Read inputs from this file: one tensor from X.npy, all of them by name from X.npz, or, given for each input, one
+    /// from NAME=X.npy; of the network's element types, for one run, or for any number in the first dimension
+    #[arg(long, value_name = "X.npy|X.npz|NAME=X.npy", requires = "output")]
+    pub(crate) input: Vec<String>,
+    /// Write the output to this .npy file, or all outputs by name to this .npz file
+    #[arg(long, value_name = "Y.npy|Y.npz")]
     pub(crate) output: Option<PathBuf>,
     /// Blocks to run, one digit per gate: 1 runs the block, 0 skips it [default: run all]
     #[arg(long, value_name = "1101..", conflicts_with_all = ["skip", "config"])]

@@ -12,7 +12,6 @@ mod front;
 mod latency;
 mod progress;
 mod report;
-mod tensor_file;
 
 use std::process::ExitCode;
 

@@ -30,9 +30,6 @@ pub(crate) struct Differential {
     /// The machine to compile for: host, odroid-xu4 (under emulation), or another one that this machine can run
     #[arg(long = "target", value_name = "TARGET", default_value = "host")]
     targets: Vec<String>,
-    /// Let networks have several outputs
-    #[arg(long)]
-    outputs: bool,
 }
 
 /// The board's target.
@@ -50,7 +47,6 @@ pub(crate) fn run(workspace: &Workspace, Fuzz::Differential(how): &Fuzz) -> Resu
     for target in &how.targets {
         cargo.args(["--target", target]);
     }
-    cargo.args(how.outputs.then_some("--outputs"));
     if how.targets.iter().any(|target| target == BOARD) {
         cargo.env("SKIPGATE_BOARD_PROGRAM", arm_program(workspace, &tools.arm_rust)?);
     }

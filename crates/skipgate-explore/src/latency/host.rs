@@ -16,7 +16,8 @@ const CALLS: usize = 3;
 pub(super) fn measure(artifact: &Artifact, masks: &[SkipMask]) -> Result<Vec<f64>, Error> {
     let mut session = Session::new(artifact, Device::local_sync())?;
     // The time does not depend on the values, as long as they are no denormal numbers.
-    let image = vec![0.5; artifact.manifest().image().elements().unwrap_or_default()];
+    let image = artifact.manifest().image().map_err(skipgate_runtime::Error::from)?;
+    let image = vec![0.5; image.elements().unwrap_or_default()];
     let mut times = vec![Vec::with_capacity(ROUNDS * CALLS); masks.len()];
     for _ in 0..ROUNDS {
         for (mask, times) in masks.iter().zip(&mut times) {

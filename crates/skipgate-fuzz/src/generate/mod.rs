@@ -9,13 +9,6 @@ use skipgate_onnx::{Error, GateSelection, Model, gate};
 use crate::choices::Choices;
 use crate::net::{Net, Value};
 
-/// What the generator may use that skipgate is known to refuse.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Features {
-    /// More than one output.
-    pub outputs: bool,
-}
-
 /// A generated network.
 #[derive(Debug, Clone)]
 pub struct Generated {
@@ -26,7 +19,7 @@ pub struct Generated {
 }
 
 /// Makes the network that `choices` stand for.
-pub fn generate(choices: &mut Choices, features: Features) -> Result<Generated, Error> {
+pub fn generate(choices: &mut Choices) -> Result<Generated, Error> {
     let selection = match choices.below(8) {
         0..=3 => Some(GateSelection::default()),
         4..=6 => Some(GateSelection { gate_first: true, ..GateSelection::default() }),
@@ -36,7 +29,7 @@ pub fn generate(choices: &mut Choices, features: Features) -> Result<Generated, 
     let kind = choices.of(&[Kind::Image, Kind::Image, Kind::Image, Kind::Vector, Kind::Tokens, Kind::Grid]);
     let shape = kind.input(choices);
     let (net, image) = Net::new(opset, &shape);
-    let mut generator = Generator { net, choices, features, saved: Vec::new(), activation: 0 };
+    let mut generator = Generator { net, choices, saved: Vec::new(), activation: 0 };
     generator.activation = generator.choices.below(layers::ACTIVATIONS);
     let last = kind.network(&mut generator, &image);
     let model = generator.finish(&last).model()?;
@@ -80,7 +73,8 @@ impl Kind {
     }
 
     fn network(self, generator: &mut Generator, image: &Value) -> Value {
-        let stages = 1 + generator.choices.below(3);
+        // Mostly few: what goes wrong in a large network goes wrong in a small one, which takes less time.
+        let stages = generator.choices.of(&[1, 1, 1, 2, 2, 3]);
         match self {
             Self::Image => {
                 let mut x = generator.stem(image);
@@ -111,7 +105,6 @@ impl Kind {
 struct Generator<'c> {
     net: Net,
     choices: &'c mut Choices,
-    features: Features,
     /// Values that later stages may read again.
     saved: Vec<Value>,
     /// The activation that most layers of a network have, as in most networks. Layers that are alike share a kernel,
@@ -163,7 +156,7 @@ impl Generator<'_> {
         let last =
             if self.choices.one_in(4) { self.net.map("Identity", &[last], vec![]) } else { last.clone() };
         self.net.output(&last);
-        if self.features.outputs {
+        if self.choices.one_in(4) {
             let other = self.saved(|value| value.name != last.name);
             if let Some(other) = other {
                 self.net.output(&other);
@@ -178,8 +171,7 @@ mod tests {
     use super::*;
 
     fn random(seed: u64) -> Generated {
-        let features = Features::default();
-        generate(&mut Choices::random(seed), features).unwrap()
+        generate(&mut Choices::random(seed)).unwrap()
     }
 
     #[test]
@@ -205,7 +197,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         for _ in 0..200 {
             let numbers: Vec<_> = (0..random.usize(0..60)).map(|_| random.u32(0..20)).collect();
-            generate(&mut Choices::replay(&numbers), Features::default()).unwrap();
+            generate(&mut Choices::replay(&numbers)).unwrap();
         }
     }
 }

@@ -12,9 +12,10 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 
+use half::f16;
 use iree_runtime_sys as iree;
 use memmap2::Mmap;
-use skipgate_core::{Manifest, SkipMask};
+use skipgate_core::{ElementType, Elements, Manifest, SkipMask, TensorSpec, Values};
 
 use crate::DispatchTime;
 use crate::device::Kind;
@@ -218,7 +219,7 @@ fn device(process: &Process, kind: Kind) -> Result<Owned<iree::iree_hal_device_t
         })?
     };
     // SAFETY: the name outlives the process. Nothing reads contents before they are written: IREE leaves those of new
-    // tensors undefined, and `Program::run` writes whole inputs.
+    // tensors undefined, and a session writes whole inputs before it runs.
     let heap = unsafe {
         Owned::create(iree::iree_hal_allocator_release, "create its allocator", |out| {
             iree::iree_hal_allocator_create_heap(view("local"), tensor_allocator(), tensor_allocator(), out)
@@ -379,10 +380,15 @@ impl Call {
         check(status, "pass an argument")
     }
 
-    /// Runs the function and takes its first result.
-    fn invoke(&mut self) -> Result<Tensor, Error> {
+    /// Runs the function. Its results are [taken](Self::take) one after the other.
+    fn invoke(&mut self) -> Result<(), Error> {
+        // It empties the list of results first (`vm/invocation.c`), so nothing is left of a call before.
         // SAFETY: the call is initialised and, through `&mut self`, used by one thread.
-        check(unsafe { iree::iree_runtime_call_invoke(&raw mut self.0, 0) }, "run the model")?;
+        check(unsafe { iree::iree_runtime_call_invoke(&raw mut self.0, 0) }, "run the model")
+    }
+
+    /// The first result that has not been taken yet.
+    fn take(&mut self) -> Result<Tensor, Error> {
         // SAFETY: popping passes the list's reference on.
         let result = unsafe {
             Owned::create(iree::iree_hal_buffer_view_release, "return the result", |out| {
@@ -409,13 +415,9 @@ impl Drop for Call {
 struct Tensor(Owned<iree::iree_hal_buffer_view_t>);
 
 impl Tensor {
-    /// Allocates a dense tensor.
-    fn new(
-        device: &Owned<iree::iree_hal_device_t>,
-        shape: &[usize],
-        element_type: iree::iree_hal_element_types_t,
-    ) -> Result<Self, Error> {
-        let shape: Vec<_> = shape.iter().map(|&extent| extent as iree::iree_hal_dim_t).collect();
+    /// Allocates a dense tensor of zeros.
+    fn new(device: &Owned<iree::iree_hal_device_t>, spec: &TensorSpec) -> Result<Self, Error> {
+        let shape: Vec<_> = spec.shape.iter().map(|&extent| extent as iree::iree_hal_dim_t).collect();
         let params = iree::iree_hal_buffer_params_t {
             usage: iree::IREE_HAL_BUFFER_USAGE_DEFAULT | iree::IREE_HAL_BUFFER_USAGE_MAPPING,
             access: 0,
@@ -432,7 +434,7 @@ impl Tensor {
                     iree::iree_hal_device_allocator(device.as_ptr()),
                     shape.len(),
                     shape.as_ptr(),
-                    element_type,
+                    iree_type(spec.element_type),
                     iree::IREE_HAL_ENCODING_TYPE_DENSE_ROW_MAJOR,
                     params,
                     nothing,
@@ -440,7 +442,11 @@ impl Tensor {
                 )
             })?
         };
-        Ok(Self(view))
+        let mut tensor = Self(view);
+        // A profile may run before inputs are given; what was in memory must not matter.
+        let zeros = Values::zeros(spec.element_type, spec.elements().unwrap_or_default());
+        tensor.write(zeros.elements())?;
+        Ok(tensor)
     }
 
     fn buffer(&self) -> *mut iree::iree_hal_buffer_t {
@@ -448,22 +454,60 @@ impl Tensor {
         unsafe { iree::iree_hal_buffer_view_buffer(self.0.as_ptr()) }
     }
 
-    /// Copies `values` into the tensor; IREE refuses more than fit.
-    fn write<T: Plain>(&mut self, values: &[T]) -> Result<(), Error> {
-        let length = size_of_val(values) as iree::iree_device_size_t;
-        // SAFETY: `values` is that many bytes long, without padding.
+    /// Copies `elements` into the tensor; IREE refuses more than fit.
+    fn write(&mut self, elements: Elements<'_>) -> Result<(), Error> {
+        match elements {
+            Elements::F32(elements) => self.write_plain(elements),
+            Elements::F16(elements) => self.write_plain(elements),
+            Elements::I8(elements) => self.write_plain(elements),
+            Elements::U8(elements) => self.write_plain(elements),
+            Elements::I32(elements) => self.write_plain(elements),
+            Elements::I64(elements) => self.write_plain(elements),
+            Elements::Bool(elements) => self.write_plain(elements),
+        }
+    }
+
+    fn write_plain<T: Plain>(&mut self, elements: &[T]) -> Result<(), Error> {
+        let length = size_of_val(elements) as iree::iree_device_size_t;
+        // SAFETY: `elements` is that many bytes long, without padding.
         let status =
-            unsafe { iree::iree_hal_buffer_map_write(self.buffer(), 0, values.as_ptr().cast(), length) };
+            unsafe { iree::iree_hal_buffer_map_write(self.buffer(), 0, elements.as_ptr().cast(), length) };
         check(status, "write an input")
     }
 
     /// Copies the tensor out; IREE refuses to read more than there is.
-    fn read(&self, values: &mut [f32]) -> Result<(), Error> {
+    fn read(&self, values: &mut Values) -> Result<(), Error> {
+        match values {
+            Values::F32(values) => self.read_plain(0, values),
+            Values::F16(values) => self.read_plain(0, values),
+            Values::I8(values) => self.read_plain(0, values),
+            Values::U8(values) => self.read_plain(0, values),
+            Values::I32(values) => self.read_plain(0, values),
+            Values::I64(values) => self.read_plain(0, values),
+            Values::Bool(values) => self.read_bools(values),
+        }
+    }
+
+    /// Copies elements from the byte `offset` on.
+    fn read_plain<T: AnyBits>(&self, offset: usize, values: &mut [T]) -> Result<(), Error> {
         let length = size_of_val(values) as iree::iree_device_size_t;
-        // SAFETY: `values` has room for that many bytes, and every bit pattern is an `f32`.
-        let status =
-            unsafe { iree::iree_hal_buffer_map_read(self.buffer(), 0, values.as_mut_ptr().cast(), length) };
-        check(status, "read the result")
+        let offset = offset as iree::iree_device_size_t;
+        // SAFETY: `values` has room for that many bytes, and every bit pattern is an element.
+        let status = unsafe {
+            iree::iree_hal_buffer_map_read(self.buffer(), offset, values.as_mut_ptr().cast(), length)
+        };
+        check(status, "read a result")
+    }
+
+    /// A `bool` must be 0 or 1, which nothing but the compiler's word stands for, so bytes are read.
+    fn read_bools(&self, values: &mut [bool]) -> Result<(), Error> {
+        let mut bytes = [0u8; 256];
+        for (number, values) in values.chunks_mut(bytes.len()).enumerate() {
+            let offset = number * bytes.len();
+            self.read_plain(offset, &mut bytes[..values.len()])?;
+            values.iter_mut().zip(bytes).for_each(|(value, byte)| *value = byte != 0);
+        }
+        Ok(())
     }
 
     fn element_type(&self) -> iree::iree_hal_element_types_t {
@@ -478,23 +522,58 @@ impl Tensor {
         (0..rank).map(|index| unsafe { iree::iree_hal_buffer_view_shape_dim(self.0.as_ptr(), index) })
     }
 
-    /// Checks that the tensor is `f32` of `shape`.
-    fn expect(&self, shape: &[usize]) -> Result<(), Error> {
-        let same = self.shape().eq(shape.iter().map(|&extent| extent as iree::iree_hal_dim_t));
-        if same && self.element_type() == iree::IREE_HAL_ELEMENT_TYPE_FLOAT_32 {
+    /// Checks that the tensor is as `promised`.
+    fn expect(&self, promised: &TensorSpec) -> Result<(), Error> {
+        let same = self.shape().eq(promised.shape.iter().map(|&extent| extent as iree::iree_hal_dim_t));
+        if same && self.element_type() == iree_type(promised.element_type) {
             return Ok(());
         }
         let found = self.shape().collect::<Vec<_>>();
         let found = format!("element type {:#x} of shape {found:?}", self.element_type());
-        Err(Error::Output { expected: shape.to_vec(), found })
+        Err(Error::Output { expected: promised.clone(), found })
     }
 }
 
-/// Types without padding, whose bytes IREE may read.
-trait Plain: Copy {}
-impl Plain for f32 {}
-/// A `bool` is one byte, 0 or 1: what IREE's `BOOL_8` is.
-impl Plain for bool {}
+/// What IREE calls an element type: its compiler forgets the signs of integers.
+fn iree_type(element_type: ElementType) -> iree::iree_hal_element_types_t {
+    match element_type {
+        ElementType::F32 => iree::IREE_HAL_ELEMENT_TYPE_FLOAT_32,
+        ElementType::F16 => iree::IREE_HAL_ELEMENT_TYPE_FLOAT_16,
+        ElementType::I8 | ElementType::U8 => iree::IREE_HAL_ELEMENT_TYPE_INT_8,
+        ElementType::I32 => iree::IREE_HAL_ELEMENT_TYPE_INT_32,
+        ElementType::I64 => iree::IREE_HAL_ELEMENT_TYPE_INT_64,
+        ElementType::Bool => iree::IREE_HAL_ELEMENT_TYPE_BOOL_8,
+    }
+}
+
+/// Types whose bytes IREE may read.
+///
+/// # Safety
+///
+/// There is no padding in them.
+unsafe trait Plain: Copy {}
+
+/// Types that IREE may write bytes to.
+///
+/// # Safety
+///
+/// There is no padding in them, and every bit pattern is a value.
+unsafe trait AnyBits: Copy {}
+
+/// Implements a marker trait for numbers.
+macro_rules! numbers {
+    ($marker:ident: $($number:ty)*) => {
+        $(
+            // SAFETY: a number in memory is nothing but its bits, all of which count.
+            unsafe impl $marker for $number {}
+        )*
+    };
+}
+
+numbers!(Plain: f32 f16 i8 u8 i32 i64);
+numbers!(AnyBits: f32 f16 i8 u8 i32 i64);
+// SAFETY: a `bool` is one byte, 0 or 1: what IREE's `BOOL_8` is.
+unsafe impl Plain for bool {}
 
 /// A loaded network with its buffers.
 ///
@@ -507,7 +586,8 @@ pub(crate) struct Program {
     any: Call,
     /// The functions for one mask each.
     specialised: Vec<(SkipMask, Call)>,
-    image: Tensor,
+    /// In the order of the manifest.
+    inputs: Vec<Tensor>,
     /// `None` in a network without gates.
     mask: Option<Tensor>,
     device: Owned<iree::iree_hal_device_t>,
@@ -526,48 +606,53 @@ impl Program {
         let device = device(process, kind)?;
         // SAFETY: the session is only referred to by the calls, which drop before `_vmfb`.
         let session = unsafe { session(process, &device, &vmfb)? };
-        let image = Tensor::new(&device, &manifest.image().shape, iree::IREE_HAL_ELEMENT_TYPE_FLOAT_32)?;
-        let mask = match &manifest.gates[..] {
-            [] => None,
-            gates => Some(Tensor::new(&device, &[gates.len()], iree::IREE_HAL_ELEMENT_TYPE_BOOL_8)?),
-        };
+        let input = |spec: &TensorSpec| Tensor::new(&device, spec);
+        let inputs = manifest.inputs().iter().map(input).collect::<Result<Vec<_>, _>>()?;
+        let mask = manifest.mask().map(input).transpose()?;
         let call = |function: &str| -> Result<_, Error> {
             let mut call = Call::new(&session, function)?;
-            call.push(&image)?;
-            mask.iter().try_for_each(|mask| call.push(mask))?;
+            inputs.iter().chain(&mask).try_for_each(|argument| call.push(argument))?;
             Ok(call)
         };
         let any = call(&manifest.abi.entry_point)?;
         let specialised = manifest.abi.specialised.iter();
         let specialised = specialised.map(|entry| Ok((entry.mask.clone(), call(&entry.function)?)));
         let specialised = specialised.collect::<Result<_, Error>>()?;
-        Ok(Self { any, specialised, image, mask, device, _vmfb: vmfb })
+        Ok(Self { any, specialised, inputs, mask, device, _vmfb: vmfb })
     }
 
-    /// Runs the network; lengths are checked by the caller. The result must be `f32` of `shape`.
+    /// Writes the input of this number; type and length are checked by the caller.
+    pub(crate) fn write(&mut self, number: usize, elements: Elements<'_>) -> Result<(), Error> {
+        self.inputs[number].write(elements)
+    }
+
+    /// Runs the network on the inputs that were written last. Its results must be as `promised`; they go to `outputs`.
     pub(crate) fn run(
         &mut self,
-        image: &[f32],
         mask: &SkipMask,
-        shape: &[usize],
-        logits: &mut [f32],
+        promised: &[TensorSpec],
+        outputs: &mut [Values],
     ) -> Result<(), Error> {
-        self.write(image, mask)?;
+        self.write_mask(mask)?;
         let own = self.specialised.iter_mut().find(|(other, _)| other == mask);
-        let result = own.map_or(&mut self.any, |(_, call)| call).invoke()?;
-        result.expect(shape)?;
-        result.read(logits)
+        let call = own.map_or(&mut self.any, |(_, call)| call);
+        call.invoke()?;
+        for (promised, output) in promised.iter().zip(outputs) {
+            let result = call.take()?;
+            result.expect(promised)?;
+            result.read(output)?;
+        }
+        Ok(())
     }
 
-    fn write(&mut self, image: &[f32], mask: &SkipMask) -> Result<(), Error> {
-        self.image.write(image)?;
-        self.mask.as_mut().map_or(Ok(()), |tensor| tensor.write(mask.as_slice()))
+    fn write_mask(&mut self, mask: &SkipMask) -> Result<(), Error> {
+        self.mask.as_mut().map_or(Ok(()), |tensor| tensor.write(mask.as_slice().into()))
     }
 
-    /// Runs the network through the function that takes any mask; lengths are checked by the caller.
-    pub(crate) fn profile(&mut self, image: &[f32], mask: &SkipMask) -> Result<Vec<DispatchTime>, Error> {
-        self.write(image, mask)?;
+    /// Runs the network on the inputs that were written last, through the function that takes any mask.
+    pub(crate) fn profile(&mut self, mask: &SkipMask) -> Result<Vec<DispatchTime>, Error> {
+        self.write_mask(mask)?;
         let call = &mut self.any;
-        profile::profile(&self.device, || call.invoke().map(drop))
+        profile::profile(&self.device, || call.invoke())
     }
 }

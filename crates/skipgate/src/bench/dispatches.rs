@@ -10,7 +10,7 @@ use serde::Serialize;
 use skipgate_core::{DISPATCHES_FILE, Dispatch, SkipMask};
 use skipgate_runtime::{Artifact, Device, DispatchTime, Session};
 
-use super::measure::pattern;
+use super::measure::{named, patterns};
 use crate::latency::Latency;
 use crate::progress;
 use crate::report::{self, Report};
@@ -46,17 +46,18 @@ pub(crate) fn profile(
     calls: usize,
 ) -> Result<Profile> {
     let manifest = artifact.manifest();
-    let image = pattern(manifest.image().elements().context("the manifest was checked")?);
+    let inputs = patterns(manifest);
+    let inputs = named(&inputs);
     let mask = SkipMask::all_run(artifact.gates().len());
     let mut session = Session::new(artifact, device)?;
-    session.run(&image, &mask)?;
+    session.run_named(&inputs, &mask)?;
     let (mut profiles, mut times) = (Vec::new(), Vec::new());
     let bar = progress::bar(calls);
     for _ in 0..calls {
         // In turns, so that both see the same machine.
-        profiles.push(session.profile(&image, &mask)?);
+        profiles.push(session.profile(&mask)?);
         let start = Instant::now();
-        session.run(&image, &mask)?;
+        session.run_named(&inputs, &mask)?;
         times.push(start.elapsed());
         bar.inc(1);
     }

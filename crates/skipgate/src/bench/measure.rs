@@ -4,20 +4,20 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use skipgate_core::SkipMask;
-use skipgate_runtime::{Artifact, Device, Session};
+use anyhow::{Result, ensure};
+use skipgate_core::{ElementType, Elements, Manifest, SkipMask, TensorSpec, Values};
+use skipgate_runtime::{Artifact, Device, Session, f16};
 
 use super::times::Times;
 
 /// Largest difference between the logits of the gated and of the pruned network, in units of the largest logit. The
 /// two round differently; networks that differ in a block are orders of magnitude further apart.
-const TOLERANCE: f32 = 1e-3;
+const TOLERANCE: f64 = 1e-3;
 
 /// Networks under measurement.
 pub(crate) struct Bench {
     session: Session,
-    image: Vec<f32>,
+    inputs: Vec<(String, Values)>,
     calls: usize,
     rounds: usize,
     pub(crate) configurations: Vec<Configuration>,
@@ -57,10 +57,9 @@ impl Bench {
         device: Device,
         calls: usize,
     ) -> Result<Self> {
-        let elements = artifact.manifest().image().elements().context("the manifest was checked")?;
         let mut bench = Self {
             session: Session::new(artifact, device)?,
-            image: pattern(elements),
+            inputs: patterns(artifact.manifest()),
             calls,
             rounds: 0,
             configurations: Vec::new(),
@@ -78,10 +77,13 @@ impl Bench {
     /// Loads a pruned network and makes sure that it computes what the gated one does with `mask`.
     fn pruned(&mut self, network: &Artifact, device: Device, mask: &SkipMask) -> Result<Pruned> {
         let mut session = Session::new(network, device)?;
-        let expected = self.session.run(&self.image, mask)?;
-        let found = session.run(&self.image, &SkipMask::all_run(0))?;
+        let inputs = named(&self.inputs);
+        let expected = self.session.run_named(&inputs, mask)?;
+        let found = session.run_named(&inputs, &SkipMask::all_run(0))?;
+        let close =
+            found.iter().zip(expected.iter()).all(|((_, found), (_, expected))| close(found, expected));
         ensure!(
-            close(found, expected),
+            close,
             "the network without {} blocks computes something else than the artifact with mask {mask}; \
              was it compiled from the same model?",
             mask.skipped()
@@ -93,13 +95,14 @@ impl Bench {
     pub(crate) fn round(&mut self) -> Result<()> {
         // The second of two inherits caches from the first, so they take turns in being it.
         let pruned_first = self.rounds % 2 == 1;
+        let inputs = named(&self.inputs);
         for configuration in &mut self.configurations {
             let Configuration { mask, gated, pruned, .. } = configuration;
             for is_pruned in [pruned_first, !pruned_first] {
                 if !is_pruned {
-                    gated.push(calls(&mut self.session, &self.image, mask, self.calls)?);
+                    gated.push(calls(&mut self.session, &inputs, mask, self.calls)?);
                 } else if let Some(Pruned { session, times }) = pruned {
-                    times.push(calls(session, &self.image, &SkipMask::all_run(0), self.calls)?);
+                    times.push(calls(session, &inputs, &SkipMask::all_run(0), self.calls)?);
                 }
             }
         }
@@ -110,10 +113,11 @@ impl Bench {
     /// Runs every mask twice in a row, over and over: the first call changes the mask, the second repeats it.
     fn switch(&mut self) -> Result<()> {
         let mut times = vec![[Vec::new(), Vec::new()]; self.switches.len()];
+        let inputs = named(&self.inputs);
         for _ in 0..self.calls {
             for (Switch { mask, .. }, [changed, repeated]) in self.switches.iter().zip(&mut times) {
-                changed.push(call(&mut self.session, &self.image, mask)?);
-                repeated.push(call(&mut self.session, &self.image, mask)?);
+                changed.push(call(&mut self.session, &inputs, mask)?);
+                repeated.push(call(&mut self.session, &inputs, mask)?);
             }
         }
         for (switch, [changed, repeated]) in self.switches.iter_mut().zip(times) {
@@ -145,27 +149,58 @@ fn switches(gates: usize) -> Vec<Switch> {
 }
 
 /// Times of `count` calls, after one that is not measured and brings the network into the caches.
-fn calls(session: &mut Session, image: &[f32], mask: &SkipMask, count: usize) -> Result<Vec<Duration>> {
-    session.run(image, mask)?;
-    (0..count).map(|_| call(session, image, mask)).collect()
+fn calls(session: &mut Session, inputs: &Named, mask: &SkipMask, count: usize) -> Result<Vec<Duration>> {
+    session.run_named(inputs, mask)?;
+    (0..count).map(|_| call(session, inputs, mask)).collect()
 }
 
-fn call(session: &mut Session, image: &[f32], mask: &SkipMask) -> Result<Duration> {
+fn call(session: &mut Session, inputs: &Named, mask: &SkipMask) -> Result<Duration> {
     let start = Instant::now();
-    session.run(image, mask)?;
+    session.run_named(inputs, mask)?;
     Ok(start.elapsed())
 }
 
-/// Numbers from -1 to 1; zeros might be quicker than real images.
-pub(crate) fn pattern(elements: usize) -> Vec<f32> {
-    (0..elements).map(|index| (index * 37 % 255) as f32 / 127.0 - 1.0).collect()
+/// Inputs by name, as a session takes them.
+type Named<'v> = [(&'v str, Elements<'v>)];
+
+/// `inputs` as a session takes them.
+pub(super) fn named(inputs: &[(String, Values)]) -> Vec<(&str, Elements<'_>)> {
+    inputs.iter().map(|(name, values)| (name.as_str(), values.elements())).collect()
 }
 
-/// Whether the logits are equal up to rounding.
-fn close(found: &[f32], expected: &[f32]) -> bool {
-    let largest = expected.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
-    let near = |(a, b): (&f32, &f32)| (a - b).abs() <= TOLERANCE * largest;
-    found.len() == expected.len() && found.iter().zip(expected).all(near)
+/// Something for every input; zeros might be quicker than real images.
+pub(super) fn patterns(manifest: &Manifest) -> Vec<(String, Values)> {
+    manifest.inputs().iter().map(|spec| (spec.name.clone(), pattern(spec))).collect()
+}
+
+/// Numbers from -1 to 1, any bytes, and for wider integers, which often count or choose something, 0 and 1.
+fn pattern(spec: &TensorSpec) -> Values {
+    let numbers = 0..spec.elements().unwrap_or_default();
+    let byte = |number: usize| u8::try_from(number * 37 % 255).unwrap_or_default();
+    let float = |number| f32::from(byte(number)) / 127.0 - 1.0;
+    match spec.element_type {
+        ElementType::F32 => numbers.map(float).collect::<Vec<_>>().into(),
+        ElementType::F16 => numbers.map(|number| f16::from_f32(float(number))).collect::<Vec<_>>().into(),
+        ElementType::I8 => numbers.map(|number| i8::from_ne_bytes([byte(number)])).collect::<Vec<_>>().into(),
+        ElementType::U8 => numbers.map(byte).collect::<Vec<_>>().into(),
+        ElementType::I32 => numbers.map(|number| i32::from(byte(number) % 2)).collect::<Vec<_>>().into(),
+        ElementType::I64 => numbers.map(|number| i64::from(byte(number) % 2)).collect::<Vec<_>>().into(),
+        ElementType::Bool => numbers.map(|number| byte(number) % 2 == 1).collect::<Vec<_>>().into(),
+    }
+}
+
+/// The f32 image of [`patterns`], for what only takes that.
+pub(super) fn image_pattern(manifest: &Manifest) -> Result<Vec<f32>> {
+    let image = pattern(manifest.image()?);
+    Ok(<&[f32]>::try_from(image.elements())?.to_vec())
+}
+
+/// Whether the results are equal up to rounding.
+fn close(found: Elements<'_>, expected: Elements<'_>) -> bool {
+    let (found, expected) = (found.to_f64(), expected.to_f64());
+    let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+    let near = |(a, b): (&f64, &f64)| (a - b).abs() <= TOLERANCE * largest;
+    found.len() == expected.len() && found.iter().zip(&expected).all(near)
 }
 
 #[cfg(test)]
@@ -174,6 +209,7 @@ mod tests {
 
     #[test]
     fn logits_are_compared_up_to_rounding() {
+        let close = |found: &[f32], expected: &[f32]| close(found.into(), expected.into());
         assert!(close(&[10.0, 0.001], &[10.001, 0.0]));
         assert!(!close(&[10.0, 0.1], &[10.0, 0.0]));
         assert!(!close(&[10.0], &[10.0, 0.0]));
@@ -190,8 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn the_image_is_neither_constant_nor_out_of_range() {
-        let image = pattern(3 * 32 * 32);
-        assert!(image.iter().all(|value| (-1.0..=1.01).contains(value)) && image[0] < image[1]);
+    fn inputs_are_neither_constant_nor_out_of_range() {
+        let spec = |element_type| TensorSpec { name: "x".to_owned(), shape: vec![3, 32], element_type };
+        for element_type in [ElementType::F32, ElementType::F16, ElementType::I64, ElementType::Bool] {
+            let values = pattern(&spec(element_type)).elements().to_f64();
+            assert!(values.iter().all(|value| (-1.0..=1.01).contains(value)), "{element_type}");
+            assert!(values.iter().any(|value| *value != values[0]), "{element_type}");
+        }
     }
 }

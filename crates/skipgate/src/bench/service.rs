@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use skipgate_core::SkipMask;
 use skipgate_runtime::controller::Controller;
 use skipgate_runtime::{Artifact, Device, Server, ServerOptions, Submission};
 
-use super::measure::pattern;
+use super::measure::image_pattern;
 use super::times::Times;
 use crate::progress;
 
@@ -24,8 +24,7 @@ pub(crate) fn measure(
     rounds: usize,
     calls: usize,
 ) -> Result<Vec<Times>> {
-    let elements = artifact.manifest().image().elements().context("the manifest was checked")?;
-    let image: Arc<[f32]> = pattern(elements).into();
+    let image: Arc<[f32]> = image_pattern(artifact.manifest())?.into();
     let chosen = Chosen::default();
     let options = ServerOptions { device, cpu: None };
     let server = Server::start(artifact, masks.to_vec(), Box::new(chosen.clone()), options)?;

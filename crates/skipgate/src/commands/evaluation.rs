@@ -33,11 +33,12 @@ pub(super) fn engine<'a>(
     dataset: &'a Dataset,
 ) -> Result<Engine<'a>> {
     let manifest = artifact.manifest();
+    let batch = manifest.image()?.shape.first();
     ensure!(
-        manifest.image().shape.first() == Some(&1),
+        batch == Some(&1),
         "{} takes {:?} images at once, only artifacts that take one can be explored",
         arguments.artifact.display(),
-        manifest.image().shape.first()
+        batch
     );
     let split = Split::new(dataset.len(), arguments.search_images)?;
     let store =

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use skipgate_core::{Manifest, PARETO_FILE, SkipMask};
+use skipgate_core::{ElementType, Manifest, PARETO_FILE, SkipMask, TensorSpec};
+use skipgate_data::Stacked;
 use skipgate_runtime::{Artifact, Device, Session};
 
 use crate::cli::{Format, Run as Arguments};
@@ -13,7 +14,6 @@ use crate::front;
 use crate::latency::Latency;
 use crate::progress;
 use crate::report::{self, Report};
-use crate::tensor_file::{self, Tensor};
 
 #[derive(Serialize)]
 struct Ran {
@@ -24,10 +24,10 @@ struct Ran {
     /// The most likely classes of a single image.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     top: Vec<Class>,
-    /// What the network gives for a single image, if it gives one number.
+    /// What the network gives for a single image, if that is one number.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f32>,
-    /// Where the logits were written.
+    /// Where the outputs were written.
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<PathBuf>,
 }
@@ -57,7 +57,7 @@ impl Report for Ran {
         let wrote = self
             .output
             .iter()
-            .map(|output| format!("wrote the logits of {} inputs to {}\n", self.images, output.display()));
+            .map(|output| format!("wrote the outputs for {} inputs to {}\n", self.images, output.display()));
         let value = self.value.map(|value| format!("value {value}\n\n"));
         classes(&self.top).into_iter().chain(value).chain(wrote).chain([ran]).collect()
     }
@@ -77,18 +77,18 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let manifest = artifact.manifest();
     let mask = mask(arguments, manifest.gates.len())?;
-    let images = images(arguments, manifest)?;
-    let kind = kind_of_result(arguments, &manifest.logits().shape)?;
+    let inputs = inputs(arguments, manifest)?;
+    let kind = kind_of_result(arguments, manifest.outputs())?;
     let mut session = Session::new(&artifact, Device::local_sync())?;
-    let (logits, times) = run_all(&mut session, &images, manifest, &mask)?;
+    let (outputs, times) = run_all(&mut session, &inputs, &mask)?;
+    let first: &[f32] = outputs.tensors().next().and_then(|first| first.try_into().ok()).unwrap_or_default();
     let (top, value) = match kind {
-        Kind::Classes => (top(&logits, &manifest.class_names, arguments.top), None),
-        Kind::Value => (Vec::new(), logits.first().copied()),
-        Kind::Tensor => (Vec::new(), None),
+        Kind::Classes => (top(first, &manifest.class_names, arguments.top), None),
+        Kind::Value => (Vec::new(), first.first().copied()),
+        Kind::Tensors => (Vec::new(), None),
     };
     if let Some(output) = &arguments.output {
-        let shape = stacked(&manifest.logits().shape, times.len());
-        tensor_file::write(output, &Tensor { shape, values: logits })?;
+        outputs.write(manifest.outputs(), output)?;
     }
     let ran = Ran {
         mask: mask.to_string(),
@@ -110,36 +110,30 @@ enum Kind {
     /// As the one number that it is.
     Value,
     /// Not at all; it goes to a file.
-    Tensor,
+    Tensors,
 }
 
-/// What a result of `shape` is shown as. With an image and without a file, it has to be something that can be shown.
-fn kind_of_result(arguments: &Arguments, shape: &[usize]) -> Result<Kind> {
+/// What `outputs` are shown as. With an image and without a file, they have to be something that can be shown.
+fn kind_of_result(arguments: &Arguments, outputs: &[TensorSpec]) -> Result<Kind> {
     if arguments.image.is_none() {
-        return Ok(Kind::Tensor);
+        return Ok(Kind::Tensors);
     }
-    let mut extents = shape.iter().filter(|&&extent| extent > 1);
-    match (extents.next(), extents.next()) {
-        (None, _) => Ok(Kind::Value),
-        (Some(_), None) => Ok(Kind::Classes),
-        _ if arguments.output.is_some() => Ok(Kind::Tensor),
-        _ => bail!(
-            "{} gives a tensor of shape {shape:?}, which is no list of classes; write it to a file with --output",
-            arguments.artifact.display()
-        ),
+    if let [TensorSpec { shape, element_type: ElementType::F32, .. }] = outputs {
+        let mut extents = shape.iter().filter(|&&extent| extent > 1);
+        match (extents.next(), extents.next()) {
+            (None, _) => return Ok(Kind::Value),
+            (Some(_), None) => return Ok(Kind::Classes),
+            _ => {}
+        }
     }
-}
-
-/// The shape of `count` tensors of `shape`, one behind the other in the first dimension, or in a new one if there is none.
-fn stacked(shape: &[usize], count: usize) -> Vec<u64> {
-    let (first, rest) = shape.split_first().unwrap_or((&1, &[]));
-    [count as u64 * *first as u64].into_iter().chain(rest.iter().map(|&extent| extent as u64)).collect()
-}
-
-/// How many tensors of `shape` are stacked in one of shape `found`, if any.
-fn count_stacked(found: &[u64], shape: &[usize]) -> Option<u64> {
-    let count = found.first()? / shape.first().map_or(1, |&extent| extent.max(1) as u64);
-    (count > 0 && stacked(shape, usize::try_from(count).ok()?) == found).then_some(count)
+    let listed: Vec<_> = outputs.iter().map(|output| format!("`{output}`")).collect();
+    ensure!(
+        arguments.output.is_some(),
+        "{} gives {}, which is no list of classes; write it to a .npy or .npz file with --output",
+        arguments.artifact.display(),
+        listed.join(", ")
+    );
+    Ok(Kind::Tensors)
 }
 
 /// The mask of the arguments; everything runs by default.
@@ -171,46 +165,34 @@ fn configuration(path: &Path, gates: usize, number: usize) -> Result<SkipMask> {
     })
 }
 
-/// The inputs, end to end.
-fn images(arguments: &Arguments, manifest: &Manifest) -> Result<Vec<f32>> {
-    match (&arguments.image, &arguments.input) {
-        (Some(image), _) => Ok(skipgate_data::load_image(image, manifest)?),
-        (None, Some(input)) => tensors(input, &manifest.image().shape),
-        (None, None) => unreachable!("clap requires one of them"),
-    }
-}
-
-/// Reads `[batch * n, ...]` for an input of shape `[batch, ...]`.
-pub(super) fn tensors(path: &Path, expected: &[usize]) -> Result<Vec<f32>> {
-    let Tensor { shape, values } = tensor_file::read(path)?;
-    ensure!(
-        count_stacked(&shape, expected).is_some(),
-        "{}: expected a tensor of shape {expected:?} or several of them in the first dimension, found {shape:?}",
-        path.display()
-    );
-    Ok(values)
+/// What the network is run on.
+fn inputs(arguments: &Arguments, manifest: &Manifest) -> Result<Stacked> {
+    let specs = manifest.inputs();
+    let Some(image) = &arguments.image else { return Ok(Stacked::read(specs, &arguments.input)?) };
+    let mut inputs = Stacked::empty(specs);
+    inputs.push([skipgate_data::load_image(image, manifest)?.as_slice().into()])?;
+    Ok(inputs)
 }
 
 /// Runs every input once, after one run that warms up caches and is not counted.
-fn run_all(
-    session: &mut Session,
-    images: &[f32],
-    manifest: &Manifest,
-    mask: &SkipMask,
-) -> Result<(Vec<f32>, Vec<Duration>)> {
-    let size = manifest.image().elements().context("the manifest was checked")?;
-    let (mut logits, mut times) = (Vec::new(), Vec::new());
-    session.run(&images[..size], mask)?;
-    let bar = progress::bar(images.len() / size);
-    for image in images.chunks_exact(size) {
+fn run_all(session: &mut Session, inputs: &Stacked, mask: &SkipMask) -> Result<(Stacked, Vec<Duration>)> {
+    let artifact = session.artifact().clone();
+    let names: Vec<_> = artifact.manifest().inputs().iter().map(|spec| spec.name.as_str()).collect();
+    let named = |run| names.iter().copied().zip(inputs.run(run)).collect::<Vec<_>>();
+    let mut outputs = Stacked::empty(artifact.manifest().outputs());
+    let mut times = Vec::new();
+    session.run_named(&named(0), mask)?;
+    let bar = progress::bar(inputs.runs());
+    for run in 0..inputs.runs() {
+        let inputs = named(run);
         let start = Instant::now();
-        let output = session.run(image, mask)?;
+        let found = session.run_named(&inputs, mask)?;
         times.push(start.elapsed());
-        logits.extend_from_slice(output);
+        outputs.push(found.iter().map(|(_, elements)| elements))?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok((logits, times))
+    Ok((outputs, times))
 }
 
 /// The `count` most likely classes.
@@ -232,19 +214,6 @@ fn top(logits: &[f32], names: &[String], count: usize) -> Vec<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tensors_stack_in_the_first_dimension_or_a_new_one() {
-        for (shape, count, expected) in
-            [(&[1, 10][..], 3, &[3, 10][..]), (&[2, 3], 2, &[4, 3]), (&[], 5, &[5]), (&[1], 5, &[5])]
-        {
-            assert_eq!(stacked(shape, count), expected);
-            assert_eq!(count_stacked(expected, shape), Some(count as u64));
-        }
-        for (found, shape) in [(&[][..], &[][..]), (&[0], &[]), (&[3, 10], &[2, 10]), (&[3], &[1, 10])] {
-            assert_eq!(count_stacked(found, shape), None, "{found:?} {shape:?}");
-        }
-    }
 
     #[test]
     fn the_most_likely_classes_come_first_with_their_softmax() {

@@ -92,7 +92,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
 fn images(arguments: &Arguments, data: &skipgate_data::Source, manifest: &Manifest) -> Result<Vec<Image>> {
     let dataset = Dataset::open(data, arguments.part, manifest, &|_, _| ())
         .with_context(|| format!("cannot use the data set {data}"))?;
-    let mut values = vec![0.0; manifest.image().elements().unwrap_or_default()];
+    let mut values = vec![0.0; manifest.image()?.elements().unwrap_or_default()];
     let mut image = |number: usize| {
         dataset.input(number, &mut values);
         (Arc::from(values.as_slice()), dataset.label(number))

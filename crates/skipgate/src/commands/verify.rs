@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use skipgate_core::{MANIFEST_FILE, Manifest};
+use skipgate_data::Stacked;
 use skipgate_verify::{Comparison, Difference, Inputs, Options, Ran, Reference, Report as Findings};
 
 use crate::cli::{Format, Verify as Arguments};
@@ -18,9 +19,9 @@ use crate::report::{self, Report};
 pub(super) struct Verification(Findings);
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
-    let inputs = match &arguments.input {
-        Some(path) => Inputs::Given(given(path, &arguments.artifact)?),
-        None => Options::default().inputs,
+    let inputs = match &arguments.input[..] {
+        [] => Options::default().inputs,
+        files => Inputs::Given(given(files, &arguments.artifact)?),
     };
     let options = Options {
         masks: arguments.masks,
@@ -35,13 +36,13 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     verification.outcome()
 }
 
-/// The inputs in a file. The artifact may be for another machine, so only its manifest is read.
-fn given(path: &Path, artifact: &Path) -> Result<Vec<f32>> {
+/// The inputs in `files`. The artifact may be for another machine, so only its manifest is read.
+fn given(files: &[String], artifact: &Path) -> Result<Stacked> {
     let manifest = artifact.join(MANIFEST_FILE);
     let text = fs_err::read_to_string(&manifest)?;
     let manifest =
         Manifest::from_json(&text).with_context(|| format!("cannot use {}", manifest.display()))?;
-    super::run::tensors(path, &manifest.image().shape)
+    Ok(Stacked::read(manifest.inputs(), files)?)
 }
 
 /// Verifies, with a word on what is done.
@@ -57,15 +58,15 @@ pub(super) fn run(artifact: &Path, model: &Path, options: &Options) -> Result<Ve
 impl Verification {
     /// An error if anything differs.
     pub(super) fn outcome(&self) -> Result<()> {
-        let Some(Comparison { mask, reference, input, difference, .. }) = self.0.worst() else {
+        let Some(Comparison { mask, reference, input, output, difference, .. }) = self.0.worst() else {
             return Ok(());
         };
         let Difference { relative, element, found, expected } = difference;
         let different = self.0.comparisons.iter().filter(|comparison| !comparison.equal).count();
         let mask = if mask.is_empty() { "none".to_owned() } else { mask.to_string() };
         bail!(
-            "{} is wrong in {different} of {} comparisons; furthest off by {relative:.1e} with mask {mask}: output {element} \
-             for input {input} is {found}, {} computes {expected}",
+            "{} is wrong in {different} of {} comparisons; furthest off by {relative:.1e} with mask {mask}: element {element} of \
+             `{output}` for input {input} is {found}, {} computes {expected}",
             self.0.artifact.display(),
             self.0.comparisons.len(),
             reference.name()

@@ -1,0 +1,318 @@
+//! Tensors in NumPy's files: one in a .npy file, several by name in a .npz file.
+
+use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::path::Path;
+
+use fs_err as fs;
+use half::f16;
+use npyz::{AutoSerialize, NpyHeader, Order, WriterBuilder as _};
+use skipgate_core::{ElementType, Values};
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+use crate::DataError;
+
+/// A tensor in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Extent of every dimension, outermost first.
+    pub shape: Vec<usize>,
+    /// Its elements.
+    pub values: Values,
+}
+
+/// Largest array that is unpacked: a few bytes can stand for any number of zeros.
+const MOST_UNPACKED: u64 = 1 << 32;
+
+/// What is wrong with an array: what was expected, and what was found.
+type Misfit = (String, String);
+
+/// Reads a .npy file with elements of `element_type`.
+///
+/// # Errors
+///
+/// When the file is no such file, or its elements are of another type or in column-major order.
+pub fn read_npy(path: &Path, element_type: ElementType) -> Result<Tensor, DataError> {
+    read_array(&mut BufReader::new(fs::File::open(path)?), element_type, "", u64::MAX)?
+        .map_err(|misfit| in_file(path, misfit))
+}
+
+/// Reads the arrays of these names and types from a .npz file, in this order.
+///
+/// # Errors
+///
+/// When the file is no such file, an array is missing or is one too many, or its elements are of another type or in
+/// column-major order.
+pub fn read_npz(path: &Path, wanted: &[(&str, ElementType)]) -> Result<Vec<Tensor>, DataError> {
+    let file = BufReader::new(fs::File::open(path)?);
+    let mut archive = ZipArchive::new(file).map_err(|error| not_npz(path, error))?;
+    if let Some(other) =
+        archive.file_names().find(|file| !wanted.iter().any(|(name, _)| *file == entry(name)))
+    {
+        let expected = format!("no arrays but {}", names(wanted));
+        return Err(in_file(path, (expected, format!("`{}`", other.strip_suffix(".npy").unwrap_or(other)))));
+    }
+    wanted.iter().map(|&(name, element_type)| read_entry(path, &mut archive, name, element_type)).collect()
+}
+
+fn read_entry<R: Read + Seek>(
+    path: &Path,
+    archive: &mut ZipArchive<R>,
+    name: &str,
+    element_type: ElementType,
+) -> Result<Tensor, DataError> {
+    let mut file = match archive.by_name(&entry(name)) {
+        Ok(file) => file,
+        Err(ZipError::FileNotFound) => {
+            return Err(in_file(path, (format!("an array `{name}`"), "none of that name".to_owned())));
+        }
+        Err(error) => return Err(not_npz(path, error)),
+    };
+    let most = if file.compression() == CompressionMethod::Stored { u64::MAX } else { MOST_UNPACKED };
+    read_array(&mut file, element_type, &format!(" in `{name}`"), most)?
+        .map_err(|misfit| in_file(path, misfit))
+}
+
+/// The name of an array's file in a .npz file.
+fn entry(name: &str) -> String {
+    format!("{name}.npy")
+}
+
+fn names(wanted: &[(&str, ElementType)]) -> String {
+    let names: Vec<_> = wanted.iter().map(|(name, _)| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+fn in_file(path: &Path, (expected, found): Misfit) -> DataError {
+    DataError::Tensor { path: path.to_owned(), expected, found }
+}
+
+fn not_npz(path: &Path, error: ZipError) -> DataError {
+    in_file(path, ("a .npz file".to_owned(), format!("something else ({error})")))
+}
+
+/// Reads one array, of at most `most` bytes; `place` completes messages.
+fn read_array(
+    reader: &mut impl Read,
+    element_type: ElementType,
+    place: &str,
+    most: u64,
+) -> io::Result<Result<Tensor, Misfit>> {
+    let header = match NpyHeader::from_reader(&mut *reader) {
+        Ok(header) => header,
+        Err(error) => {
+            return Ok(Err((
+                format!("an array in the .npy format{place}"),
+                format!("something else ({error})"),
+            )));
+        }
+    };
+    if header.order() == Order::Fortran {
+        let expected = format!("row-major (C) order{place}");
+        return Ok(Err((expected, "column-major (Fortran) order".to_owned())));
+    }
+    let descriptor = header.dtype().descr();
+    if descriptor.trim_matches('\'') != descriptor_of(element_type) {
+        let expected = format!("elements of type {element_type} ('{}'){place}", descriptor_of(element_type));
+        return Ok(Err((expected, descriptor)));
+    }
+    let shape: Option<Vec<_>> = header.shape().iter().map(|&extent| usize::try_from(extent).ok()).collect();
+    let length =
+        header.shape().iter().try_fold(size_of(element_type), |bytes, &extent| bytes.checked_mul(extent));
+    let (Some(shape), Some(length)) = (shape, length.filter(|length| *length <= most)) else {
+        let expected = format!("an array that fits into memory{place}");
+        return Ok(Err((expected, format!("one of shape {:?}", header.shape()))));
+    };
+    // What the file holds decides how much memory is taken, not a header that may be damaged.
+    let mut bytes = Vec::new();
+    reader.take(length).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != length {
+        let expected = format!("{length} bytes of data for shape {shape:?}{place}");
+        return Ok(Err((expected, format!("{}, the file is truncated", bytes.len()))));
+    }
+    Ok(Ok(Tensor { shape, values: values(element_type, &bytes) }))
+}
+
+/// How .npy files name an element type.
+fn descriptor_of(element_type: ElementType) -> &'static str {
+    match element_type {
+        ElementType::F32 => "<f4",
+        ElementType::F16 => "<f2",
+        ElementType::I8 => "|i1",
+        ElementType::U8 => "|u1",
+        ElementType::I32 => "<i4",
+        ElementType::I64 => "<i8",
+        ElementType::Bool => "|b1",
+    }
+}
+
+/// Bytes of an element.
+fn size_of(element_type: ElementType) -> u64 {
+    match element_type {
+        ElementType::I8 | ElementType::U8 | ElementType::Bool => 1,
+        ElementType::F16 => 2,
+        ElementType::F32 | ElementType::I32 => 4,
+        ElementType::I64 => 8,
+    }
+}
+
+/// The elements in little-endian `bytes`.
+fn values(element_type: ElementType, bytes: &[u8]) -> Values {
+    match element_type {
+        ElementType::F32 => numbers(bytes, f32::from_le_bytes).into(),
+        ElementType::F16 => numbers(bytes, f16::from_le_bytes).into(),
+        ElementType::I8 => numbers(bytes, i8::from_le_bytes).into(),
+        ElementType::U8 => bytes.to_vec().into(),
+        ElementType::I32 => numbers(bytes, i32::from_le_bytes).into(),
+        ElementType::I64 => numbers(bytes, i64::from_le_bytes).into(),
+        ElementType::Bool => numbers(bytes, |[byte]| byte != 0).into(),
+    }
+}
+
+fn numbers<T, const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
+    let bytes = bytes.chunks_exact(SIZE).filter_map(|bytes| bytes.try_into().ok());
+    bytes.map(number).collect()
+}
+
+/// Writes a .npy file, through a temporary file beside it so that it is whole or not there.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<(), DataError> {
+    write_whole(path, |file| write_array(BufWriter::new(file), tensor))
+}
+
+/// Writes a .npz file with an array for each of `tensors`, through a temporary file beside it so that it is whole or not
+/// there. Nothing is compressed.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn write_npz<'t>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (&'t str, &'t Tensor)>,
+) -> Result<(), DataError> {
+    write_whole(path, |file| {
+        let options =
+            SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+        let mut archive = ZipWriter::new(BufWriter::new(file));
+        for (name, tensor) in tensors {
+            archive.start_file(entry(name), options)?;
+            write_array(&mut archive, tensor)?;
+        }
+        archive.finish()?.flush()
+    })
+}
+
+fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
+) -> Result<(), DataError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| DataError::Write { path: path.to_owned(), source };
+    let mut file = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(parent)
+        .map_err(failed)?;
+    write(file.as_file_mut()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn write_array(writer: impl Write, Tensor { shape, values }: &Tensor) -> io::Result<()> {
+    match values {
+        Values::F32(elements) => write_elements(writer, shape, elements),
+        Values::F16(elements) => write_elements(writer, shape, elements),
+        Values::I8(elements) => write_elements(writer, shape, elements),
+        Values::U8(elements) => write_elements(writer, shape, elements),
+        Values::I32(elements) => write_elements(writer, shape, elements),
+        Values::I64(elements) => write_elements(writer, shape, elements),
+        Values::Bool(elements) => write_elements(writer, shape, elements),
+    }
+}
+
+fn write_elements<T: AutoSerialize>(writer: impl Write, shape: &[usize], elements: &[T]) -> io::Result<()> {
+    let shape: Vec<_> = shape.iter().map(|&extent| extent as u64).collect();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(writer).begin_nd()?;
+    writer.extend(elements)?;
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tensor of every element type.
+    fn one_of_each() -> Vec<(ElementType, Tensor)> {
+        let all: [Values; 7] = [
+            vec![0.0f32, -1.5, f32::MAX].into(),
+            vec![f16::ONE, f16::from_f32(-2.5), f16::MAX].into(),
+            vec![i8::MIN, 0, i8::MAX].into(),
+            vec![0u8, 1, 255].into(),
+            vec![i32::MIN, 0, i32::MAX].into(),
+            vec![i64::MIN, 0, i64::MAX].into(),
+            vec![true, false, true].into(),
+        ];
+        all.map(|values| (values.elements().element_type(), Tensor { shape: vec![3, 1], values })).into()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        for (element_type, tensor) in one_of_each() {
+            write_npy(&path, &tensor).unwrap();
+            assert_eq!(read_npy(&path, element_type).unwrap(), tensor);
+        }
+    }
+
+    #[test]
+    fn arrays_of_an_archive_are_read_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npz");
+        let tensors = one_of_each();
+        write_npz(&path, tensors.iter().map(|(ty, tensor)| (ty.name(), tensor))).unwrap();
+        let wanted: Vec<_> = tensors.iter().rev().map(|(ty, _)| (ty.name(), *ty)).collect();
+        let expected: Vec<_> = tensors.into_iter().rev().map(|(_, tensor)| tensor).collect();
+        assert_eq!(read_npz(&path, &wanted).unwrap(), expected);
+        let error = read_npz(&path, &wanted[..1]).unwrap_err().to_string();
+        assert!(error.ends_with("x.npz: expected no arrays but `bool`, found `f32`"), "{error}");
+        let more: Vec<_> = wanted.into_iter().chain([("more", ElementType::I8)]).collect();
+        let error = read_npz(&path, &more).unwrap_err().to_string();
+        assert!(error.ends_with("x.npz: expected an array `more`, found none of that name"), "{error}");
+    }
+
+    #[test]
+    fn a_truncated_file_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        write_npy(&path, &Tensor { shape: vec![4], values: vec![1.0f32; 4].into() }).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let error = read_npy(&path, ElementType::F32).unwrap_err().to_string();
+        let expected = "x.npy: expected 16 bytes of data for shape [4], found 15, the file is truncated";
+        assert!(error.ends_with(expected), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        fs::write(&path, "something").unwrap();
+        let error = read_npy(&path, ElementType::F32).unwrap_err().to_string();
+        assert!(error.contains("expected an array in the .npy format, found something else"), "{error}");
+        let error = read_npz(&path, &[]).unwrap_err().to_string();
+        assert!(error.contains("expected a .npz file, found something else"), "{error}");
+    }
+
+    #[test]
+    fn other_element_types_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.npy");
+        write_whole(&path, |file| write_elements(file, &[1], &[1.0f64])).unwrap();
+        let error = read_npy(&path, ElementType::F32).unwrap_err().to_string();
+        assert!(error.ends_with("expected elements of type f32 ('<f4'), found '<f8'"), "{error}");
+    }
+}
