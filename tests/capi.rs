@@ -10,6 +10,7 @@ use std::process::Command;
 use fs_err as fs;
 use serde_json::{Value, json};
 use skipgate_core::Manifest;
+use skipgate_runtime::{Artifact, Device, Elements, Session, SkipMask, TensorSpec};
 use support::{compile, repository, scratch, skipgate, succeed};
 
 const MASKS: [&str; 3] = ["111111", "001111", "000000"];
@@ -40,13 +41,18 @@ fn prefix(variable: &str) -> PathBuf {
     env::var_os(variable).unwrap_or_else(|| panic!("`cargo xtask test` sets {variable}")).into()
 }
 
-/// Builds the example.
+/// Builds the example with a controller.
 fn example(compiler: &str, prefix: &Path, flags: &[&str], output: &Path) {
+    build("adaptive.c", compiler, prefix, flags, output);
+}
+
+/// Builds an example.
+fn build(source: &str, compiler: &str, prefix: &Path, flags: &[&str], output: &Path) {
     let mut command = Command::new("pkg-config");
     command.args(["--cflags", "--libs", "--static", "skipgate"]);
     command.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
     let found = succeed(&mut command);
-    let source = repository().join("crates/skipgate-capi/examples/adaptive.c");
+    let source = repository().join("crates/skipgate-capi/examples").join(source);
     let mut command = Command::new(compiler);
     command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror"]).arg(source);
     succeed(command.args(flags).args(found.split_whitespace()).arg("-o").arg(output));
@@ -132,4 +138,57 @@ fn bad_arguments_give_a_status_and_a_message() {
     fs::write(artifact.join("pareto.json"), r#"{"configurations": [{"mask": "101"}]}"#).unwrap();
     let error = failure(&artifact, &image);
     assert!(error.contains("the mask has 3 entries, the model has 6 gates"), "{error}");
+}
+
+/// What `examples/named.c` prints for the network with an output of every type.
+fn named_outputs(artifact: &Path) -> Vec<String> {
+    let artifact = Artifact::open(artifact).unwrap();
+    let mut session = Session::new(&artifact, Device::local_sync()).unwrap();
+    let pixels: Vec<_> = (0..108).map(|number| u8::try_from(number % 251).unwrap()).collect();
+    let offset = [0.0f32, 0.125, 0.25];
+    let inputs = [("pixels", Elements::U8(&pixels)), ("offset", Elements::F32(&offset))];
+    let outputs = session.run_named(&inputs, &SkipMask::all_run(2)).unwrap();
+    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+    let bytes = |elements: Elements<'_>| match elements {
+        Elements::F32(all) => all.iter().map(|element| sum(&element.to_le_bytes())).sum(),
+        Elements::F16(all) => all.iter().map(|element| sum(&element.to_le_bytes())).sum(),
+        Elements::I8(all) => all.iter().map(|element| sum(&element.to_le_bytes())).sum(),
+        Elements::U8(all) => sum(all),
+        Elements::I32(all) => all.iter().map(|element| sum(&element.to_le_bytes())).sum(),
+        Elements::I64(all) => all.iter().map(|element| sum(&element.to_le_bytes())).sum(),
+        Elements::Bool(all) => all.iter().map(|element| u64::from(*element)).sum::<u64>(),
+    };
+    let line = |(spec, elements): (&TensorSpec, Elements<'_>)| {
+        format!("{}: {:?}, sum of bytes {}", spec.name, spec.shape, bytes(elements))
+    };
+    let wrong = "`pixels: u8[1, 3, 6, 6]` is of 108 bytes, found 107".to_owned();
+    outputs.iter().map(line).chain([wrong]).collect()
+}
+
+#[test]
+fn tensors_of_every_type_pass_by_name() {
+    let dir = scratch("capi-named");
+    let model = repository().join("tests/models/tensors.onnx");
+    let (artifact, board_artifact) = (dir.join("artifact"), dir.join("board"));
+    // Valgrind knows no AVX-512.
+    compile(&model, "x86-64-v3", &artifact);
+    let (program, prefix) = (dir.join("named"), prefix("SKIPGATE_CAPI"));
+    build("named.c", "cc", &prefix, &[], &program);
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--quiet", "--error-exitcode=9"]).env("LD_LIBRARY_PATH", prefix.join("lib"));
+    let expected = named_outputs(&artifact);
+    assert_eq!(expected.len(), 9);
+    assert_eq!(lines(valgrind.arg(&program).arg(&artifact)), expected);
+    compile(&model, "odroid-xu4", &board_artifact);
+    let program = dir.join("named-board");
+    build("named.c", "arm-linux-gnueabihf-gcc", &self::prefix("SKIPGATE_CAPI_BOARD"), &["-static"], &program);
+    let mut emulator = Command::new("qemu-arm");
+    let found = lines(emulator.args(["-cpu", "cortex-a15"]).arg(&program).arg(&board_artifact));
+    // Floats round differently, so only what is the same on every machine is compared.
+    let same = |lines: &[String]| {
+        let prefixes = ["best:", "best32:", "positive:", "`pixels"];
+        let kept = lines.iter().filter(|line| prefixes.iter().any(|prefix| line.starts_with(prefix)));
+        kept.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!((found.len(), same(&found)), (9, same(&expected)));
 }

@@ -107,7 +107,7 @@ fn oracle_accuracies(artifact: &Path, masks: &[&str]) -> Vec<f64> {
     let split = skipgate_explore::Split::new(digits.len(), None).unwrap();
     let images: Vec<usize> = split.report().flat_map(|batch| split.batch(batch).to_vec()).collect();
     assert_eq!(images.len() as u64, REPORT);
-    let size = manifest.image().elements().unwrap();
+    let size = manifest.image().unwrap().elements().unwrap();
     let mut values = vec![0.0; images.len() * size];
     for (image, into) in images.iter().zip(values.chunks_exact_mut(size)) {
         digits.input(*image, into);

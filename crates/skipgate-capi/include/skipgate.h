@@ -26,6 +26,24 @@ enum skipgate_status {
   SKIPGATE_STATUS_CONFIGURATIONS = 4,
 };
 
+// Type of the elements of a tensor.
+enum skipgate_element_type {
+  // `float`.
+  SKIPGATE_ELEMENT_TYPE_F32 = 0,
+  // IEEE 754 half precision, 2 bytes.
+  SKIPGATE_ELEMENT_TYPE_F16 = 1,
+  // `int8_t`.
+  SKIPGATE_ELEMENT_TYPE_I8 = 2,
+  // `uint8_t`.
+  SKIPGATE_ELEMENT_TYPE_U8 = 3,
+  // `int32_t`.
+  SKIPGATE_ELEMENT_TYPE_I32 = 4,
+  // `int64_t`.
+  SKIPGATE_ELEMENT_TYPE_I64 = 5,
+  // `bool`.
+  SKIPGATE_ELEMENT_TYPE_BOOL = 6,
+};
+
 // A compiled network. Any number of threads may use one.
 struct skipgate_artifact;
 
@@ -44,6 +62,40 @@ struct skipgate_level {
   uint64_t median_ns;
   // The latency that 99 of 100 calls do not exceed there.
   uint64_t p99_ns;
+};
+
+// The elements of an input, in row-major order.
+struct skipgate_input {
+  // Name of the input.
+  const char *name;
+  // Its elements, aligned as their type asks for.
+  const void *data;
+  // Number of bytes there, which must be that of the tensor.
+  size_t bytes;
+};
+
+// Where the elements of an output go, in row-major order.
+struct skipgate_output {
+  // Name of the output.
+  const char *name;
+  // Where its elements go.
+  void *data;
+  // Number of bytes there, which must be that of the tensor.
+  size_t bytes;
+};
+
+// An input or output of a network. What it points to belongs to the artifact.
+struct skipgate_tensor {
+  // Its name in the ONNX model.
+  const char *name;
+  // Type of its elements.
+  enum skipgate_element_type element_type;
+  // Number of its dimensions.
+  size_t rank;
+  // Extent of every dimension, outermost first.
+  const size_t *shape;
+  // Number of bytes of all its elements.
+  size_t bytes;
 };
 
 #ifdef __cplusplus
@@ -76,14 +128,14 @@ void skipgate_artifact_free(struct skipgate_artifact *artifact);
 size_t skipgate_artifact_gates(const struct skipgate_artifact *artifact);
 
 // Number of values of an image: for a CIFAR network 3 x 32 x 32, channel by channel, row by row, preprocessed as the
-// manifest says.
+// manifest says. 0 for a network with other inputs than one of floats.
 //
 // # Safety
 //
 // `artifact` is null (then 0) or live.
 size_t skipgate_artifact_image_length(const struct skipgate_artifact *artifact);
 
-// Number of logits.
+// Number of logits; 0 for a network with other outputs than one of floats.
 //
 // # Safety
 //
@@ -207,7 +259,7 @@ enum skipgate_status skipgate_session_new(const struct skipgate_artifact *artifa
 // `session` is null, or from skipgate_session_new and not used again.
 void skipgate_session_free(struct skipgate_session *session);
 
-// Runs the network on `image` with the blocks whose element of `mask` is true, and writes the logits.
+// Runs a network with one input and one output, both of floats, on `image` with the blocks whose element of `mask` is true, and writes the logits.
 //
 // The lengths must be those of the artifact. Nothing is kept of the arguments. Errors:
 // SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN; the session stays usable.
@@ -224,10 +276,65 @@ enum skipgate_status skipgate_session_run(struct skipgate_session *session,
                                           float *logits,
                                           size_t logits_length);
 
+// Runs any network on `inputs`, in any order, with the blocks whose element of `mask` is true, and writes those of its
+// outputs that `outputs` names.
+//
+// Nothing is kept of the arguments. Errors: SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN; the session stays
+// usable.
+//
+// # Safety
+//
+// `session` is null or live and used by no other thread; the arrays are null or of their lengths; names are null or
+// NUL-terminated strings; every `data` is null or of its `bytes`, and those of `outputs` can be written to and do not
+// overlap.
+enum skipgate_status skipgate_session_run_named(struct skipgate_session *session,
+                                                const struct skipgate_input *inputs,
+                                                size_t input_count,
+                                                const bool *mask,
+                                                size_t gates,
+                                                const struct skipgate_output *outputs,
+                                                size_t output_count);
+
 // What was wrong with the last call of this thread that did not return SKIPGATE_STATUS_OK; empty if all worked.
 //
 // The text belongs to the library and is valid until the next call of this thread that fails.
 const char *skipgate_last_error(void);
+
+// Number of inputs, the mask not counted.
+//
+// # Safety
+//
+// `artifact` is null (then 0) or live.
+size_t skipgate_artifact_inputs(const struct skipgate_artifact *artifact);
+
+// Number of outputs.
+//
+// # Safety
+//
+// `artifact` is null (then 0) or live.
+size_t skipgate_artifact_outputs(const struct skipgate_artifact *artifact);
+
+// The input `number`, counted from 0. What it points to is valid until the artifact is freed.
+//
+// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
+//
+// # Safety
+//
+// `artifact` is null or live; `input` is null or can be written to.
+enum skipgate_status skipgate_artifact_input(const struct skipgate_artifact *artifact,
+                                             size_t number,
+                                             struct skipgate_tensor *input);
+
+// The output `number`, counted from 0. What it points to is valid until the artifact is freed.
+//
+// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
+//
+// # Safety
+//
+// `artifact` is null or live; `output` is null or can be written to.
+enum skipgate_status skipgate_artifact_output(const struct skipgate_artifact *artifact,
+                                              size_t number,
+                                              struct skipgate_tensor *output);
 
 #ifdef __cplusplus
 }  // extern "C"

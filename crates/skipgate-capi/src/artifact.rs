@@ -7,12 +7,14 @@ use skipgate_core::{Front, PARETO_FILE};
 use skipgate_runtime::Artifact;
 
 use crate::status::{SkipgateStatus, failed, free, hand_out, invalid};
+use crate::tensor::Names;
 
 /// A compiled network. Any number of threads may use one.
 pub struct SkipgateArtifact {
     pub(crate) artifact: Artifact,
     /// Empty if the artifact was not explored.
     front: Front,
+    pub(crate) names: Names,
 }
 
 /// Opens the artifact in the folder `path`, and the front in it if there is one.
@@ -44,9 +46,11 @@ pub unsafe extern "C" fn skipgate_artifact_open(
 
 fn open(path: &Path) -> Result<SkipgateArtifact, String> {
     let artifact = Artifact::open(path).map_err(|error| error.to_string())?;
+    let names = Names::of(artifact.manifest())?;
     let path = path.join(PARETO_FILE);
     if !path.exists() {
-        return Ok(SkipgateArtifact { artifact, front: Front { provenance: None, configurations: vec![] } });
+        let front = Front { provenance: None, configurations: vec![] };
+        return Ok(SkipgateArtifact { artifact, front, names });
     }
     let unusable = |error: String| format!("cannot use {}: {error}", path.display());
     let text = fs_err::read_to_string(&path).map_err(|error| error.to_string())?;
@@ -54,7 +58,7 @@ fn open(path: &Path) -> Result<SkipgateArtifact, String> {
     for configuration in &front.configurations {
         configuration.mask.check_len(artifact.gates().len()).map_err(|error| unusable(error.to_string()))?;
     }
-    Ok(SkipgateArtifact { artifact, front })
+    Ok(SkipgateArtifact { artifact, front, names })
 }
 
 /// Frees an artifact; null is passed over. Sessions made from it stay usable.
@@ -80,7 +84,7 @@ pub unsafe extern "C" fn skipgate_artifact_gates(artifact: *const SkipgateArtifa
 }
 
 /// Number of values of an image: for a CIFAR network 3 x 32 x 32, channel by channel, row by row, preprocessed as the
-/// manifest says.
+/// manifest says. 0 for a network with other inputs than one of floats.
 ///
 /// # Safety
 ///
@@ -89,10 +93,10 @@ pub unsafe extern "C" fn skipgate_artifact_gates(artifact: *const SkipgateArtifa
 pub unsafe extern "C" fn skipgate_artifact_image_length(artifact: *const SkipgateArtifact) -> usize {
     // SAFETY: by the caller's promise.
     let artifact = unsafe { artifact.as_ref() };
-    artifact.and_then(|artifact| artifact.artifact.manifest().image().elements()).unwrap_or(0)
+    artifact.and_then(|artifact| artifact.artifact.manifest().image().ok()?.elements()).unwrap_or(0)
 }
 
-/// Number of logits.
+/// Number of logits; 0 for a network with other outputs than one of floats.
 ///
 /// # Safety
 ///
@@ -101,7 +105,7 @@ pub unsafe extern "C" fn skipgate_artifact_image_length(artifact: *const Skipgat
 pub unsafe extern "C" fn skipgate_artifact_logits_length(artifact: *const SkipgateArtifact) -> usize {
     // SAFETY: by the caller's promise.
     let artifact = unsafe { artifact.as_ref() };
-    artifact.and_then(|artifact| artifact.artifact.manifest().logits().elements()).unwrap_or(0)
+    artifact.and_then(|artifact| artifact.artifact.manifest().logits().ok()?.elements()).unwrap_or(0)
 }
 
 /// Number of configurations on the artifact's front; 0 if it was not explored by `skipgate pareto`.

@@ -8,3 +8,4 @@ pub mod artifact;
 pub mod controller;
 pub mod session;
 pub mod status;
+pub mod tensor;

@@ -19,4 +19,4 @@ pub use dataset::Dataset;
 pub use error::DataError;
 pub use preprocess::load_image;
 pub use source::{Part, Source};
-pub use stacked::{Stacked, StackedError};
+pub use stacked::{Stacked, StackedError, can_write};

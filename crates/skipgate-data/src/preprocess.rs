@@ -36,8 +36,8 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn of(manifest: &Manifest) -> Result<Self, DataError> {
-        let preprocessing = manifest.preprocessing.clone().ok_or(DataError::NoPreprocessing)?;
         let shape = &manifest.image()?.shape;
+        let preprocessing = manifest.preprocessing.clone().ok_or(DataError::NoPreprocessing)?;
         let batch = || DataError::Batch { shape: shape.clone() };
         let [1, _, height, width] = shape[..] else { return Err(batch()) };
         let extent = |extent: usize| u32::try_from(extent).map_err(|_| batch());

@@ -137,6 +137,7 @@ impl Stacked {
     ///
     /// When the file cannot be written, or is no .npz file and there are several tensors.
     pub fn write(self, specs: &[TensorSpec], path: &Path) -> Result<(), StackedError> {
+        can_write(specs, path)?;
         let runs = self.runs;
         let tensor =
             |(spec, values): (&TensorSpec, Values)| Tensor { shape: stacked(&spec.shape, runs), values };
@@ -145,14 +146,21 @@ impl Stacked {
             let names = specs.iter().map(|spec| spec.name.as_str());
             return Ok(write_npz(path, names.zip(&tensors))?);
         }
-        match &tensors[..] {
-            [tensor] => Ok(write_npy(path, tensor)?),
-            _ => Err(StackedError::Files {
-                expected: format!("a .npz file for {} outputs", specs.len()),
-                found: path.display().to_string(),
-            }),
-        }
+        tensors.iter().try_for_each(|only| Ok(write_npy(path, only)?))
     }
+}
+
+/// Fails if tensors as `specs` say do not go into a file of the name `path`: to find out before they are computed.
+///
+/// # Errors
+///
+/// When it is no .npz file and there are several tensors.
+pub fn can_write(specs: &[TensorSpec], path: &Path) -> Result<(), StackedError> {
+    if specs.len() == 1 || is_npz(path) {
+        return Ok(());
+    }
+    let expected = format!("a .npz file for {} outputs", specs.len());
+    Err(StackedError::Files { expected, found: path.display().to_string() })
 }
 
 /// Whether `path` is named as a file of several arrays.

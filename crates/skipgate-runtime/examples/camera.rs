@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let front = Front::from_json(&fs_err::read_to_string(format!("{dir}/{PARETO_FILE}"))?)?;
 
     // What each configuration of the front costs on this machine.
-    let frame: Arc<[f32]> = vec![0.5; artifact.manifest().image().elements().unwrap_or_default()].into();
+    let frame: Arc<[f32]> = vec![0.5; artifact.manifest().image()?.elements().unwrap_or_default()].into();
     let mut session = Session::new(&artifact, Device::local_sync())?;
     let mut levels = Vec::new();
     for configuration in &front.configurations {

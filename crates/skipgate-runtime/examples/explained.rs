@@ -33,7 +33,7 @@ fn time_skips(path: &str) -> Result<(), Error> {
     let mut session = Session::new(&model, Device::local_sync())?;
 
     // 3. Prepare the image as the manifest's `preprocessing` says. Grey will do here.
-    let image = vec![0.0; model.manifest().image().elements().unwrap_or_default()];
+    let image = vec![0.0; model.manifest().image()?.elements().unwrap_or_default()];
 
     // 4. The first call touches every page of code and weights for the first time; leave it out of measurements.
     let all = SkipMask::all_run(model.gates().len());

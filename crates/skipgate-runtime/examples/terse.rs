@@ -6,7 +6,7 @@ fn main() -> Result<(), Error> {
     let path = std::env::args().nth(1).unwrap_or_else(|| "artifact".to_owned());
     let model = Artifact::open(path)?;
     let mut session = Session::new(&model, Device::local_sync())?;
-    let image = vec![0.5; model.manifest().image().elements().unwrap_or_default()];
+    let image = vec![0.5; model.manifest().image()?.elements().unwrap_or_default()];
     let logits = session.run(&image, &SkipMask::all_run(model.gates().len()))?;
     println!("{logits:?}");
     Ok(())

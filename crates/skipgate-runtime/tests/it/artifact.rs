@@ -23,7 +23,7 @@ fn a_newer_format_is_refused() {
     let fixture = Fixture::gated();
     fs_err::write(fixture.path().join(MANIFEST_FILE), r#"{"format_version": 99}"#).unwrap();
     let error = Artifact::open(fixture.path()).unwrap_err();
-    assert!(error.to_string().contains("it has format version 99, this program reads version 3"), "{error}");
+    assert!(error.to_string().contains("it has format version 99, this program reads version 4"), "{error}");
     assert!(error.hint().unwrap().starts_with("update skipgate"));
 }
 

@@ -34,6 +34,28 @@ impl Fixture {
         Self::new(&VMFB, 0)
     }
 
+    /// No gate, an input and an output of every type: doubles numbers and negates booleans.
+    pub(crate) fn types() -> Self {
+        static VMFB: LazyLock<Vec<u8>> = LazyLock::new(|| compile("types.mlir"));
+        let all = [
+            ElementType::F32,
+            ElementType::F16,
+            ElementType::I8,
+            ElementType::U8,
+            ElementType::I32,
+            ElementType::I64,
+            ElementType::Bool,
+        ];
+        let spec = |element_type: ElementType| {
+            let elements = if element_type == ElementType::Bool { 300 } else { 2 };
+            tensor(element_type.name(), &[elements], element_type)
+        };
+        Self::new(&VMFB, 0).edit(|manifest| {
+            manifest.abi.inputs = all.map(spec).into();
+            manifest.abi.outputs = all.map(spec).into();
+        })
+    }
+
     fn new(vmfb: &[u8], gates: usize) -> Self {
         let fixture = Self { folder: TempDir::new().unwrap(), manifest: manifest(gates) };
         fixture.with_code(vmfb)
@@ -82,12 +104,11 @@ pub(crate) fn expected(image: &[f32], mask: &SkipMask) -> Vec<f32> {
     image.iter().zip([1.0, 2.0, 3.0, 4.0].into_iter().cycle()).map(element).collect()
 }
 
+fn tensor(name: &str, shape: &[usize], element_type: ElementType) -> TensorSpec {
+    TensorSpec { name: name.to_owned(), shape: shape.to_vec(), element_type }
+}
+
 fn manifest(gates: usize) -> Manifest {
-    let tensor = |name: &str, shape: &[usize], element_type| TensorSpec {
-        name: name.to_owned(),
-        shape: shape.to_vec(),
-        element_type,
-    };
     let mut inputs = vec![tensor("image", &[1, 2, 4], ElementType::F32)];
     inputs.extend((gates > 0).then(|| tensor("skip_mask", &[gates], ElementType::Bool)));
     Manifest {

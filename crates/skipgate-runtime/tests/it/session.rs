@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use skipgate_core::{EntryPoint, MaskError};
-use skipgate_runtime::{Artifact, Device, Error, Hint, Session, SkipMask};
+use skipgate_runtime::{Artifact, Device, Elements, Error, Hint, Session, SkipMask, f16};
 
 use crate::fixture::{Fixture, IMAGE, expected};
 
@@ -49,7 +49,10 @@ fn a_mask_or_an_image_of_another_length_is_refused_and_the_session_stays_usable(
     let error = session.run(&IMAGE, &SkipMask::all_run(3)).unwrap_err();
     assert!(matches!(error, Error::Mask(MaskError::Length { expected: 2, found: 3 })), "{error}");
     let error = session.run(&IMAGE[1..], &mask).unwrap_err();
-    assert_eq!(error.to_string(), "the image has 7 values, the model takes 8, shape [1, 2, 4]");
+    assert_eq!(
+        error.to_string(),
+        "input `image: f32[1, 2, 4]` takes 8 elements of type f32, found 7 of type f32"
+    );
     assert_eq!(session.run(&IMAGE, &mask).unwrap(), expected(&IMAGE, &mask));
 }
 
@@ -96,7 +99,7 @@ fn gates_that_the_code_does_not_have_are_refused_by_iree() {
 fn an_output_that_the_manifest_does_not_promise_is_refused() {
     let fixture = Fixture::gated().edit(|manifest| manifest.abi.outputs[0].shape = vec![1, 9]);
     let error = session(&fixture).run(&IMAGE, &SkipMask::all_run(2)).unwrap_err();
-    let message = "the model returned element type 0x21000020 of shape [1, 8], its manifest promises f32 of shape [1, 9]";
+    let message = "the model returned element type 0x21000020 of shape [1, 8], its manifest promises `logits: f32[1, 9]`";
     assert_eq!(error.to_string(), message);
 }
 
@@ -193,4 +196,54 @@ mod promises {
         moved::<Session>();
         <Session as NotSync<_>>::check();
     }
+}
+
+/// An input of every type, in another order than the network's.
+fn every_type<'a>(flags: &'a [bool], halves: &'a [f16]) -> Vec<(&'static str, Elements<'a>)> {
+    vec![
+        ("bool", flags.into()),
+        ("i64", Elements::I64(&[i64::MAX / 2, -3])),
+        ("i32", Elements::I32(&[i32::MIN / 2, 7])),
+        ("u8", Elements::U8(&[100, 1])),
+        ("i8", Elements::I8(&[-64, 63])),
+        ("f16", halves.into()),
+        ("f32", Elements::F32(&[0.25, -1e30])),
+    ]
+}
+
+#[test]
+fn tensors_of_every_type_go_in_and_come_out_by_name() {
+    let mut session = session(&Fixture::types());
+    let flags: Vec<_> = (0..300).map(|place| place % 7 == 0).collect();
+    let negated: Vec<_> = flags.iter().map(|flag| !flag).collect();
+    let halves = [f16::from_f32(1.5), f16::from_f32(-20000.0)];
+    let doubled = halves.map(|half| half + half);
+    for _ in 0..2 {
+        let outputs = session.run_named(&every_type(&flags, &halves), &SkipMask::all_run(0)).unwrap();
+        assert_eq!(outputs.get("f32"), Some(Elements::F32(&[0.5, -2e30])));
+        assert_eq!(outputs.get("f16"), Some(Elements::F16(&doubled)));
+        assert_eq!(outputs.get("i8"), Some(Elements::I8(&[-128, 126])));
+        assert_eq!(outputs.get("u8"), Some(Elements::U8(&[200, 2])));
+        assert_eq!(outputs.get("i32"), Some(Elements::I32(&[i32::MIN, 14])));
+        assert_eq!(outputs.get("i64"), Some(Elements::I64(&[i64::MAX - 1, -6])));
+        assert_eq!(outputs.get("bool"), Some(Elements::Bool(&negated)));
+        assert_eq!(outputs.get("f64"), None);
+    }
+}
+
+#[test]
+fn inputs_that_are_missing_too_many_or_of_another_type_are_refused_and_the_session_stays_usable() {
+    let mut session = session(&Fixture::types());
+    let (flags, halves, none) = ([true; 300], [f16::ONE; 2], SkipMask::all_run(0));
+    let mut all = every_type(&flags, &halves);
+    let error = session.run_named(&all[1..], &none).unwrap_err().to_string();
+    assert!(error.starts_with("the network takes the inputs `f32`, `f16`, `i8`,"), "{error}");
+    assert!(error.ends_with("found `i64`, `i32`, `u8`, `i8`, `f16`, `f32`"), "{error}");
+    let twice = [&all[1..], &all[1..2]].concat();
+    assert!(matches!(session.run_named(&twice, &none), Err(Error::Inputs { .. })));
+    all[3] = ("u8", Elements::I8(&[1, 2]));
+    let error = session.run_named(&all, &none).unwrap_err().to_string();
+    assert_eq!(error, "input `u8: u8[2]` takes 2 elements of type u8, found 2 of type i8");
+    assert!(matches!(session.run(&IMAGE, &none), Err(Error::NotOneF32(_))));
+    session.run_named(&every_type(&flags, &halves), &none).unwrap();
 }

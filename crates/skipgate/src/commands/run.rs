@@ -79,6 +79,9 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let mask = mask(arguments, manifest.gates.len())?;
     let inputs = inputs(arguments, manifest)?;
     let kind = kind_of_result(arguments, manifest.outputs())?;
+    if let Some(output) = &arguments.output {
+        skipgate_data::can_write(manifest.outputs(), output)?;
+    }
     let mut session = Session::new(&artifact, Device::local_sync())?;
     let (outputs, times) = run_all(&mut session, &inputs, &mask)?;
     let first: &[f32] = outputs.tensors().next().and_then(|first| first.try_into().ok()).unwrap_or_default();

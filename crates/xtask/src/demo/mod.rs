@@ -169,7 +169,7 @@ impl Stage<'_> {
 
 /// All images, as the network takes them.
 fn tensor_of(images: &Dataset, manifest: &Manifest) -> Result<Tensor> {
-    let mut shape = manifest.image().shape.clone();
+    let mut shape = manifest.image()?.shape.clone();
     let mut values = vec![0.0; images.len() * shape.iter().product::<usize>()];
     let size = values.len() / images.len();
     values.chunks_exact_mut(size).enumerate().for_each(|(image, into)| images.input(image, into));

@@ -29,7 +29,7 @@ impl Tensor {
 
     /// Numbers from -1 to 1 for a network to run on; how long it takes does not depend on them.
     pub(crate) fn pattern(manifest: &Manifest, images: usize) -> Result<Self> {
-        let mut shape = manifest.image().shape.clone();
+        let mut shape = manifest.image()?.shape.clone();
         shape[0] = images;
         let values = (0..shape.iter().product()).map(|index: usize| (index * 37 % 255) as f32 / 127.0 - 1.0);
         Self::new(shape.clone(), values.collect())
