@@ -299,7 +299,7 @@ fn a_host_artifact_on_the_board() {
 #[test]
 fn a_manifest_of_a_newer_format() {
     let artifact = copy("newer-format");
-    edit_manifest(&artifact, r#""format_version": 3"#, r#""format_version": 4"#);
+    edit_manifest(&artifact, r#""format_version": 4"#, r#""format_version": 5"#);
     assert_snapshot!(failure(&mut run(&artifact)));
 }
 

@@ -1,5 +1,6 @@
 //! How a network was compiled, and what the compiler could make of it. Both are part of the manifest.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 
@@ -14,11 +15,14 @@ pub struct CompileOptions {
     /// Whether layers become calls of skipgate's own kernels, where there are kernels for them. Without, the compiler's
     /// generic code computes everything: slower, and independent of the kernels, which is what a verification needs.
     pub kernels: bool,
+    /// Sizes given to dimensions that the model leaves open, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dimensions: BTreeMap<String, usize>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { arithmetic: Arithmetic::Fast, kernels: true }
+        Self { arithmetic: Arithmetic::Fast, kernels: true, dimensions: BTreeMap::new() }
     }
 }
 

@@ -6,7 +6,7 @@ use skipgate_core::{
     SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::{
-    MASK_INPUT, Model, TensorType, dequantize_constants, element_type, infer_shapes, normalise,
+    MASK_INPUT, Model, TensorType, dequantize_constants, element_type, fix_batch, infer_shapes, normalise,
 };
 
 use crate::compiler::{Output, Program};
@@ -85,9 +85,9 @@ pub fn compile(
     }
 }
 
-/// `model` in the form that plans are made of. Its mask, if it has one, is its last input.
+/// `model` in the form that plans are made of: its batch has a size, and its mask, if it has one, is its last input.
 pub(crate) fn plain(model: &Model) -> Result<Model, ImportError> {
-    let mut proto = dequantize_constants(&normalise(model)?)?.proto().clone();
+    let mut proto = dequantize_constants(&normalise(&fix_batch(model)?)?)?.proto().clone();
     if let Some(graph) = proto.graph.as_mut() {
         graph.input.sort_by_key(|input| input.name == MASK_INPUT);
     }

@@ -1,11 +1,12 @@
 //! One compilation as a value: which model, what becomes of its blocks, for which machine, how.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{CompileOptions, Gate, SkipMask, Target};
-use skipgate_onnx::{Error, GateSelection, Model, gate, remove_blocks};
+use skipgate_onnx::{Error, GateSelection, Model, fix_dimensions, gate, open_dimensions, remove_blocks};
 
 use crate::artifact::plain;
 use crate::{CompileError, Compiled, Compiler, compile, plan};
@@ -17,19 +18,27 @@ pub struct Source {
     pub model: Model,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
+    /// Sizes of dimensions that the file leaves open, by name.
+    pub dimensions: BTreeMap<String, usize>,
 }
 
 impl Source {
     /// Reads `path`.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let model = Model::load(path)?;
-        Ok(Self { model, sha256: sha256(&fs::read(path)?) })
+        Ok(Self { model, sha256: sha256(&fs::read(path)?), dimensions: BTreeMap::new() })
     }
 
     /// Takes a model that is in no file; the hash is that of the file it would be.
     pub fn of(model: Model) -> Result<Self, Error> {
         let sha256 = sha256(&model.to_bytes()?);
-        Ok(Self { model, sha256 })
+        Ok(Self { model, sha256, dimensions: BTreeMap::new() })
+    }
+
+    /// The same with these sizes for dimensions that it leaves open; see [`fix_dimensions`].
+    pub fn with_dimensions(self, dimensions: &BTreeMap<String, usize>) -> Result<Self, Error> {
+        let model = fix_dimensions(&self.model, dimensions)?;
+        Ok(Self { model, dimensions: dimensions.clone(), ..self })
     }
 }
 
@@ -82,12 +91,18 @@ pub struct Build {
 
 impl Build {
     /// Gates the model or removes its blocks. Options and front are the default ones; they can be set.
+    ///
+    /// Errors: dimensions that are open still, the batch excepted, and those of [`Gating::apply`].
     pub fn new(source: &Source, gating: &Gating, target: Target) -> Result<Self, Error> {
+        let names = open_dimensions(&source.model);
+        if !names.is_empty() {
+            return Err(Error::OpenDimensions { names });
+        }
         Ok(Self {
             network: gating.apply(&source.model)?,
             model_sha256: source.sha256.clone(),
             target,
-            options: CompileOptions::default(),
+            options: CompileOptions { dimensions: source.dimensions.clone(), ..CompileOptions::default() },
             front: Vec::new(),
         })
     }

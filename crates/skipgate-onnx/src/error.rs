@@ -121,6 +121,20 @@ pub enum Error {
         /// Names of those, which gating first blocks of segments too would gate.
         first: Vec<String>,
     },
+    /// No input has an open dimension of this name.
+    #[error("no input has an open dimension `{name}`; {}", if known.is_empty() { "all sizes are known".to_owned() } else { format!("open are {}", known.join(", ")) })]
+    UnknownDimension {
+        /// The name as given.
+        name: String,
+        /// Names of the open dimensions.
+        known: Vec<String>,
+    },
+    /// Sizes are needed that the model leaves open.
+    #[error("the model leaves the size of {} open", .names.join(", "))]
+    OpenDimensions {
+        /// Names of the open dimensions.
+        names: Vec<String>,
+    },
     /// A block name or pattern matches no residual block.
     #[error("no residual block is called `{pattern}`")]
     UnknownBlock {
@@ -179,6 +193,12 @@ impl Hint for Error {
             }
             Self::UnknownBlock { .. } | Self::NotSkippable { .. } => {
                 "`skipgate inspect` lists the blocks and says which can be skipped"
+            }
+            Self::OpenDimensions { names } => {
+                return Some(format!(
+                    "give each a size: {}",
+                    names.iter().map(|name| format!("--dim {name}=SIZE")).collect::<Vec<_>>().join(" ")
+                ));
             }
             Self::Pattern { .. } => "patterns are globs such as `layer2.*`",
             Self::Tensor { problem: TensorProblem::ExternalPath { .. }, .. } => {

@@ -6,7 +6,8 @@ use skipgate_core::{Manifest, SkipMask};
 use skipgate_iree::Source;
 use skipgate_onnx::proto::GraphProto;
 use skipgate_onnx::{
-    GateSelection, Model, element_type, find_blocks, gate, infer_shapes, remove_blocks, ungate,
+    GateSelection, Model, element_type, find_blocks, fix_batch, fix_dimensions, gate, infer_shapes,
+    remove_blocks, ungate,
 };
 
 use crate::{Error, HALF_TOLERANCE, QUANTIZED_TOLERANCE, TOLERANCE};
@@ -33,7 +34,8 @@ impl Origin {
             let expected = manifest.model_sha256.clone();
             return Err(Error::OtherModel { path: path.to_owned(), found, expected });
         }
-        Ok(Self { model: source.model, gates, removed: removed.to_vec() })
+        let model = fix_dimensions(&source.model, &manifest.options.dimensions)?;
+        Ok(Self { model: fix_batch(&model)?, gates, removed: removed.to_vec() })
     }
 
     /// The model without the blocks that `mask` skips, and without gates.

@@ -216,7 +216,11 @@ fn build(pruned: skipgate_onnx::Model, mask: &SkipMask, inputs: &Stacked) -> Res
         network: pruned,
         model_sha256: String::new(),
         target,
-        options: CompileOptions { arithmetic: Arithmetic::Exact, kernels: false },
+        options: CompileOptions {
+            arithmetic: Arithmetic::Exact,
+            kernels: false,
+            ..CompileOptions::default()
+        },
         front: Vec::new(),
     };
     let compiled = build.compile(Compiler::get()?);

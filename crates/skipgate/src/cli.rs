@@ -1,5 +1,6 @@
 //! The arguments, and nothing else.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -98,6 +99,8 @@ pub(crate) struct Inspect {
     /// The ONNX model
     pub(crate) model: PathBuf,
     #[command(flatten)]
+    pub(crate) dimensions: Dimensions,
+    #[command(flatten)]
     pub(crate) selection: Selection,
 }
 
@@ -111,7 +114,35 @@ pub(crate) struct Gate {
     #[arg(short, long, value_name = "GATED.onnx")]
     pub(crate) output: PathBuf,
     #[command(flatten)]
+    pub(crate) dimensions: Dimensions,
+    #[command(flatten)]
     pub(crate) selection: Selection,
+}
+
+/// Sizes that the model leaves open.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct Dimensions {
+    /// Give a dimension that the model leaves open a size, by its symbol, or as INPUT.AXIS if it has none; a batch is 1
+    /// unless it is given one
+    #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = dimension)]
+    dimensions: Vec<(String, usize)>,
+}
+
+#[cfg(feature = "compiler")]
+impl Dimensions {
+    /// By name; of a name that is given twice the last one counts.
+    pub(crate) fn sizes(&self) -> BTreeMap<String, usize> {
+        self.dimensions.iter().cloned().collect()
+    }
+}
+
+/// Reads `NAME=SIZE`.
+#[cfg(feature = "compiler")]
+fn dimension(text: &str) -> Result<(String, usize), String> {
+    let (name, size) = text.rsplit_once('=').ok_or("expected NAME=SIZE")?;
+    let size = size.parse().ok().filter(|size| *size > 0).ok_or("expected a size from 1 on")?;
+    Ok((name.to_owned(), size))
 }
 
 /// Which of the skippable blocks get a gate.
@@ -151,6 +182,8 @@ pub(crate) struct Compile {
     /// Give each configuration of this front a function of its own, without gates, and keep the front in the artifact
     #[arg(long, value_name = "pareto.json")]
     pub(crate) pareto: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) dimensions: Dimensions,
     #[command(flatten)]
     pub(crate) selection: Selection,
     /// Add no gates: the network then has no mask and always runs as it is

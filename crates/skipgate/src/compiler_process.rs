@@ -157,7 +157,7 @@ fn compile(job: &Job, Files { model: path, output, pareto }: &Files) -> Result<(
 impl Job {
     /// What is compiled of the model in `path`: with gates, its own or the selected ones, or without any.
     pub(crate) fn build(&self, path: &Path) -> Result<Build> {
-        let source = Source::load(path)?;
+        let source = Source::load(path)?.with_dimensions(&self.options.dimensions)?;
         let gating = self.gates.gating();
         let has_gates = !source.model.gates()?.is_empty();
         ensure!(

@@ -1,6 +1,7 @@
 //! The rewriter as its users call it.
 
 mod blocks;
+mod dimensions;
 mod engine;
 mod equivalence;
 mod files;

@@ -16,7 +16,7 @@ use crate::progress;
 pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: &Path) -> Result<()> {
     let gates = artifact.gates();
     let Manifest { target, options, .. } = artifact.manifest();
-    let source = Source::load(model)?;
+    let source = Source::load(model)?.with_dimensions(&options.dimensions)?;
     for &depth in depths {
         let path = dir.join(depth.to_string());
         if path.exists() {

@@ -135,5 +135,13 @@ fn job(arguments: &Arguments) -> Result<Job> {
         (false, None) => Arithmetic::Fast,
     };
     let target = Target::named(&arguments.target)?;
-    Ok(Job { gates, target, options: CompileOptions { arithmetic, ..CompileOptions::default() } })
+    Ok(Job {
+        gates,
+        target,
+        options: CompileOptions {
+            arithmetic,
+            dimensions: arguments.dimensions.sizes(),
+            ..CompileOptions::default()
+        },
+    })
 }

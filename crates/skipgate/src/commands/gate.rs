@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use skipgate_onnx::{MASK_INPUT, Model};
+use skipgate_onnx::{MASK_INPUT, Model, fix_dimensions};
 
 use crate::cli::{Format, Gate as Arguments};
 use crate::report::{self, Report};
@@ -29,6 +29,7 @@ impl Report for Gated {
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let model = Model::load(&arguments.model)?;
+    let model = fix_dimensions(&model, &arguments.dimensions.sizes())?;
     let gated = skipgate_onnx::gate(&model, &arguments.selection.to_gate_selection())
         .with_context(|| format!("cannot gate {}", arguments.model.display()))?;
     gated.save(&arguments.output)?;

@@ -69,6 +69,7 @@ impl Report for Inspection {
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let model = Model::load(&arguments.model)?;
+    let model = fix_dimensions(&model, &arguments.dimensions.sizes())?;
     let gates = model.gates()?;
     let gated = !gates.is_empty();
     let blocks = if gated {
