@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CompileOptions, Coverage, Gate, Hint, SkipMask, Target};
+use crate::{CompileOptions, Coverage, Gate, Hint, Preprocessing, Scores, SkipMask, Target, class_count};
 
 /// Version of the manifest format that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// File name of the manifest in an artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// File name of the compiled network in an artifact folder.
@@ -47,6 +47,9 @@ pub struct Manifest {
     /// Names of the classes, in logit order; empty when the model does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
+    /// What the numbers of the first output are, if they are one for each class.
+    #[serde(default)]
+    pub scores: Scores,
     /// SHA-256 of the ONNX file that was compiled, in hexadecimal.
     pub model_sha256: String,
     /// SHA-256 of every other file of the artifact that belongs to the code, in hexadecimal, by file name.
@@ -114,52 +117,6 @@ pub enum ElementType {
     F32,
     /// One byte per element, 0 or 1.
     Bool,
-}
-
-/// How an image file becomes the input tensor, which is planar (NCHW) with one image per batch entry:
-/// decode, convert to `color`, resize to the height and width of the input, divide by 255, subtract `mean`,
-/// divide by `std`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocessing {
-    /// Channels of the input.
-    pub color: ColorMode,
-    /// What to do with an image of another size.
-    pub resize: Resize,
-    /// Subtracted per channel, on the 0..1 scale.
-    pub mean: Vec<f32>,
-    /// Divides per channel, on the 0..1 scale.
-    pub std: Vec<f32>,
-}
-
-/// Channels of the input tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ColorMode {
-    /// Three channels: red, green, blue.
-    Rgb,
-    /// One channel.
-    Gray,
-}
-
-impl ColorMode {
-    /// Number of channels.
-    pub fn channels(self) -> usize {
-        match self {
-            Self::Rgb => 3,
-            Self::Gray => 1,
-        }
-    }
-}
-
-/// What to do with an image whose size is not that of the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Resize {
-    /// Refuse it.
-    Exact,
-    /// Resize with a triangle filter (antialiased bilinear).
-    Bilinear,
 }
 
 /// Why a manifest is not usable.
@@ -275,26 +232,26 @@ impl Manifest {
     }
 
     fn check_preprocessing(&self) -> Result<(), ManifestError> {
-        let Some(Preprocessing { color, resize: _, mean, std }) = &self.preprocessing else {
-            return Ok(());
-        };
-        let channels = color.channels();
-        let fits = matches!(self.image().shape[..], [_, c, _, _] if c == channels);
-        if fits && mean.len() == channels && std.len() == channels && std.iter().all(|s| *s > 0.0) {
+        let image = self.abi.inputs.first().map_or(&[][..], |image| &image.shape);
+        let size = self.preprocessing.as_ref().map(|preprocessing| preprocessing.size(image)).transpose();
+        size.map_err(ManifestError::Inconsistent)?;
+        self.check_class_names()
+    }
+
+    fn check_class_names(&self) -> Result<(), ManifestError> {
+        let classes = self.abi.outputs.first().map_or(0, |output| class_count(&output.shape));
+        if self.class_names.is_empty() || self.class_names.len() == classes {
             return Ok(());
         }
-        Err(ManifestError::Inconsistent(format!(
-            "preprocessing for {channels} channels with {} means and {} positive deviations does not fit an input of shape {:?}",
-            mean.len(),
-            std.len(),
-            self.image().shape
-        )))
+        let names = self.class_names.len();
+        Err(ManifestError::Inconsistent(format!("{names} class names for a network of {classes} classes")))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ColorMode, Interpolation, Layout, Resize};
 
     fn manifest() -> Manifest {
         let tensor = |name: &str, shape: &[usize], element_type| TensorSpec {
@@ -325,11 +282,14 @@ mod tests {
             coverage: Coverage::default(),
             preprocessing: Some(Preprocessing {
                 color: ColorMode::Rgb,
-                resize: Resize::Bilinear,
+                resize: Resize::Stretch,
+                interpolation: Interpolation::Bilinear,
+                layout: Layout::Nchw,
                 mean: vec![0.5; 3],
                 std: vec![0.25; 3],
             }),
             class_names: vec![],
+            scores: Scores::Logits,
             model_sha256: "00".repeat(32),
             files: [(VMFB_FILE.to_owned(), "00".repeat(32))].into(),
         }
@@ -349,8 +309,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_before_its_fields_are_read() {
-        let error = Manifest::from_json(r#"{"format_version": 4, "novelty": true}"#).unwrap_err();
-        assert_eq!(error.to_string(), "it has format version 4, this program reads version 3");
+        let error = Manifest::from_json(r#"{"format_version": 5, "novelty": true}"#).unwrap_err();
+        assert_eq!(error.to_string(), "it has format version 5, this program reads version 4");
         assert!(error.hint().unwrap().starts_with("update skipgate"));
     }
 
@@ -382,6 +342,14 @@ mod tests {
     fn preprocessing_for_another_number_of_channels_is_refused() {
         let error = reread(|m| m.preprocessing.as_mut().unwrap().color = ColorMode::Gray).unwrap_err();
         assert!(error.contains("preprocessing for 1 channels"), "{error}");
+    }
+
+    #[test]
+    fn class_names_are_as_many_as_classes() {
+        let named = |count: usize| reread(|m| m.class_names = vec!["cat".to_owned(); count]);
+        assert_eq!(named(10).unwrap().class_names.len(), 10);
+        let error = named(9).unwrap_err();
+        assert!(error.ends_with("9 class names for a network of 10 classes"), "{error}");
     }
 
     #[test]

@@ -186,11 +186,12 @@ fn run(
     mask: &SkipMask,
 ) -> Result<Outcomes, Error> {
     let elements = session.artifact().manifest().image().elements().unwrap_or_default();
+    let scores = session.artifact().manifest().scores;
     let mut image = vec![0.0; elements];
     let mut outcomes = Outcomes::default();
     for &position in positions {
         dataset.input(position, &mut image);
-        outcomes.push(session.run(&image, mask)?, dataset.label(position));
+        outcomes.push(session.run(&image, mask)?, scores, dataset.label(position));
     }
     Ok(outcomes)
 }

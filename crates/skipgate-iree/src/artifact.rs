@@ -6,7 +6,7 @@ use skipgate_core::{
     SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, infer_shapes, normalise};
+use skipgate_onnx::{MASK_INPUT, Model, dequantize_constants, find_scores, infer_shapes, normalise};
 
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
@@ -74,6 +74,7 @@ pub fn compile(
         coverage,
         preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
         class_names: model.class_names().map_err(crate::ImportError::from)?,
+        scores: find_scores(model).map_err(crate::ImportError::from)?,
         model_sha256,
         files: [(VMFB_FILE.to_owned(), hex::encode(Sha256::digest(&vmfb)))].into(),
     };

@@ -135,5 +135,6 @@ fn job(arguments: &Arguments) -> Result<Job> {
         (false, None) => Arithmetic::Fast,
     };
     let target = Target::named(&arguments.target)?;
-    Ok(Job { gates, target, options: CompileOptions { arithmetic, ..CompileOptions::default() } })
+    let options = CompileOptions { arithmetic, ..CompileOptions::default() };
+    Ok(Job { gates, target, options, images: arguments.images.clone() })
 }
