@@ -173,13 +173,46 @@ fn a_tensor_of_the_wrong_size() {
 
 #[test]
 fn an_image_of_the_wrong_size() {
-    // The digits say "resize"; an artifact that says "exact" takes its own size only.
+    // The digits say "stretch"; an artifact that says "exact" takes its own size only.
     let artifact = copy("exact-size");
-    edit_manifest(&artifact, r#""resize": "bilinear""#, r#""resize": "exact""#);
+    edit_manifest(&artifact, r#""resize": "stretch""#, r#""resize": "exact""#);
     let image = artifact.with_file_name("image.png");
     image::RgbImage::new(28, 28).save(&image).unwrap();
     let mut command = skipgate();
     assert_snapshot!(failure(command.arg("run").arg(&artifact).arg("--image").arg(&image)));
+}
+
+#[test]
+fn an_image_for_an_artifact_that_does_not_say_how_it_takes_one() {
+    let artifact = copy("no-preprocessing");
+    let path = artifact.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest.as_object_mut().unwrap().remove("preprocessing");
+    fs::write(&path, manifest.to_string()).unwrap();
+    assert_snapshot!(failure(&mut run(&artifact)));
+}
+
+/// Gives options about images and classes to `compile`.
+fn compile_for_images(name: &str, options: &[&str]) -> String {
+    let dir = scratch(name);
+    failure(skipgate().arg("compile").arg(resnet20()).arg("-o").arg(dir.join("artifact")).args(options))
+}
+
+#[test]
+fn a_mean_on_another_scale() {
+    assert_snapshot!(compile_for_images("mean", &["--mean", "123.7,116.3,103.5", "--std", "58.4"]));
+}
+
+#[test]
+fn a_crop_of_another_size_than_the_input() {
+    assert_snapshot!(compile_for_images("crop", &["--preset", "imagenet", "--crop", "224"]));
+}
+
+#[test]
+fn class_names_of_another_network() {
+    let names = scratch("classes").join("names.txt");
+    fs::write(&names, "cat\ndog\n").unwrap();
+    assert_snapshot!(compile_for_images("classes-artifact", &["--classes", names.to_str().unwrap()]));
 }
 
 #[test]

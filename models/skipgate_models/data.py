@@ -69,10 +69,10 @@ class Dataset:
 
 # Mean and deviation of the training part over the 0..1 scale, rounded. ImageNet's are those that the weights of
 # torchvision and timm were trained with.
-_DIGITS = Preprocessing("rgb", "bilinear", mean=(0.306,) * 3, std=(0.324,) * 3)
-_CIFAR10 = Preprocessing("rgb", "bilinear", mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
-_CIFAR100 = Preprocessing("rgb", "bilinear", mean=(0.507, 0.487, 0.441), std=(0.267, 0.256, 0.276))
-_IMAGENET = Preprocessing("rgb", "bilinear", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+_DIGITS = Preprocessing("rgb", "stretch", mean=(0.306,) * 3, std=(0.324,) * 3)
+_CIFAR10 = Preprocessing("rgb", "stretch", mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
+_CIFAR100 = Preprocessing("rgb", "stretch", mean=(0.507, 0.487, 0.441), std=(0.267, 0.256, 0.276))
+_IMAGENET = Preprocessing("rgb", "stretch", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 def load(config: Config, root: Path | None) -> Dataset:

@@ -23,7 +23,9 @@ mod hint;
 mod manifest;
 mod mask;
 mod options;
+mod preprocessing;
 mod reference;
+mod scores;
 mod target;
 
 pub use dispatch::{DISPATCHES_FILE, Dispatch};
@@ -34,10 +36,12 @@ pub use front::{
 pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{
-    Abi, ColorMode, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE,
-    Manifest, ManifestError, NotOneF32, Preprocessing, Resize, TensorSpec, VMFB_FILE,
+    Abi, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, Manifest,
+    ManifestError, NotOneF32, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
 pub use options::{Arithmetic, CompileOptions, CostlyGate, Coverage, GateForm, GenericLayer};
+pub use preprocessing::{ColorMode, Interpolation, Layout, Preprocessing, Resize};
 pub use reference::Reference;
+pub use scores::{Scores, class_count};
 pub use target::{Arch, Target, UnknownTarget};

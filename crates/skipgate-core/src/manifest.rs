@@ -9,7 +9,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CompileOptions, Coverage, ElementType, Gate, Hint, SkipMask, Target};
+use crate::{
+    CompileOptions, Coverage, ElementType, Gate, Hint, Preprocessing, Scores, SkipMask, Target, class_count,
+};
 
 /// Version of the manifest format that this crate reads and writes.
 pub const FORMAT_VERSION: u32 = 4;
@@ -52,6 +54,9 @@ pub struct Manifest {
     /// Names of the classes, in logit order; empty when the model does not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
+    /// What the numbers of the first output are, if they are one for each class.
+    #[serde(default)]
+    pub scores: Scores,
     /// SHA-256 of the ONNX file that was compiled, in hexadecimal.
     pub model_sha256: String,
     /// SHA-256 of every other file of the artifact that belongs to the code, in hexadecimal, by file name.
@@ -134,52 +139,6 @@ pub struct NotOneF32 {
     pub side: &'static str,
     /// Its inputs or outputs, in words.
     pub found: String,
-}
-
-/// How an image file becomes the input tensor, which is planar (NCHW) with one image per batch entry:
-/// decode, convert to `color`, resize to the height and width of the input, divide by 255, subtract `mean`,
-/// divide by `std`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preprocessing {
-    /// Channels of the input.
-    pub color: ColorMode,
-    /// What to do with an image of another size.
-    pub resize: Resize,
-    /// Subtracted per channel, on the 0..1 scale.
-    pub mean: Vec<f32>,
-    /// Divides per channel, on the 0..1 scale.
-    pub std: Vec<f32>,
-}
-
-/// Channels of the input tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ColorMode {
-    /// Three channels: red, green, blue.
-    Rgb,
-    /// One channel.
-    Gray,
-}
-
-impl ColorMode {
-    /// Number of channels.
-    pub fn channels(self) -> usize {
-        match self {
-            Self::Rgb => 3,
-            Self::Gray => 1,
-        }
-    }
-}
-
-/// What to do with an image whose size is not that of the input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Resize {
-    /// Refuse it.
-    Exact,
-    /// Resize with a triangle filter (antialiased bilinear).
-    Bilinear,
 }
 
 /// Why a manifest is not usable.
@@ -313,24 +272,19 @@ impl Manifest {
     }
 
     fn check_preprocessing(&self) -> Result<(), ManifestError> {
-        let Some(Preprocessing { color, resize: _, mean, std }) = &self.preprocessing else {
-            return Ok(());
-        };
-        let channels = color.channels();
-        let found = match self.inputs() {
-            [image, ..] => &image.shape[..],
-            [] => &[],
-        };
-        let fits = matches!(*found, [_, c, _, _] if c == channels);
-        if fits && mean.len() == channels && std.len() == channels && std.iter().all(|s| *s > 0.0) {
+        let image = self.inputs().first().map_or(&[][..], |image| &image.shape);
+        let size = self.preprocessing.as_ref().map(|preprocessing| preprocessing.size(image)).transpose();
+        size.map_err(ManifestError::Inconsistent)?;
+        self.check_class_names()
+    }
+
+    fn check_class_names(&self) -> Result<(), ManifestError> {
+        let classes = self.abi.outputs.first().map_or(0, |output| class_count(&output.shape));
+        if self.class_names.is_empty() || self.class_names.len() == classes {
             return Ok(());
         }
-        Err(ManifestError::Inconsistent(format!(
-            "preprocessing for {channels} channels with {} means and {} positive deviations does not fit an input of shape {:?}",
-            mean.len(),
-            std.len(),
-            found
-        )))
+        let names = self.class_names.len();
+        Err(ManifestError::Inconsistent(format!("{names} class names for a network of {classes} classes")))
     }
 }
 
@@ -349,6 +303,7 @@ fn only_f32<'t>(tensors: &'t [TensorSpec], side: &'static str) -> Result<&'t Ten
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ColorMode, Interpolation, Layout, Resize};
 
     fn manifest() -> Manifest {
         let tensor = |name: &str, shape: &[usize], element_type| TensorSpec {
@@ -379,11 +334,14 @@ mod tests {
             coverage: Coverage::default(),
             preprocessing: Some(Preprocessing {
                 color: ColorMode::Rgb,
-                resize: Resize::Bilinear,
+                resize: Resize::Stretch,
+                interpolation: Interpolation::Bilinear,
+                layout: Layout::Nchw,
                 mean: vec![0.5; 3],
                 std: vec![0.25; 3],
             }),
             class_names: vec![],
+            scores: Scores::Logits,
             model_sha256: "00".repeat(32),
             files: [(VMFB_FILE.to_owned(), "00".repeat(32))].into(),
         }
@@ -454,6 +412,14 @@ mod tests {
     fn preprocessing_for_another_number_of_channels_is_refused() {
         let error = reread(|m| m.preprocessing.as_mut().unwrap().color = ColorMode::Gray).unwrap_err();
         assert!(error.contains("preprocessing for 1 channels"), "{error}");
+    }
+
+    #[test]
+    fn class_names_are_as_many_as_classes() {
+        let named = |count: usize| reread(|m| m.class_names = vec!["cat".to_owned(); count]);
+        assert_eq!(named(10).unwrap().class_names.len(), 10);
+        let error = named(9).unwrap_err();
+        assert!(error.ends_with("9 class names for a network of 10 classes"), "{error}");
     }
 
     #[test]

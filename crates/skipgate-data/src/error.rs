@@ -34,7 +34,7 @@ pub enum DataError {
     #[error(transparent)]
     NotOneF32(#[from] NotOneF32),
     /// The artifact does not say how an image becomes a tensor.
-    #[error("the artifact does not say how to preprocess an image; give the input tensor with --input")]
+    #[error("the artifact does not say how an image becomes its input")]
     NoPreprocessing,
     /// The artifact does not take one image.
     #[error("the artifact takes a batch of shape {shape:?}; give it with --input")]
@@ -84,19 +84,44 @@ pub enum DataError {
     },
 }
 
-/// An image of another size than the network takes.
+/// An image of another size than the network takes. Sizes are widths and heights.
 #[derive(Debug, thiserror::Error)]
-#[error("expected an image of {}x{} pixels, found {}x{}", .expected.0, .expected.1, .found.0, .found.1)]
-pub struct SizeError {
-    /// Width and height that the network takes.
-    pub expected: (u32, u32),
-    /// Width and height of the image.
-    pub found: (u32, u32),
+#[non_exhaustive]
+pub enum SizeError {
+    /// It has another size, and the network takes images as they are.
+    #[error("expected an image of {}x{} pixels, found {}x{}", .expected.0, .expected.1, .found.0, .found.1)]
+    Other {
+        /// What the network takes.
+        expected: (u32, u32),
+        /// What the image has.
+        found: (u32, u32),
+    },
+    /// It is too long or too narrow to be resized with its aspect.
+    #[error(
+        "an image of {}x{} pixels becomes one of {}x{}, which {}x{} cannot be cut out of",
+        .found.0, .found.1, .resized.0, .resized.1, .expected.0, .expected.1
+    )]
+    Resized {
+        /// What the network takes.
+        expected: (u32, u32),
+        /// What the image has.
+        found: (u32, u32),
+        /// What it is resized to.
+        resized: (u32, u32),
+    },
 }
 
 impl Hint for DataError {
     fn hint(&self) -> Option<String> {
         match self {
+            Self::NoPreprocessing => Some(
+                "compile it with --preset, or with --mean, --std and --resize, which `skipgate compile --help` explains; \
+                 `skipgate run` also takes the input as a tensor, with --input"
+                    .to_owned(),
+            ),
+            Self::Misfit { source: SizeError::Other { .. }, .. } => {
+                Some("compile with --resize, and images of any size are resized".to_owned())
+            }
             Self::File { .. } => Some(
                 "give the unpacked folder of CIFAR's binary files, a folder with a subfolder per class, or `digits`"
                     .to_owned(),

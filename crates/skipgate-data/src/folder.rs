@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn read_all(path: &Path, part: Part, names: &[&str]) -> Result<Images, DataError> {
-        let input = Input::of(&manifest(2, 2, Resize::Bilinear)).unwrap();
+        let input = Input::of(&manifest(2, 2, Resize::Stretch)).unwrap();
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
         read(path, part, &input, &names, &|_, _| ())
     }

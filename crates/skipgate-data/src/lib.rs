@@ -11,6 +11,7 @@ mod digits;
 mod error;
 mod folder;
 mod preprocess;
+mod resample;
 mod source;
 mod stacked;
 pub mod tensor_file;

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use fs_err as fs;
-use image::DynamicImage;
-use image::imageops::FilterType;
-use skipgate_core::{ColorMode, Manifest, Preprocessing, Resize};
+use image::imageops;
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Pixel, RgbImage};
+use skipgate_core::{ColorMode, Layout, Manifest, Preprocessing, Resize};
 
 use crate::DataError;
 use crate::error::SizeError;
+use crate::resample::resize;
 
-/// Decodes the PNG or JPEG file `path` and makes the artifact's image input of it, in NCHW order.
+/// Decodes the PNG or JPEG file `path` and makes the artifact's image input of it.
 ///
 /// # Errors
 ///
@@ -39,13 +40,13 @@ impl Input {
         let shape = &manifest.image()?.shape;
         let preprocessing = manifest.preprocessing.clone().ok_or(DataError::NoPreprocessing)?;
         let batch = || DataError::Batch { shape: shape.clone() };
-        let [1, _, height, width] = shape[..] else { return Err(batch()) };
-        let extent = |extent: usize| u32::try_from(extent).map_err(|_| batch());
+        let [1, ..] = shape[..] else { return Err(batch()) };
+        let (height, width) = preprocessing.size(shape).map_err(|_| batch())?;
         let Preprocessing { mean, std, .. } = &preprocessing;
         let table =
             |(mean, std): (&f32, &f32)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std);
         let values = mean.iter().zip(std).map(table).collect();
-        Ok(Self { width: extent(width)?, height: extent(height)?, values, preprocessing })
+        Ok(Self { preprocessing, width, height, values })
     }
 
     /// Bytes of an image: the channels of a pixel side by side, row by row.
@@ -63,38 +64,109 @@ impl Input {
         self.fit(image).map_err(|source| DataError::Misfit { path: path.to_owned(), source })
     }
 
-    /// Bytes of an image of any size and colour.
+    /// Bytes of an image of any size and colour. Colours come first, since that is what they do in torchvision.
     pub(crate) fn fit(&self, image: DynamicImage) -> Result<Vec<u8>, SizeError> {
-        let (expected, found) = ((self.width, self.height), (image.width(), image.height()));
-        let image = match self.preprocessing.resize {
-            _ if expected == found => image,
-            Resize::Exact => return Err(SizeError { expected, found }),
-            Resize::Bilinear => image.resize_exact(self.width, self.height, FilterType::Triangle),
-        };
         Ok(match self.preprocessing.color {
-            ColorMode::Rgb => image.into_rgb8().into_raw(),
-            ColorMode::Gray => image.into_luma8().into_raw(),
+            ColorMode::Rgb => self.sized(image.into_rgb8())?.into_raw(),
+            ColorMode::Bgr => reversed(self.sized(image.into_rgb8())?),
+            ColorMode::Gray => self.sized(gray(image))?.into_raw(),
         })
     }
 
-    /// Interleaved bytes to planes of normalised numbers.
+    /// The middle of the resized image.
+    fn sized<P>(&self, image: ImageBuffer<P, Vec<u8>>) -> Result<ImageBuffer<P, Vec<u8>>, SizeError>
+    where
+        P: Pixel<Subpixel = u8> + 'static,
+    {
+        let found = image.dimensions();
+        let resized = self.resized(found)?;
+        let image =
+            if resized == found { image } else { resize(&image, resized, self.preprocessing.interpolation) };
+        if resized == (self.width, self.height) {
+            return Ok(image);
+        }
+        let (left, top) = (half(resized.0 - self.width), half(resized.1 - self.height));
+        Ok(imageops::crop_imm(&image, left, top, self.width, self.height).to_image())
+    }
+
+    /// Width and height that an image of those that were `found` is resized to, which are at least those of the input.
+    fn resized(&self, found: (u32, u32)) -> Result<(u32, u32), SizeError> {
+        let expected = (self.width, self.height);
+        let resized = match self.preprocessing.resize {
+            Resize::Exact if expected == found => found,
+            Resize::Exact => return Err(SizeError::Other { expected, found }),
+            Resize::Stretch => expected,
+            Resize::Size { height, width } => (width, height),
+            Resize::ShorterSide(side) => scaled(found, side),
+        };
+        let elongated = resized.0.max(resized.1) > Resize::MOST;
+        if elongated || resized.0 < expected.0 || resized.1 < expected.1 {
+            return Err(SizeError::Resized { expected, found, resized });
+        }
+        Ok(resized)
+    }
+
+    /// Bytes of an image to normalised numbers in the layout of the input.
     pub(crate) fn normalise(&self, pixels: &[u8], into: &mut [f32]) {
         let channels = self.values.len();
-        for ((channel, table), plane) in
-            self.values.iter().enumerate().zip(into.chunks_exact_mut(pixels.len() / channels))
-        {
-            let bytes = pixels.iter().skip(channel).step_by(channels);
-            for (value, &byte) in plane.iter_mut().zip(bytes) {
-                *value = table[usize::from(byte)];
+        match self.preprocessing.layout {
+            Layout::Nchw => {
+                for ((channel, table), plane) in
+                    self.values.iter().enumerate().zip(into.chunks_exact_mut(pixels.len() / channels))
+                {
+                    let bytes = pixels.iter().skip(channel).step_by(channels);
+                    plane.iter_mut().zip(bytes).for_each(|(value, &byte)| *value = table[usize::from(byte)]);
+                }
+            }
+            Layout::Nhwc => {
+                let tables = self.values.iter().cycle();
+                for ((value, &byte), table) in into.iter_mut().zip(pixels).zip(tables) {
+                    *value = table[usize::from(byte)];
+                }
             }
         }
     }
 }
 
+/// The size of an image whose shorter side becomes `side`; torchvision rounds the longer one down.
+fn scaled((width, height): (u32, u32), side: u32) -> (u32, u32) {
+    let short = u64::from(width.min(height).max(1));
+    let long = u64::from(side) * u64::from(width.max(height)) / short;
+    let long = u32::try_from(long).unwrap_or(u32::MAX);
+    if width <= height { (side, long) } else { (long, side) }
+}
+
+/// Half of `length`, rounded to an even number if it is between two, as Python does.
+fn half(length: u32) -> u32 {
+    let down = length / 2;
+    down + (length & down & 1)
+}
+
+/// Bytes with the channels of each pixel in the opposite order.
+fn reversed(image: RgbImage) -> Vec<u8> {
+    let mut bytes = image.into_raw();
+    bytes.chunks_exact_mut(3).for_each(<[u8]>::reverse);
+    bytes
+}
+
+/// An image without colours, with PIL's weights; those of the decoder are others.
+fn gray(image: DynamicImage) -> GrayImage {
+    if !image.color().has_color() {
+        return image.into_luma8();
+    }
+    let image = image.into_rgb8();
+    GrayImage::from_fn(image.width(), image.height(), |x, y| {
+        let [red, green, blue] = image.get_pixel(x, y).0.map(u32::from);
+        let [_, gray, _, _] = (19_595 * red + 38_470 * green + 7_471 * blue + 0x8000).to_be_bytes();
+        Luma([gray])
+    })
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use skipgate_core::{
-        Abi, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IreeVersion, Target, TensorSpec,
+        Abi, CompileOptions, Coverage, ElementType, FORMAT_VERSION, Interpolation, IreeVersion, Scores,
+        Target, TensorSpec,
     };
 
     use super::*;
@@ -123,10 +195,13 @@ pub(crate) mod tests {
             preprocessing: Some(Preprocessing {
                 color: ColorMode::Rgb,
                 resize,
+                interpolation: Interpolation::Bilinear,
+                layout: Layout::Nchw,
                 mean: vec![0.0, 0.5, 1.0],
                 std: vec![1.0, 0.5, 2.0],
             }),
             class_names: vec![],
+            scores: Scores::Logits,
             model_sha256: String::new(),
             files: [].into(),
         }
@@ -144,6 +219,58 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_layout_and_the_order_of_channels_are_those_of_the_manifest() {
+        let mut last = manifest(2, 1, Resize::Exact);
+        last.abi.inputs[0].shape = vec![1, 1, 2, 3];
+        last.preprocessing.as_mut().unwrap().layout = Layout::Nhwc;
+        let mut values = vec![0.0; 6];
+        Input::of(&last).unwrap().normalise(&[255, 0, 51, 0, 255, 102], &mut values);
+        assert_eq!(values, [1.0, -1.0, -0.4, 0.0, 1.0, -0.3]);
+        let mut image = RgbImage::new(2, 1);
+        image.put_pixel(1, 0, image::Rgb([1, 2, 3]));
+        last.preprocessing.as_mut().unwrap().color = ColorMode::Bgr;
+        assert_eq!(Input::of(&last).unwrap().fit(image.into()).unwrap(), [0, 0, 0, 3, 2, 1]);
+    }
+
+    #[test]
+    fn colours_become_grey_as_in_pil_and_transparency_is_left_out() {
+        let mut one = manifest(3, 1, Resize::Exact);
+        one.abi.inputs[0].shape[1] = 1;
+        let gray = Preprocessing {
+            color: ColorMode::Gray,
+            mean: vec![0.0],
+            std: vec![1.0],
+            ..one.preprocessing.unwrap()
+        };
+        one.preprocessing = Some(gray);
+        let mut image = image::RgbaImage::new(3, 1);
+        for (x, color) in [[255, 0, 0, 7], [0, 255, 0, 255], [0, 0, 255, 0]].into_iter().enumerate() {
+            image.put_pixel(u32::try_from(x).unwrap(), 0, image::Rgba(color));
+        }
+        assert_eq!(Input::of(&one).unwrap().fit(image.into()).unwrap(), [76, 150, 29]);
+    }
+
+    #[test]
+    fn the_middle_is_cut_out_where_torchvision_does() {
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(half), [0, 0, 1, 2, 2, 2, 3, 4]);
+        assert_eq!(scaled((640, 427), 256), (383, 256));
+        assert_eq!(scaled((427, 640), 256), (256, 383));
+        // A column for every number, and four rows.
+        let image = RgbImage::from_fn(9, 4, |x, _| image::Rgb([u8::try_from(x).unwrap(); 3]));
+        let pixels = input(4, 4, Resize::ShorterSide(4)).fit(image.into()).unwrap();
+        assert_eq!(pixels.iter().step_by(3).take(4).copied().collect::<Vec<_>>(), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn an_image_that_nothing_can_be_cut_out_of_is_refused() {
+        let error = input(32, 16, Resize::ShorterSide(16)).fit(DynamicImage::new_rgb8(20, 20)).unwrap_err();
+        let expected = "an image of 20x20 pixels becomes one of 16x16, which 32x16 cannot be cut out of";
+        assert_eq!(error.to_string(), expected);
+        let line = DynamicImage::new_rgb8(1, 2000);
+        assert!(input(16, 16, Resize::ShorterSide(16)).fit(line).is_err());
+    }
+
+    #[test]
     fn an_exact_input_refuses_another_size() {
         let error = input(32, 32, Resize::Exact).fit(DynamicImage::new_rgb8(28, 28)).unwrap_err();
         assert_eq!(error.to_string(), "expected an image of 32x32 pixels, found 28x28");
@@ -151,7 +278,7 @@ pub(crate) mod tests {
 
     #[test]
     fn other_sizes_and_colours_are_converted_where_the_manifest_says_so() {
-        let pixels = input(32, 24, Resize::Bilinear).fit(DynamicImage::new_luma8(28, 20)).unwrap();
+        let pixels = input(32, 24, Resize::Stretch).fit(DynamicImage::new_luma8(28, 20)).unwrap();
         assert_eq!(pixels.len(), 3 * 32 * 24);
     }
 

@@ -187,11 +187,12 @@ fn run(
 ) -> Result<Outcomes, Error> {
     let image = session.artifact().manifest().image().map_err(skipgate_runtime::Error::from)?;
     let elements = image.elements().unwrap_or_default();
+    let scores = session.artifact().manifest().scores;
     let mut image = vec![0.0; elements];
     let mut outcomes = Outcomes::default();
     for &position in positions {
         dataset.input(position, &mut image);
-        outcomes.push(session.run(&image, mask)?, dataset.label(position));
+        outcomes.push(session.run(&image, mask)?, scores, dataset.label(position));
     }
     Ok(outcomes)
 }

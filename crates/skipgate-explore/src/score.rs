@@ -1,6 +1,7 @@
 //! How well a mask does on images.
 
 use serde::{Deserialize, Serialize};
+use skipgate_core::Scores;
 
 /// What a mask gives on some images: which were classified right, and how sure the network was of their classes.
 ///
@@ -13,15 +14,13 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// Adds an image of the class `label`.
-    pub(crate) fn push(&mut self, logits: &[f32], label: usize) {
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-        let probability = (logits[label] - largest).exp() / sum;
-        // The first of equal logits is the answer, as in ONNX's ArgMax.
-        let (before, after) = logits.split_at(label);
-        let first = before.iter().all(|logit| *logit < logits[label]);
-        self.correct.push(first && after.iter().all(|logit| *logit <= logits[label]));
+    /// Adds an image of the class `label`, for which the network gives `scores`.
+    pub(crate) fn push(&mut self, scores: &[f32], kind: Scores, label: usize) {
+        let probability = kind.probabilities(scores)[label];
+        // The first of equal scores is the answer, as in ONNX's ArgMax.
+        let (before, after) = scores.split_at(label);
+        let first = before.iter().all(|score| *score < scores[label]);
+        self.correct.push(first && after.iter().all(|score| *score <= scores[label]));
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -115,20 +114,21 @@ mod tests {
     #[test]
     fn the_largest_logit_is_the_answer_and_the_first_of_equal_ones() {
         let mut outcomes = Outcomes::default();
-        outcomes.push(&[1.0, 3.0, 2.0], 1);
-        outcomes.push(&[1.0, 3.0, 3.0], 2);
-        outcomes.push(&[f32::NAN; 3], 0);
+        outcomes.push(&[1.0, 3.0, 2.0], Scores::Logits, 1);
+        outcomes.push(&[1.0, 3.0, 3.0], Scores::Logits, 2);
+        outcomes.push(&[f32::NAN; 3], Scores::Logits, 0);
         assert_eq!(outcomes.correct, [true, false, false]);
         assert_eq!(outcomes.accuracy(), Accuracy { correct: 1, images: 3 });
         assert_eq!(outcomes.confidence[2], 0);
     }
 
     #[test]
-    fn the_confidence_is_the_softmax_of_the_true_class() {
+    fn the_confidence_is_the_probability_of_the_true_class() {
         let mut outcomes = Outcomes::default();
-        outcomes.push(&[1000.0, 1000.0], 0);
-        assert_eq!(outcomes.confidence, [128]);
-        assert!((outcomes.confidence() - 0.502).abs() < 1e-3);
+        outcomes.push(&[1000.0, 1000.0], Scores::Logits, 0);
+        outcomes.push(&[0.2, 0.8], Scores::Probabilities, 0);
+        assert_eq!(outcomes.confidence, [128, 51]);
+        assert!((outcomes.confidence() - 0.351).abs() < 1e-3);
         assert_eq!(Outcomes::default().confidence().to_bits(), 0);
     }
 

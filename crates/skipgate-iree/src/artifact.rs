@@ -6,7 +6,8 @@ use skipgate_core::{
     SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::{
-    MASK_INPUT, Model, TensorType, dequantize_constants, element_type, fix_batch, infer_shapes, normalise,
+    MASK_INPUT, Model, TensorType, dequantize_constants, element_type, find_scores, fix_batch, infer_shapes,
+    normalise,
 };
 
 use crate::compiler::{Output, Program};
@@ -75,6 +76,7 @@ pub fn compile(
         coverage,
         preprocessing: model.preprocessing().map_err(crate::ImportError::from)?,
         class_names: model.class_names().map_err(crate::ImportError::from)?,
+        scores: find_scores(model).map_err(crate::ImportError::from)?,
         model_sha256,
         files: [(VMFB_FILE.to_owned(), hex::encode(Sha256::digest(&vmfb)))].into(),
     };

@@ -191,7 +191,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
     use skipgate_core::{
         Abi, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion,
-        Manifest, Target, TensorSpec,
+        Manifest, Scores, Target, TensorSpec,
     };
 
     use super::*;
@@ -217,6 +217,7 @@ mod tests {
             coverage: Coverage::default(),
             preprocessing: None,
             class_names: vec![],
+            scores: Scores::Logits,
             model_sha256: String::new(),
             files: [(VMFB_FILE.to_owned(), hex::encode(Sha256::digest(&vmfb)))].into(),
         };

@@ -1,6 +1,7 @@
 //! What skipgate keeps in the metadata of a model, as JSON.
 
 use crate::proto::{ModelProto, StringStringEntryProto};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use skipgate_core::{Gate, Preprocessing};
 
@@ -30,6 +31,16 @@ impl Model {
         Ok(self.json(CLASS_NAMES_KEY)?.unwrap_or_default())
     }
 
+    /// The model with another way to make its input of an image.
+    pub fn with_preprocessing(&self, preprocessing: &Preprocessing) -> Result<Self, Error> {
+        self.edited(|proto| set(proto, PREPROCESSING_KEY, preprocessing))
+    }
+
+    /// The model with other names of the classes.
+    pub fn with_class_names(&self, names: &[String]) -> Result<Self, Error> {
+        self.edited(|proto| set(proto, CLASS_NAMES_KEY, names))
+    }
+
     /// Whether the model has a gate table.
     pub(crate) fn is_gated(&self) -> bool {
         self.proto().metadata_props.iter().any(|entry| entry.key == GATES_KEY)
@@ -46,8 +57,14 @@ impl Model {
 
 /// Records the gate table in `model`.
 pub(crate) fn set_gates(model: &mut ModelProto, gates: &[Gate]) -> Result<(), Error> {
-    let value = serde_json::to_string(gates).map_err(|source| Error::Metadata { key: GATES_KEY, source })?;
-    let key = GATES_KEY.to_owned();
+    set(model, GATES_KEY, gates)
+}
+
+/// Makes the JSON of `value` the only entry of `key`.
+fn set<T: Serialize + ?Sized>(model: &mut ModelProto, key: &'static str, value: &T) -> Result<(), Error> {
+    let value = serde_json::to_string(value).map_err(|source| Error::Metadata { key, source })?;
+    model.metadata_props.retain(|entry| entry.key != key);
+    let key = key.to_owned();
     model.metadata_props.push(StringStringEntryProto { key, value, ..StringStringEntryProto::default() });
     Ok(())
 }

@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+#[cfg(feature = "compiler")]
+use serde::{Deserialize, Serialize};
+#[cfg(feature = "compiler")]
+use skipgate_core::{ColorMode, Interpolation, Layout, Resize};
 use skipgate_core::{Reference, SkipMask};
 use skipgate_data::{Part, Source};
 #[cfg(feature = "explore")]
@@ -166,7 +170,11 @@ pub(crate) struct Selection {
 Examples:
   skipgate compile resnet20-gated.onnx --target host -o build/resnet20-host
   skipgate compile resnet20.onnx --target odroid-xu4 -o build/resnet20-odroid-xu4
-  skipgate compile resnet20.onnx --emit plan")]
+  skipgate compile resnet20.onnx --emit plan
+  skipgate compile resnet50.onnx -o build/resnet50 --preset imagenet --classes imagenet.txt
+  skipgate compile vit.onnx -o build/vit --preset inception --resize 248 --interpolation bicubic
+  skipgate compile mine.onnx -o build/mine --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26 --resize 256 --crop 224
+  skipgate compile caffe.onnx -o build/caffe --colour bgr --scale 255 --mean 103.9,116.8,123.7 --std 1 --resize 256")]
 pub(crate) struct Compile {
     /// The ONNX model; one without gates is gated first
     pub(crate) model: PathBuf,
@@ -201,6 +209,88 @@ pub(crate) struct Compile {
     /// Compare the artifact with other ways to compute the model, under a few masks; `skipgate verify` does it under more
     #[arg(long)]
     pub(crate) verify: bool,
+    #[command(flatten)]
+    pub(crate) images: ImageOptions,
+}
+
+/// How an image becomes the input, and what classes are called, where the model does not say or says something else.
+///
+/// An image is decoded, converted, resized, cut, divided by 255, has the mean subtracted and is divided by the deviation,
+/// all as in torchvision.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "Images and classes, for `run --image` and data sets")]
+pub(crate) struct ImageOptions {
+    /// Values of many networks for all of the following; those that are given win
+    #[arg(long, value_enum)]
+    pub(crate) preset: Option<Preset>,
+    /// Subtracted from the channels, in the order of --colour: one value or one per channel, from 0 to 1 as in
+    /// torchvision and timm; for values from 0 to 255 see --scale
+    #[arg(long, value_name = "MEAN", value_delimiter = ',', allow_negative_numbers = true, value_parser = number)]
+    pub(crate) mean: Vec<f32>,
+    /// Divides the channels after that, in the same scale; --mean 0 --std 1 gives values from 0 to 1
+    #[arg(long, value_name = "STD", value_delimiter = ',', value_parser = number)]
+    pub(crate) std: Vec<f32>,
+    /// Largest value of a channel, as --mean and --std have it: 1, or 255 as in Caffe and Keras [default: 1]
+    #[arg(long, value_name = "1|255", value_parser = ["1", "255"])]
+    pub(crate) scale: Option<String>,
+    /// What becomes of images of other sizes: `256` gives the shorter side so many pixels and cuts the input's size out
+    /// of the middle, `256x256` (height, width) first changes the aspect, `stretch` resizes to the size of the input,
+    /// and `exact` refuses them [default: exact]
+    #[arg(long, value_name = "256|256x256|stretch|exact")]
+    pub(crate) resize: Option<Resize>,
+    /// Filter that resizes [default: bilinear]
+    #[arg(long, value_name = "bilinear|bicubic")]
+    pub(crate) interpolation: Option<Interpolation>,
+    /// Size that is cut out of the middle, or height and width; it is always that of the input, so this only checks it
+    #[arg(long, value_name = "224|224x224")]
+    pub(crate) crop: Option<Crop>,
+    /// Order of the axes of the input [default: where it has one or three channels]
+    #[arg(long, value_name = "nchw|nhwc")]
+    pub(crate) layout: Option<Layout>,
+    /// Channels of the input [default: rgb, or gray if there is one]
+    #[arg(long, value_name = "rgb|bgr|gray", visible_alias = "color")]
+    pub(crate) colour: Option<ColorMode>,
+    /// A file with the name of a class on every line, in the order of the network's output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) classes: Option<PathBuf>,
+}
+
+#[cfg(feature = "compiler")]
+fn number(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number: &f32| number.is_finite());
+    number.ok_or_else(|| format!("expected a number, found `{text}`"))
+}
+
+/// What many networks were trained with.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub(crate) enum Preset {
+    /// Most of torchvision and timm: mean and deviation of `ImageNet`, the shorter side to 8/7 of the input (256 for 224),
+    /// bilinear, the middle
+    Imagenet,
+    /// Values from -1 to 1, as for Inception, many vision transformers and TensorFlow; resized in the same way
+    Inception,
+}
+
+/// A size that is cut out: height and width.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Crop {
+    pub(crate) height: u32,
+    pub(crate) width: u32,
+}
+
+#[cfg(feature = "compiler")]
+impl std::str::FromStr for Crop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (height, width) = text.split_once('x').unwrap_or((text, text));
+        let size = height.parse().ok().zip(width.parse().ok());
+        size.map(|(height, width)| Self { height, width })
+            .ok_or_else(|| format!("expected a number of pixels or HEIGHTxWIDTH, found `{text}`"))
+    }
 }
 
 /// What `compile` can print.

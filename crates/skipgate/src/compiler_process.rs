@@ -19,7 +19,7 @@ use skipgate_core::{CompileOptions, Hint, Target};
 use skipgate_iree::{Build, Compiled, Compiler, Gating, Source};
 use skipgate_onnx::GateSelection;
 
-use crate::cli::CompileJob as Files;
+use crate::cli::{CompileJob as Files, ImageOptions};
 use crate::front;
 
 /// How much of what a dead compiler said is repeated.
@@ -36,6 +36,7 @@ pub(crate) struct Job {
     pub(crate) gates: Gates,
     pub(crate) target: Target,
     pub(crate) options: CompileOptions,
+    pub(crate) images: ImageOptions,
 }
 
 /// What becomes of the model before it is compiled.
@@ -169,7 +170,8 @@ impl Job {
             Gating::Ungated { .. } => format!("cannot compile {} without gates", path.display()),
             _ => format!("cannot gate {}", path.display()),
         })?;
-        Ok(Build { options: self.options.clone(), ..build })
+        let network = self.images.apply(&build.network)?;
+        Ok(Build { network, options: self.options.clone(), ..build })
     }
 }
 
@@ -219,9 +221,10 @@ mod tests {
     fn jobs_survive_as_json() {
         let gates = Gates::None { remove: vec!["layer1".to_owned()] };
         let target = Target::named("odroid-xu4").unwrap();
-        let job = Job { gates, target: target.clone(), options: CompileOptions::default() };
+        let images = ImageOptions { mean: vec![0.1, 0.2, 0.3], ..ImageOptions::default() };
+        let job = Job { gates, target: target.clone(), options: CompileOptions::default(), images };
         let back: Job = serde_json::from_slice(&serde_json::to_vec(&job).unwrap()).unwrap();
-        assert_eq!((back.target, back.options), (target, job.options));
+        assert_eq!((back.target, back.options, back.images), (target, job.options, job.images));
         assert!(matches!(back.gates, Gates::None { remove } if remove == ["layer1"]));
     }
 }

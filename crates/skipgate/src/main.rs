@@ -9,6 +9,8 @@ mod commands;
 mod compiler_process;
 mod diagnostics;
 mod front;
+#[cfg(feature = "compiler")]
+mod image_options;
 mod latency;
 mod progress;
 mod report;

@@ -28,9 +28,9 @@ pub(crate) fn print(report: &impl Report, format: Format) -> Result<()> {
 }
 
 /// A table without lines, its numbers as they come.
-pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    table.load_preset(presets::NOTHING).set_header(header.into_iter().collect::<Vec<_>>());
     table
 }
 

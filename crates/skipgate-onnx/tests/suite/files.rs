@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use protobuf::Message;
-use skipgate_core::Hint;
+use skipgate_core::{Hint, Preprocessing};
 use skipgate_onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use skipgate_onnx::{CLASS_NAMES_KEY, Error, GateSelection, Model, PREPROCESSING_KEY, gate};
 
@@ -76,6 +76,10 @@ fn metadata_is_read_as_json() {
     assert_eq!(model.preprocessing().unwrap().unwrap().std, [0.25]);
     assert_eq!(model.class_names().unwrap(), ["zero", "one"]);
     assert!(model.gates().unwrap().is_empty());
+    let other = Preprocessing { std: vec![0.5], ..model.preprocessing().unwrap().unwrap() };
+    let changed = model.with_preprocessing(&other).unwrap().with_class_names(&["one".to_owned()]).unwrap();
+    assert_eq!(changed.preprocessing().unwrap(), Some(other));
+    assert_eq!(changed.class_names().unwrap(), ["one"]);
     proto.metadata_props = vec![entry(CLASS_NAMES_KEY, "zero, one")];
     let error = Model::from_proto(proto).unwrap().class_names().unwrap_err();
     assert!(

@@ -12,4 +12,5 @@ mod normalise;
 mod normalise_operators;
 mod quantized;
 mod recognised;
+mod scores;
 mod shapes;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use sha2::{Digest, Sha256};
 use skipgate_core::{
     Abi, Arch, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION,
-    IreeVersion, MANIFEST_FILE, Target, TensorSpec, VMFB_FILE,
+    IreeVersion, MANIFEST_FILE, Scores, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_runtime::{Artifact, Gate, Manifest, SkipMask};
 use tempfile::TempDir;
@@ -129,6 +129,7 @@ fn manifest(gates: usize) -> Manifest {
         coverage: Coverage::default(),
         preprocessing: None,
         class_names: Vec::new(),
+        scores: Scores::Logits,
         model_sha256: "00".repeat(32),
         files: [(VMFB_FILE.to_owned(), String::new())].into(),
     }

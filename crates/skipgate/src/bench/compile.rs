@@ -7,7 +7,7 @@ use skipgate_core::Manifest;
 use skipgate_iree::{Gating, Source};
 use skipgate_runtime::Artifact;
 
-use crate::cli::CompileJob;
+use crate::cli::{CompileJob, ImageOptions};
 use crate::compiler_process::{self, Gates, Job};
 use crate::progress;
 
@@ -28,7 +28,12 @@ pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: 
             .apply(&source.model)
             .with_context(|| format!("{} is not the model that the artifact was made of", model.display()))?;
         let spinner = progress::spinner(format!("compiling {} without {depth} blocks", model.display()));
-        let job = Job { gates: Gates::None { remove }, target: target.clone(), options: options.clone() };
+        let job = Job {
+            gates: Gates::None { remove },
+            target: target.clone(),
+            options: options.clone(),
+            images: ImageOptions::default(),
+        };
         let files = CompileJob { model: model.to_owned(), output: path, pareto: None };
         compiler_process::run(&job, &files)
             .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;

@@ -135,13 +135,7 @@ fn job(arguments: &Arguments) -> Result<Job> {
         (false, None) => Arithmetic::Fast,
     };
     let target = Target::named(&arguments.target)?;
-    Ok(Job {
-        gates,
-        target,
-        options: CompileOptions {
-            arithmetic,
-            dimensions: arguments.dimensions.sizes(),
-            ..CompileOptions::default()
-        },
-    })
+    let options =
+        CompileOptions { arithmetic, dimensions: arguments.dimensions.sizes(), ..CompileOptions::default() };
+    Ok(Job { gates, target, options, images: arguments.images.clone() })
 }

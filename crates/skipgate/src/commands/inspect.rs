@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::CellAlignment;
 use serde::Serialize;
 use skipgate_core::Gate;
-use skipgate_onnx::{BlockKind, Error, GateSelection, Model, ResidualBlock, find_blocks};
+use skipgate_onnx::{BlockKind, Error, GateSelection, Model, ResidualBlock, find_blocks, fix_dimensions};
 
 use crate::cli::{Format, Inspect as Arguments};
 use crate::report::{self, Report};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use skipgate_core::{ElementType, Manifest, PARETO_FILE, SkipMask, TensorSpec};
+use skipgate_core::{ElementType, Manifest, PARETO_FILE, Scores, SkipMask, TensorSpec};
 use skipgate_data::Stacked;
 use skipgate_runtime::{Artifact, Device, Session};
 
@@ -37,8 +37,18 @@ struct Class {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    logit: f32,
+    /// What the network gives, unless that is the probability itself.
+    #[serde(flatten)]
+    score: Option<Score>,
     probability: f32,
+}
+
+/// A number that a probability is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Score {
+    Logit(f32),
+    LogProbability(f32),
 }
 
 impl Report for Ran {
@@ -65,12 +75,17 @@ impl Report for Ran {
 
 /// The table of the most likely classes, if there is any.
 fn classes(top: &[Class]) -> Option<String> {
-    let mut table = report::table(["class", "probability", "logit"]);
+    let score = top.first()?.score.map(|score| match score {
+        Score::Logit(_) => "logit",
+        Score::LogProbability(_) => "log-probability",
+    });
+    let mut table = report::table(["class", "probability"].into_iter().chain(score));
     for class in top {
         let name = class.name.clone().unwrap_or_else(|| class.index.to_string());
-        table.add_row([name, format!("{:.2} %", 100.0 * class.probability), format!("{:.4}", class.logit)]);
+        let score = class.score.map(|score| format!("{:.4}", score.value()));
+        table.add_row([name, format!("{:.2} %", 100.0 * class.probability)].into_iter().chain(score));
     }
-    (!top.is_empty()).then(|| format!("{table}\n\n"))
+    Some(format!("{table}\n\n"))
 }
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
@@ -86,7 +101,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let (outputs, times) = run_all(&mut session, &inputs, &mask)?;
     let first: &[f32] = outputs.tensors().next().and_then(|first| first.try_into().ok()).unwrap_or_default();
     let (top, value) = match kind {
-        Kind::Classes => (top(first, &manifest.class_names, arguments.top), None),
+        Kind::Classes => (top(first, manifest.scores, &manifest.class_names, arguments.top), None),
         Kind::Value => (Vec::new(), first.first().copied()),
         Kind::Tensors => (Vec::new(), None),
     };
@@ -199,19 +214,34 @@ fn run_all(session: &mut Session, inputs: &Stacked, mask: &SkipMask) -> Result<(
 }
 
 /// The `count` most likely classes.
-fn top(logits: &[f32], names: &[String], count: usize) -> Vec<Class> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    let class = |(index, &logit): (usize, &f32)| Class {
+fn top(scores: &[f32], kind: Scores, names: &[String], count: usize) -> Vec<Class> {
+    let probabilities = kind.probabilities(scores);
+    // Probabilities of very different scores may be equal.
+    let mut order: Vec<_> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order.truncate(count);
+    let class = |index: usize| Class {
         index,
         name: names.get(index).cloned(),
-        logit,
-        probability: (logit - largest).exp() / sum,
+        score: Score::of(kind, scores[index]),
+        probability: probabilities[index],
     };
-    let mut classes: Vec<_> = logits.iter().enumerate().map(class).collect();
-    classes.sort_by(|a, b| b.logit.total_cmp(&a.logit));
-    classes.truncate(count);
-    classes
+    order.into_iter().map(class).collect()
+}
+
+impl Score {
+    fn value(self) -> f32 {
+        let (Self::Logit(value) | Self::LogProbability(value)) = self;
+        value
+    }
+
+    fn of(kind: Scores, score: f32) -> Option<Self> {
+        match kind {
+            Scores::Logits => Some(Self::Logit(score)),
+            Scores::LogProbabilities => Some(Self::LogProbability(score)),
+            Scores::Probabilities | Scores::IndependentProbabilities => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -221,9 +251,25 @@ mod tests {
     #[test]
     fn the_most_likely_classes_come_first_with_their_softmax() {
         let names = ["a", "b", "c"].map(str::to_owned);
-        let classes = top(&[0.0, 2.0, 1.0], &names, 2);
+        let classes = top(&[0.0, 2.0, 1.0], Scores::Logits, &names, 2);
         assert_eq!(classes.iter().map(|class| class.index).collect::<Vec<_>>(), [1, 2]);
         assert!((classes[0].probability - 0.665_241).abs() < 1e-6);
         assert_eq!(classes[0].name.as_deref(), Some("b"));
+        assert_eq!(classes[0].score, Some(Score::Logit(2.0)));
+    }
+
+    #[test]
+    fn probabilities_of_the_network_itself_are_shown_as_they_are() {
+        for kind in [Scores::Probabilities, Scores::IndependentProbabilities] {
+            let classes = top(&[0.25, 0.75], kind, &[], 1);
+            assert_eq!((classes[0].index, classes[0].probability), (1, 0.75));
+            let table = super::classes(&classes).unwrap();
+            assert!(table.contains("75.00 %") && !table.contains("logit"), "{table}");
+        }
+        let logarithms = top(&[0.25_f32.ln(), 0.75_f32.ln()], Scores::LogProbabilities, &[], 1);
+        assert!((logarithms[0].probability - 0.75).abs() < 1e-6);
+        assert!(super::classes(&logarithms).unwrap().contains("log-probability"));
+        let json = serde_json::to_string(&logarithms[0]).unwrap();
+        assert!(json.contains(r#""log_probability":-0.287"#), "{json}");
     }
 }
