@@ -13,7 +13,7 @@ use skipgate_onnx::{
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
 use crate::passes::plan_gates;
-use crate::{CompileError, Compiler, ImportError, size};
+use crate::{CompileError, Compiler, ImportError, Plan, blame, size};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -48,17 +48,20 @@ pub fn compile(
     // First, since its errors name the node where the trouble starts.
     let plan = plan_gates(model, target, options, None)?;
     let mut coverage = plan.coverage().clone();
-    let emitted = emit(&plan)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     check_mask(&abi, gates.len())?;
     abi.specialised = entry_points(gates.len(), specialised)?;
-    let program = |emitted| Program { emitted, gates: gates.len(), entry_points: abi.specialised.clone() };
-    let output = match compiler.compile(program(emitted), target) {
+    let build = |plan: &Plan| {
+        let entry_points = abi.specialised.clone();
+        let program = Program { emitted: emit(plan)?, gates: gates.len(), entry_points };
+        compiler.compile(program, target).map_err(|error| blame::with_node(compiler, plan, target, error))
+    };
+    let output = match build(&plan) {
         Err(error) if !gates.is_empty() && error.is_about_gates() => {
             let plan = plan_gates(model, target, options, Some(&error.to_string()))?;
             coverage = plan.coverage().clone();
-            compiler.compile(program(emit(&plan)?), target)?
+            build(&plan)?
         }
         output => output?,
     };

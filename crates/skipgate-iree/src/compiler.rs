@@ -18,7 +18,9 @@ use crate::gating::{self, Placed};
 use crate::ir::Ir;
 use crate::linker::Linker;
 use crate::mlir_bindings::MlirApi;
-use crate::{CompileError, LoadError, branch_edges, check_temporary_folder, find_library, flags};
+use crate::{
+    CompileError, LoadError, branch_edges, check_temporary_folder, diagnostics, find_library, flags,
+};
 
 /// Major version of the C API in the upper 16 bits of `ireeCompilerGetAPIVersion`; a new one breaks the old.
 const API_MAJOR: i32 = 1;
@@ -84,22 +86,41 @@ impl Compiler {
         &self.version
     }
 
-    /// Compiles MLIR text to a vmfb for `target`.
-    pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Output, CompileError> {
-        check_temporary_folder()?;
+    /// Whether it gets from MLIR text to the commands of a network, in front of the code for `target`.
+    pub(crate) fn check(&self, mlir: String, target: &Target) -> Result<(), CompileError> {
         let linker = Linker::new(&self.path, target)?;
+        let session = self.session(target, &linker)?;
+        let source = Source::new(&session, mlir)?;
+        let invocation = Invocation::new(&session);
+        invocation.parse(&source)?;
+        invocation.run(c"start", c"stream")
+    }
+
+    fn session(&self, target: &Target, linker: &Linker) -> Result<Session<'_>, CompileError> {
         let session = Session::new(&self.api);
         for flag in flags::for_target(target, linker.path()) {
             session.set_flag(flag)?;
         }
+        Ok(session)
+    }
+
+    /// Compiles MLIR text to a vmfb for `target`.
+    pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Output, CompileError> {
+        check_temporary_folder()?;
+        let linker = Linker::new(&self.path, target)?;
+        let session = self.session(target, &linker)?;
         let Program { emitted: Emitted { mlir, in_place }, gates, entry_points } = program;
         let source = Source::new(&session, mlir)?;
         let invocation = Invocation::new(&session);
         invocation.parse(&source)?;
         invocation.run(c"start", c"stream")?;
+        let callers = invocation
+            .edit(&self.mlir, "listing functions", |ir| Ok::<_, CompileError>(gating::functions(ir)))?;
         let Placed { commands, copying } =
             invocation.edit(&self.mlir, "placing gates", |ir| gating::place(ir, FUNCTION, &in_place))?;
-        invocation.run(c"stream", c"hal")?;
+        invocation
+            .run(c"stream", c"hal")
+            .or_else(|error| Err(unlinked(&linker, &callers, target)?.unwrap_or(error)))?;
         let dispatches = invocation.edit(&self.mlir, "listing dispatches", |ir| {
             Ok::<_, CompileError>(gating::dispatches(ir, FUNCTION))
         })?;
@@ -111,6 +132,26 @@ impl Compiler {
         invocation.run(c"vm", c"end")?;
         Ok(Output { vmfb: invocation.vm_bytecode()?, dispatches, copying })
     }
+}
+
+/// What was missing when code was linked, if that is why it was not; `callers` are nodes by the functions of their code.
+fn unlinked(
+    linker: &Linker,
+    callers: &BTreeMap<String, Vec<String>>,
+    target: &Target,
+) -> Result<Option<CompileError>, CompileError> {
+    let missing = linker.missing()?;
+    if missing.functions.is_empty() {
+        return Ok(None);
+    }
+    let mut nodes: Vec<String> = Vec::new();
+    for node in missing.callers.iter().filter_map(|caller| callers.get(caller)).flatten() {
+        if !nodes.contains(node) {
+            nodes.push(node.clone());
+        }
+    }
+    let functions = missing.functions.into_iter().collect();
+    Ok(Some(CompileError::Link { functions, nodes, target: target.name.clone() }))
 }
 
 /// What to compile.
@@ -225,7 +266,7 @@ struct Source<'s> {
 
 impl<'s> Source<'s> {
     fn new(session: &'s Session<'s>, mlir: String) -> Result<Self, CompileError> {
-        let failed = |message| CompileError::Compiler { phase: "reading", diagnostics: vec![message] };
+        let failed = |message| diagnostics::failure("reading", vec![message]);
         let text = CString::new(mlir).map_err(|error| failed(error.to_string()))?;
         let bytes = text.as_bytes_with_nul();
         let mut handle = ptr::null_mut();
@@ -305,7 +346,7 @@ impl<'s> Invocation<'s> {
     }
 
     fn failed(&self, phase: &'static str) -> CompileError {
-        CompileError::Compiler { phase, diagnostics: self.take_errors() }
+        diagnostics::failure(phase, self.take_errors())
     }
 
     /// The errors that were reported since the last call.
@@ -369,7 +410,7 @@ impl<'s> Invocation<'s> {
     /// The compiled module as bytes of a vmfb.
     fn vm_bytecode(&self) -> Result<Vec<u8>, CompileError> {
         let api = self.session.api;
-        let failed = |message| CompileError::Compiler { phase: "writing", diagnostics: vec![message] };
+        let failed = |message| diagnostics::failure("writing", vec![message]);
         let output = Buffer::new(api).map_err(failed)?;
         // SAFETY: both handles are live; the pipeline has produced VM IR.
         let error = unsafe { api.ireeCompilerInvocationOutputVMBytecode(self.handle, output.handle) };
@@ -446,21 +487,40 @@ impl Drop for Buffer<'_> {
 mod tests {
     use super::*;
 
+    /// The error of compiling a function of one operation on four floats, which gives `%v1`.
+    fn error(operation: &str, target: &str) -> String {
+        let mlir = format!(
+            r#"module @skipgate {{
+                func.func @run(%v0: !torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>)
+                    attributes {{torch.onnx_meta.opset_version = 17 : si64}} {{
+                  %v1 = {operation} : (!torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>) loc("Rolu layer1/act")
+                  return %v1 : !torch.vtensor<[4],f32>
+                }}
+              }}"#
+        );
+        let program = Program { emitted: Emitted { mlir, in_place: vec![] }, gates: 0, entry_points: vec![] };
+        let target = Target::named(target).unwrap();
+        Compiler::get().unwrap().compile(program, &target).unwrap_err().to_string()
+    }
+
     #[test]
     fn a_diagnostic_names_the_onnx_node() {
-        let mlir = r#"module @skipgate {
-            func.func @run(%v0: !torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>)
-                attributes {torch.onnx_meta.opset_version = 17 : si64} {
-              %v1 = torch.operator "onnx.Rolu"(%v0) : (!torch.vtensor<[4],f32>) -> (!torch.vtensor<[4],f32>)
-                loc("Rolu layer1/act")
-              return %v1 : !torch.vtensor<[4],f32>
-            }
-          }"#;
-        let target = Target::named("x86-64-v3").unwrap();
-        let emitted = Emitted { mlir: mlir.to_owned(), in_place: vec![] };
-        let program = Program { emitted, gates: 0, entry_points: vec![] };
-        let error = Compiler::get().unwrap().compile(program, &target).unwrap_err().to_string();
-        assert!(error.contains(r#"loc("Rolu layer1/act"): failed to legalize"#), "{error}");
+        let found = error(r#"torch.operator "onnx.Rolu"(%v0)"#, "x86-64-v3");
+        let expected =
+            "node `layer1/act` (Rolu): the compiler failed while compiling: failed to legalize operation";
+        assert!(found.starts_with(expected), "{found}");
+        assert_eq!(found.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_function_is_named_with_the_node_that_calls_it() {
+        for target in ["x86-64-v3", "odroid-xu4"] {
+            let found = error(r#""torch.aten.log10"(%v0)"#, target);
+            let expected = format!(
+                "node `layer1/act` (Rolu): the code for {target} calls log10f, which there is no library for"
+            );
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -149,13 +149,27 @@ pub enum CompileError {
         /// What the compiler said.
         message: String,
     },
-    /// The compiler failed; its diagnostics name the ONNX nodes.
-    #[error("the compiler failed in phase {phase}:\n{}", diagnostics.join("\n"))]
+    /// The compiler has no code for a part of the network.
+    #[error("{}the compiler failed while {phase}: {reason}", at_nodes(nodes))]
     Compiler {
         /// Which step failed.
         phase: &'static str,
-        /// Its errors, in order.
+        /// Operators and names of the nodes that it failed at, as far as they are known.
+        nodes: Vec<String>,
+        /// The first thing that it said.
+        reason: String,
+        /// All that it said, in its own words.
         diagnostics: Vec<String>,
+    },
+    /// The code calls functions that neither the compiler nor this program has.
+    #[error("{}the code for {target} calls {}, which there is no library for", at_nodes(nodes), functions.join(", "))]
+    Link {
+        /// Names of the functions.
+        functions: Vec<String>,
+        /// Operators and names of the nodes whose code calls them, as far as they are known.
+        nodes: Vec<String>,
+        /// What was compiled for.
+        target: String,
     },
     /// An edit of the compiler's IR made something of it that is not valid, which is a mistake in this program.
     #[error("{edit} left invalid IR:\n{}", diagnostics.join("\n"))]
@@ -194,11 +208,29 @@ impl Hint for CompileError {
                 Some("report this with the model".to_owned())
             }
             Self::TemporaryFolder(error) => error.hint(),
+            Self::Compiler { nodes, .. } | Self::Link { nodes, .. } if !nodes.is_empty() => Some(
+                "export the model with another operator or element type in place of this one, or report it with the model"
+                    .to_owned(),
+            ),
+            Self::Compiler { .. } | Self::Link { .. } => Some("report this with the model".to_owned()),
             Self::ValueTooLarge { .. } | Self::ValuesTooLarge { .. } => {
                 Some("check the shapes and repeats that the model gives to this node".to_owned())
             }
             _ => None,
         }
+    }
+}
+
+/// The beginning of a message about nodes, of which there may be many.
+fn at_nodes(nodes: &[String]) -> String {
+    let Some((first, others)) = nodes.split_first() else { return String::new() };
+    let first = match first.split_once(' ') {
+        Some((op_type, name)) => format!("node `{name}` ({op_type})"),
+        None => format!("node `{first}`"),
+    };
+    match others.len() {
+        0 => format!("{first}: "),
+        more => format!("{first} and {more} more: "),
     }
 }
 

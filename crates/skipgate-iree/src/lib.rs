@@ -23,9 +23,11 @@ mod artifact;
     reason = "written by bindgen"
 )]
 mod bindings;
+mod blame;
 mod branch_edges;
 mod build;
 mod compiler;
+mod diagnostics;
 mod dialect;
 mod emit;
 mod error;

@@ -25,6 +25,13 @@ use crate::front;
 /// How much of what a dead compiler said is repeated.
 const LAST_LINES: usize = 10;
 
+/// Beginnings of lines that the compiler prints past its diagnostics, which say it better.
+const NOISE: [&str; 3] = [
+    "Resolution of CPU to CPU-features is not implemented",
+    "Linking failed; escaped command line",
+    "LLD_VERSION=",
+];
+
 /// Room beside the machine's memory: the compiler library and reserves that nothing is in.
 const RESERVE: u64 = 2 << 30;
 /// The same for each thread: its stack, and what the allocator reserves for it.
@@ -88,15 +95,30 @@ fn listed(lines: &[String]) -> String {
 pub(crate) fn run(job: &Job, files: &Files) -> Result<()> {
     let mut child = spawn(files).context("cannot start a process for the compiler")?;
     let (status, said) = finish(&mut child, &serde_json::to_vec(job)?)?;
+    let said = without_noise(&String::from_utf8_lossy(&said));
     if let Some(signal) = status.signal() {
-        let said = String::from_utf8_lossy(&said);
         let mut last_lines: Vec<_> = said.lines().rev().take(LAST_LINES).map(str::to_owned).collect();
         last_lines.reverse();
         return Err(CompilerDied { signal, model: files.model.clone(), last_lines }.into());
     }
     // Warnings, or the error.
-    io::stderr().write_all(&said)?;
+    io::stderr().write_all(said.as_bytes())?;
     if status.success() { Ok(()) } else { Err(AlreadyPrinted.into()) }
+}
+
+/// The lines of `said` that are for people.
+fn without_noise(said: &str) -> String {
+    let (mut rest, mut was_noise) = (String::new(), false);
+    for line in said.split_inclusive('\n') {
+        let is_noise = NOISE.iter().any(|start| line.starts_with(start));
+        // Noise stands between empty lines.
+        if !is_noise && !(was_noise && line.trim().is_empty()) {
+            rest.push_str(line);
+            was_noise = false;
+        }
+        was_noise |= is_noise;
+    }
+    rest
 }
 
 fn spawn(Files { model, output, pareto }: &Files) -> io::Result<Child> {
@@ -209,6 +231,14 @@ mod tests {
             died(200, &[]).to_string(),
             "the compiler died with signal 200 while compiling model.onnx"
         );
+    }
+
+    #[test]
+    fn what_the_compiler_prints_past_its_diagnostics_is_left_out() {
+        let said = "Linking failed; escaped command line returned exit code 256:\n\nLLD_VERSION=IREE lld -o a.so\n\n\
+                    error: cannot compile\n\nhint: report it\n";
+        assert_eq!(without_noise(said), "error: cannot compile\n\nhint: report it\n");
+        assert_eq!(without_noise("\nwarning: new\n"), "\nwarning: new\n");
     }
 
     #[test]

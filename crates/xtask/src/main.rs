@@ -14,6 +14,7 @@ mod debian;
 mod demo;
 mod fuzz;
 mod instructions;
+mod libcalls;
 mod parallel;
 mod process;
 mod profile;
@@ -94,6 +95,12 @@ enum Command {
     },
     /// Run every check and test, stopping at the first that fails
     Test,
+    /// Write the machine code that artifacts for the board need beside the compiler's own
+    Libcalls {
+        /// Only fail if it is out of date
+        #[arg(long)]
+        check: bool,
+    },
     /// Write the Rust bindings of IREE's and MLIR's C headers, and our own C header
     Bindings {
         /// Only fail if they are out of date
@@ -129,6 +136,7 @@ fn run(command: &Command) -> Result<()> {
         }
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
         Command::Test => test::run(&workspace),
+        Command::Libcalls { check } => libcalls::generate(&workspace, check),
         Command::Bindings { check } => generate_bindings(&workspace, check),
     }
 }

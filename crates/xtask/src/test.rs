@@ -10,6 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use crate::capi;
 use crate::demo::build::arm_program;
+use crate::libcalls;
 use crate::process::{CommandExt, say};
 use crate::setup::rust::ARM_TARGET;
 use crate::setup::{self, Tools};
@@ -61,6 +62,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ("documentation", &|| suite.documentation()),
         ("dependencies of the board's program", &|| suite.board_dependencies()),
         ("bindings", &|| crate::generate_bindings(workspace, true)),
+        ("machine code for the board", &|| libcalls::generate(workspace, true)),
         ("program for the board", &|| suite.build_board_program()),
         ("C interface for here and the board", &|| suite.install_capi()),
         ("Rust tests", &|| suite.rust_tests()),

@@ -9,6 +9,10 @@ const DISPATCH: &str = "stream.cmd.dispatch";
 const EXECUTE: &str = "stream.cmd.execute";
 const FILL: &str = "stream.cmd.fill";
 const FLUSH: &str = "stream.cmd.flush";
+/// What holds the code of kernels, and a function of it.
+pub(crate) const EXECUTABLE: &str = "stream.executable";
+pub(crate) const FUNCTION: &str = "func.func";
+
 const YIELD: &str = "stream.yield";
 const ALLOCA: &str = "stream.resource.alloca";
 const DEALLOCA: &str = "stream.resource.dealloca";

@@ -8,6 +8,7 @@
 //! Writing it here instead of calling the Python importer keeps Python out of compilation, attaches the ONNX node's
 //! name to each operation as its location, and lets plans say more than ONNX can.
 
+mod alone;
 mod attributes;
 mod blobs;
 mod branch;
@@ -18,6 +19,8 @@ mod kernel;
 mod operator;
 mod quantise;
 mod types;
+
+pub(crate) use alone::Operators;
 
 use crate::ImportError;
 use crate::gating::marker;
@@ -34,14 +37,7 @@ pub(crate) const FUNCTION: &str = "run";
 ///
 /// Errors: element types and attributes that have no form in MLIR.
 pub(crate) fn emit(plan: &Plan) -> Result<Emitted, ImportError> {
-    let mut emitter = Emitter {
-        plan,
-        text: String::new(),
-        blobs: Blobs::default(),
-        kernels: Kernels::new(plan.simd, &plan.options),
-        names: vec![Names::default(); plan.tensors.len()],
-        count: 0,
-    };
+    let mut emitter = Emitter::new(plan);
     emitter.module()?;
     emitter.blobs.write(&mut emitter.text);
     Ok(Emitted { in_place: emitter.kernels.in_place(), mlir: emitter.text })
@@ -74,6 +70,19 @@ struct Emitter<'p, 'm> {
     names: Vec<Names>,
     /// Number of SSA names given out.
     count: usize,
+}
+
+impl<'p, 'm> Emitter<'p, 'm> {
+    fn new(plan: &'p Plan<'m>) -> Self {
+        Self {
+            plan,
+            text: String::new(),
+            blobs: Blobs::default(),
+            kernels: Kernels::new(plan.simd, &plan.options),
+            names: vec![Names::default(); plan.tensors.len()],
+            count: 0,
+        }
+    }
 }
 
 impl Emitter<'_, '_> {
@@ -129,23 +138,33 @@ impl Emitter<'_, '_> {
             arguments.push(format!("{name}: {}", self.type_of(input)?));
         }
         let results = self.types_of(&plan.outputs)?;
+        self.head(&arguments, &results);
+        self.steps(&plan.steps)?;
+        self.tail(&plan.outputs, &results);
+        self.kernels.write(&mut self.text);
+        self.text.push_str(marker::EXECUTABLE);
+        self.line("}");
+        Ok(())
+    }
+
+    /// The beginning of a module and of its function.
+    fn head(&mut self, arguments: &[String], results: &str) {
         self.line(&format!("module @{MODULE} {{"));
         self.line(&format!(
             "func.func @{FUNCTION}({}) -> ({results}) attributes {{\
              torch.onnx_meta.ir_version = {} : si64, torch.onnx_meta.opset_version = {} : si64}} {{",
             arguments.join(", "),
-            plan.ir_version,
-            plan.opset,
+            self.plan.ir_version,
+            self.plan.opset,
         ));
         self.line("%none = torch.constant.none");
-        self.steps(&plan.steps)?;
-        let values: Vec<_> = plan.outputs.iter().map(|&output| self.value(output)).collect();
+    }
+
+    /// The end of the function, which returns `outputs`.
+    fn tail(&mut self, outputs: &[TensorId], results: &str) {
+        let values: Vec<_> = outputs.iter().map(|&output| self.value(output)).collect();
         self.line(&format!("return {} : {results}", values.join(", ")));
         self.line("}");
-        self.kernels.write(&mut self.text);
-        self.text.push_str(marker::EXECUTABLE);
-        self.line("}");
-        Ok(())
     }
 
     fn steps(&mut self, steps: &[Step]) -> Result<(), ImportError> {

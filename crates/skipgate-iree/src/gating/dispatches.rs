@@ -2,7 +2,7 @@
 
 use skipgate_core::Dispatch;
 
-use super::Mark;
+use super::{Mark, nodes};
 use crate::dialect::hal::DISPATCH;
 use crate::ir::{Ir, Op};
 
@@ -13,13 +13,5 @@ pub(crate) fn dispatches(ir: &Ir, function: &str) -> Vec<Dispatch> {
 }
 
 fn describe(op: Op) -> Dispatch {
-    let mut nodes: Vec<String> = Vec::new();
-    for name in op.location_names() {
-        // What is computed of constants alone is no part of an inference.
-        let is_node = !name.starts_with("skipgate ") && !name.starts_with("Constant ");
-        if is_node && nodes.iter().all(|node| node != name) {
-            nodes.push(name.to_owned());
-        }
-    }
-    Dispatch { gate: Mark::of(op).map(|mark| mark.gate), nodes }
+    Dispatch { gate: Mark::of(op).map(|mark| mark.gate), nodes: nodes([op]) }
 }

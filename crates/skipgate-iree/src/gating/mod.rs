@@ -15,6 +15,7 @@
 //! the blocks that it skips.
 
 mod dispatches;
+mod functions;
 pub(crate) mod marker;
 mod place;
 mod predicate;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub(crate) use dispatches::dispatches;
+pub(crate) use functions::functions;
 pub(crate) use place::{Placed, place};
 pub(crate) use predicate::predicate;
 
@@ -91,6 +93,24 @@ impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "skipgate commands of gate {} {}", self.gate, if self.open { "open" } else { "closed" })
     }
+}
+
+/// The operators and names of the nodes in the locations of `operations`, each once.
+fn nodes<'i>(operations: impl IntoIterator<Item = Op<'i>>) -> Vec<String> {
+    let mut nodes: Vec<String> = Vec::new();
+    for name in operations.into_iter().flat_map(Op::location_names) {
+        // What is computed of constants alone is no part of an inference.
+        let is_node = !name.starts_with("skipgate ") && !name.starts_with("Constant ");
+        if is_node && nodes.iter().all(|node| node != name) {
+            nodes.push(name.to_owned());
+        }
+    }
+    nodes
+}
+
+/// All operations inside of `op`, at any depth.
+fn everything_inside(op: Op<'_>) -> Vec<Op<'_>> {
+    op.body().flat_map(|inner| [vec![inner], everything_inside(inner)].concat()).collect()
 }
 
 /// How many of something there are for each mark.

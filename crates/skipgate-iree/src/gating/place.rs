@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::marker::{Marker, SYMBOL};
-use super::{Count, GateError, Mark};
+use super::{Count, GateError, Mark, everything_inside};
 use crate::dialect::stream::{Access, Command, Resource, Submission, calls};
 use crate::dialect::{DialectError, arith};
 use crate::ir::{Ir, Op, Value};
@@ -37,11 +37,6 @@ pub(crate) fn place(ir: &Ir, function: &str, in_place: &[InPlace]) -> Result<Pla
     }
     remove_kernel(ir)?;
     Ok(placed)
-}
-
-/// All operations inside of `op`, at any depth.
-fn everything_inside(op: Op<'_>) -> Vec<Op<'_>> {
-    op.body().flat_map(|inner| [vec![inner], everything_inside(inner)].concat()).collect()
 }
 
 /// Whether a gate ends inside of `op`.

@@ -64,6 +64,14 @@ impl ArmRust {
         }
         cargo
     }
+
+    /// The compiler itself.
+    pub(crate) fn rustc(&self, workspace: &Workspace) -> Command {
+        match self {
+            Self::Installed => workspace.command("rustc"),
+            Self::Debian { rustc } => workspace.command(rustc),
+        }
+    }
 }
 
 /// Makes sure that the user's own compiler has the standard library.
