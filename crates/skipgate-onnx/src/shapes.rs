@@ -300,6 +300,7 @@ fn output_types(site: &Site) -> Inferred<Vec<TensorType>> {
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => one(window::global_pool(site)),
         "Gemm" => one(reduce::gemm(site)),
         "MatMul" => one(reduce::matmul(site)),
+        "Attention" => one(reduce::attention(site)),
         "TopK" => reduce::top(site),
         "GRU" | "LSTM" | "RNN" => reduce::recurrent(site),
         "ArgMax" | "ArgMin" => one(reduce::arg(site)),

@@ -8,6 +8,7 @@
 //! Each pass is a file: functions that look at one node and say what takes its place ([`Step`]). They run in rounds,
 //! because what one of them does gives another one something to do.
 
+mod attention;
 mod average_pool;
 mod axis;
 mod batch_norm;
@@ -157,6 +158,7 @@ const SIMPLIFY: &[Pass] = &[
 /// What writes an operator in others.
 const REWRITE: &[Pass] = &[
     |node, body, context| Ok(ceil_mode::remove(node, body, context)),
+    attention::rewrite,
     average_pool::rewrite,
     batch_norm::rewrite,
     |node, body, context| Ok(cast::through_signed(node, body, context)),
