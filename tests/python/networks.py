@@ -34,6 +34,8 @@ CLASSES = 10
 SCALES = (0.5, 1.0)
 # Standard deviation of biases and of embeddings that start from zeros.
 SHIFT = 0.2
+# How much more than `movement` is rounding still; as in crates/skipgate-fuzz.
+NOISE_FACTOR = 100.0
 # Images that the statistics of batch normalisations are taken from.
 IMAGES = 2
 SEED = 0
@@ -55,6 +57,8 @@ class Network:
     options: dict[str, Any] = field(default_factory=dict)
     # Exported by every exporter for every operator set.
     thorough: bool = False
+    # Exporter and operator set, where those that it would get in turn fail.
+    way: tuple[str, int] | None = None
 
     def make(self) -> nn.Module:
         """Build it."""
@@ -87,7 +91,7 @@ NETWORKS = (
     Network("MobileNetV3", "mobilenetv3_large_100"),
     Network("MobileNetV3", "tv_mobilenet_v3_large"),
     Network("MobileNetV4", "mobilenetv4_conv_small"),
-    Network("MobileNetV4 hybrid", "mobilenetv4_hybrid_medium"),
+    Network("MobileNetV4 hybrid", "mobilenetv4_hybrid_medium", way=("dynamo", 17)),
     Network("EfficientNet", "tv_efficientnet_b0"),
     Network("EfficientNet-Lite", "efficientnet_lite0"),
     Network("EfficientNet-Lite", "tf_efficientnet_lite0"),
@@ -105,10 +109,10 @@ NETWORKS = (
     Network("DeiT", "deit_tiny_patch16_224", options={"img_size": 64}),
     Network("DeiT", "deit_tiny_distilled_patch16_224", options={"img_size": 64}),
     Network("DeiT III", "deit3_small_patch16_224", options={"img_size": 64}),
-    Network("Swin", "swin_tiny_patch4_window7_224", options={"img_size": 112}),
+    Network("Swin", "swin_tiny_patch4_window7_224", 112, {"img_size": 112}),
     Network("SwinV2", "tv_swin_v2_t"),
-    Network("SwinV2", "swinv2_tiny_window8_256", options={"img_size": 128}),
-    Network("SwinV2-CR", "swinv2_cr_tiny_224", options={"img_size": 112}),
+    Network("SwinV2", "swinv2_tiny_window8_256", 128, {"img_size": 128}),
+    Network("SwinV2-CR", "swinv2_cr_tiny_224", 112, {"img_size": 112}),
     Network("ConvNeXt", "tv_convnext_tiny"),
     Network("ConvNeXtV2", "convnextv2_atto"),
     Network("TinyViT", "tiny_vit_5m_224", 224),
@@ -130,8 +134,8 @@ NETWORKS = (
     Network("Single-Path NAS", "spnasnet_100"),
     Network("LCNet", "lcnet_050"),
     Network("ReXNet", "rexnet_100"),
-    Network("BEiT", "beit_base_patch16_224", options=_small()),
-    Network("MaxViT", "maxvit_rmlp_pico_rw_256", 128, {"img_size": 128}),
+    Network("BEiT", "beit_base_patch16_224", options=_small(), way=("torchscript", 17)),
+    Network("MaxViT", "maxvit_rmlp_pico_rw_256", 128, {"img_size": 128}, way=("torchscript", 17)),
     Network("MaxViT", "tv_maxvit_t", 224),
     Network("CoAtNet", "coatnet_nano_rw_224", 64, {"img_size": 64}),
     Network("CAFormer", "caformer_s18"),
@@ -139,7 +143,7 @@ NETWORKS = (
     Network("MLP-Mixer", "mixer_s32_224", 224),
     Network("ResMLP", "resmlp_12_224", options={"img_size": 64}),
     Network("gMLP", "gmlp_ti16_224", options={"img_size": 64}),
-    Network("ConvMixer", "convmixer_768_32", options={"depth": 6, "dim": 192}),
+    Network("ConvMixer", "convmixer_768_32"),
     Network("EdgeNeXt", "edgenext_xx_small"),
     Network("EfficientFormer", "efficientformer_l1", 224),
     Network("EfficientFormerV2", "efficientformerv2_s0", 224),
@@ -243,7 +247,8 @@ class Row:
 
 def rows() -> Iterator[Row]:
     """Every network with one exporter and operator set, in turn, then some with the others."""
-    first = [Row(network, *way) for network, way in zip(NETWORKS, itertools.cycle(COMBINATIONS), strict=False)]
+    turns = zip(NETWORKS, itertools.cycle(COMBINATIONS), strict=False)
+    first = [Row(network, *(network.way or turn)) for network, turn in turns]
     yield from first
     for row in first:
         if row.network.thorough:
@@ -251,7 +256,7 @@ def rows() -> Iterator[Row]:
 
 
 def randomise(network: nn.Module, images: Tensor) -> nn.Module:
-    """Draw again what starts as a constant, and take statistics from `images`.
+    """Draw again what starts as a constant, and take the statistics of normalisations from `images`.
 
     Layers that start as nothing, such as a scale of 1e-6 or a last normalisation of 0, would hide a wrong block, and
     scales of 1 and shifts of 0 a wrong fold.
@@ -259,18 +264,24 @@ def randomise(network: nn.Module, images: Tensor) -> nn.Module:
     for name, parameter in network.named_parameters():
         if parameter.is_floating_point() and bool((parameter == parameter.flatten()[0]).all()):
             _draw(name, parameter.data)
-    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     network.eval()
-    for norm in norms:
-        norm.momentum = 1.0
-        norm.train()
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    hooks = [norm.register_forward_pre_hook(_settle) for norm in norms]
     with torch.no_grad():
         network(images)
-        for norm in norms:
-            variance = norm.running_var.clamp(min=1e-2)
-            norm.running_mean += 0.1 * variance.sqrt() * torch.randn_like(variance)
-            norm.running_var = variance * torch.empty_like(variance).uniform_(0.7, 1.4)
-    return network.eval()
+    for hook in hooks:
+        hook.remove()
+    return network
+
+
+def _settle(norm: nn.modules.batchnorm._BatchNorm, inputs: tuple[Tensor]) -> None:
+    """Give `norm` statistics like those of what it normalises, before it does."""
+    over = [dimension for dimension in range(inputs[0].dim()) if dimension != 1]
+    variance, mean = torch.var_mean(inputs[0], over, correction=0)
+    # A channel that hardly varies would make rounding as large as the signal.
+    variance = torch.maximum(variance, (mean / 2) ** 2).clamp(min=1e-3)
+    norm.running_mean = mean + 0.1 * variance.sqrt() * torch.randn_like(mean)
+    norm.running_var = variance * torch.empty_like(variance).uniform_(0.7, 1.4)
 
 
 def _draw(name: str, parameter: Tensor) -> None:
@@ -288,7 +299,7 @@ def _draw(name: str, parameter: Tensor) -> None:
 def export(row: Row, path: Path) -> None:
     """Write one file, unless ONNX Runtime computes something else from it than PyTorch."""
     torch.manual_seed(SEED)
-    images = torch.randn(IMAGES, 3, row.network.size, row.network.size)
+    images = 2 * torch.rand(IMAGES, 3, row.network.size, row.network.size) - 1
     network = randomise(row.network.make(), images)
     image = images[:1]
     with replacing(path) as temporary, warnings.catch_warnings():
@@ -305,9 +316,17 @@ def export(row: Row, path: Path) -> None:
             **dynamo,
         )
         difference = deviation(network, temporary, images)
-        if not difference <= TOLERANCE:
+        if not difference <= max(TOLERANCE, NOISE_FACTOR * movement(network, images)):
             message = f"the exported model differs from PyTorch by {difference:.1e} of the largest logit"
             raise RuntimeError(message)
+
+
+def movement(network: nn.Module, images: Tensor) -> float:
+    """How far the logits move with inputs that are off by a unit in the last place, relative to the largest."""
+    with torch.inference_mode():
+        expected = network(images)
+        moved = network(images * (1 + torch.finfo(images.dtype).eps))
+        return float(((moved - expected).abs().amax(1) / expected.abs().amax(1)).max())
 
 
 def main() -> None:
