@@ -24,6 +24,7 @@ mod defaults;
 mod depth_space;
 mod dropout;
 mod duplicate;
+mod einsum;
 mod empty;
 mod expand;
 mod functions;
@@ -165,6 +166,7 @@ const REWRITE: &[Pass] = &[
     |node, body, context| Ok(cast::to_bool(node, body, context)),
     conv_transpose::rewrite,
     depth_space::rewrite,
+    einsum::rewrite,
     |node, body, context| Ok(expand::complete(node, body, context)),
     group_norm::rewrite,
     lp_normalization::rewrite,

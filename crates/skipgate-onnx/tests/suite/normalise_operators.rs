@@ -686,3 +686,35 @@ fn attention_that_looks_at_earlier_places_only_is_refused() {
     let error = normalise(&net.model()).unwrap_err().to_string();
     assert!(error.contains("(Attention)") && error.contains("causal"), "{error}");
 }
+
+#[test]
+fn sums_of_products_are_matrix_products() {
+    if !engine::is_available() {
+        return;
+    }
+    let equations = [
+        ("b i j, b j k -> b i k", [4, 5].as_slice()),
+        ("bij,bkj->bik", &[5, 4]),
+        ("bij,bjk", &[4, 5]),
+        ("bij,bik->kbj", &[3, 5]),
+        ("bij,bijk->bk", &[3, 4, 5]),
+        ("bij,bj->bi", &[4]),
+        ("bij,bi->bij", &[3]),
+        ("bij,bkl->ibljk", &[2, 6]),
+    ];
+    for (equation, second) in equations {
+        let ops = compare(17, &[2, 3, 4], 3, |net, image| {
+            let dims: Vec<_> = [2].iter().chain(second).copied().collect();
+            let weights = net.floats(&dims, |x| x);
+            net.op("Einsum", &[image, &weights], &[text("equation", equation)])
+        });
+        assert!(!ops.contains(&"Einsum".to_owned()), "{equation}: {ops:?}");
+    }
+    for equation in ["bij,bkl->bkl", "bii->bi", "...ij->...ji", "bij,ckl->ijk"] {
+        compare(17, &[2, 3, 3], 3, |net, image| {
+            let weights = net.floats(&[2, 4, 5], |x| x);
+            let inputs = if equation.contains(',') { vec![image, &*weights] } else { vec![image] };
+            net.op("Einsum", &inputs, &[text("equation", equation)])
+        });
+    }
+}
