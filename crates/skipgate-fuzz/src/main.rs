@@ -3,11 +3,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use clap::{Args, Parser, Subcommand};
-use skipgate_fuzz::{Campaign, Checker, Choices, generate, serve};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use skipgate_fuzz::{Campaign, Checker, Choices, Outcome, generate, serve};
 use skipgate_iree::Gating;
 use skipgate_onnx::{GateSelection, Model};
 
@@ -58,6 +59,9 @@ enum Command {
         /// The network of a seed
         #[arg(long)]
         seed: Option<u64>,
+        /// Form of the outcomes, one a line
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
     },
     /// Write the network of a seed
     Save {
@@ -74,6 +78,23 @@ enum Command {
         #[command(flatten)]
         what: What,
     },
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// An object for each network
+    Json,
+}
+
+/// What became of one network.
+#[derive(Serialize)]
+struct Checked<'a> {
+    network: &'a str,
+    outcome: &'a Outcome,
+    seconds: f64,
 }
 
 #[derive(Debug, Args)]
@@ -101,13 +122,13 @@ fn run(command: Command) -> Result<()> {
             println!("gates: {:?}", generated.selection);
             Ok(generated.model.save(&output)?)
         }
-        Command::Check { what, models, ungated, gate_first, seed } => {
+        Command::Check { what, models, ungated, gate_first, seed, format } => {
             let gating = if ungated {
                 Gating::Ungated { remove: Vec::new() }
             } else {
                 Gating::Selected(GateSelection { gate_first, ..GateSelection::default() })
             };
-            check(&what, &models, &gating, seed)
+            check(&what, &models, &gating, seed, format)
         }
         Command::Differential { what, minutes, seed, cases, shrink, workers, dir } => {
             let cores = std::thread::available_parallelism()?.get();
@@ -130,22 +151,33 @@ fn run(command: Command) -> Result<()> {
 }
 
 /// Checks networks in this process.
-fn check(what: &What, models: &[PathBuf], gating: &Gating, seed: Option<u64>) -> Result<()> {
+fn check(what: &What, models: &[PathBuf], gating: &Gating, seed: Option<u64>, format: Format) -> Result<()> {
     let checker = Checker::new(&what.targets)?;
     let mut failed = 0;
-    let mut report = |name: String, model: &Model, gating: &Gating| {
+    let mut report = |name: String, model: &Model, gating: &Gating| -> Result<()> {
+        let start = Instant::now();
         let outcome = checker.check(model, gating);
-        println!("{name}: {outcome}");
+        match format {
+            Format::Text => println!("{name}: {outcome}"),
+            Format::Json => {
+                let seconds = start.elapsed().as_secs_f64();
+                println!(
+                    "{}",
+                    serde_json::to_string(&Checked { network: &name, outcome: &outcome, seconds })?
+                );
+            }
+        }
         failed += usize::from(outcome.is_failure());
+        Ok(())
     };
     for path in models {
-        report(path.display().to_string(), &Model::load(path)?, gating);
+        report(path.display().to_string(), &Model::load(path)?, gating)?;
     }
     if let Some(seed) = seed {
         let generated = generate(&mut Choices::random(seed))?;
         let ungated = Gating::Ungated { remove: Vec::new() };
         let gating = generated.selection.map_or(ungated, Gating::Selected);
-        report(format!("seed {seed}"), &generated.model, &gating);
+        report(format!("seed {seed}"), &generated.model, &gating)?;
     }
     ensure!(failed == 0, "{failed} networks failed");
     Ok(())

@@ -15,6 +15,9 @@ use crate::dataflow::Dataflow;
 use crate::proto::NodeProto;
 use crate::shapes::TensorType;
 
+/// Most windows of a unit that are padded by a node of its own.
+const MOST_PADS: usize = 4;
+
 /// Where a block is among the segments.
 pub(crate) struct Place {
     /// Number of the segment, from 0.
@@ -106,20 +109,27 @@ fn is_self_gate(flow: &Dataflow, node: &NodeProto, value: &str) -> bool {
 }
 
 /// Whether what computes the input of `block` is a unit like its branch, but without a shortcut. The unit may end with
-/// one activation more than the branch: the one that follows the addition in a block.
+/// one activation more than the branch: the one that follows the addition in a block. Padding in front of a window is
+/// part of the window, which moves in larger steps in such a unit.
 fn follows_equal_unit(flow: &Dataflow, block: &Found) -> bool {
     if block.shortcut != Shortcut::Identity {
         return false;
     }
-    let branch = signature(flow, &block.branch);
+    let pads = |node: &NodeProto| node.op_type == "Pad" && is_default_domain(&node.domain);
+    let without_pads = |nodes: &[usize]| -> Vec<usize> {
+        nodes.iter().copied().filter(|&index| !pads(flow.node(index))).collect()
+    };
+    let branch = without_pads(&block.branch);
+    let kinds = signature(flow, &branch);
+    let longest = branch.len() + 1 + MOST_PADS;
     let start_of_unit = flow.dominators(block.input);
-    let units = start_of_unit.map_while(|entry| flow.between(entry, block.input, branch.len() + 1));
-    units.filter(|unit| unit.len() >= branch.len()).any(|unit| {
+    let units = start_of_unit.map_while(|entry| flow.between(entry, block.input, longest));
+    units.map(|unit| without_pads(&unit)).take_while(|unit| unit.len() <= branch.len() + 1).any(|unit| {
         let plain = match unit.split_last() {
             Some((last, rest)) if unit.len() > branch.len() && is_activation(flow.node(*last)) => rest,
             _ => &unit[..],
         };
-        signature(flow, plain) == branch
+        signature(flow, plain) == kinds
     })
 }
 

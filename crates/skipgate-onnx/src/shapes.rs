@@ -4,6 +4,7 @@
 //! `Shape -> Gather -> Concat -> Reshape` chains of exporters resolve. What an operator does to shapes follows the
 //! ONNX operator specification.
 
+pub(crate) mod einsum;
 mod elementwise;
 mod excerpt;
 pub(crate) mod layout;
@@ -300,6 +301,8 @@ fn output_types(site: &Site) -> Inferred<Vec<TensorType>> {
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => one(window::global_pool(site)),
         "Gemm" => one(reduce::gemm(site)),
         "MatMul" => one(reduce::matmul(site)),
+        "Attention" => one(reduce::attention(site)),
+        "Einsum" => one(einsum::output(site)),
         "TopK" => reduce::top(site),
         "GRU" | "LSTM" | "RNN" => reduce::recurrent(site),
         "ArgMax" | "ArgMin" => one(reduce::arg(site)),

@@ -8,6 +8,7 @@
 //! Each pass is a file: functions that look at one node and say what takes its place ([`Step`]). They run in rounds,
 //! because what one of them does gives another one something to do.
 
+mod attention;
 mod average_pool;
 mod axis;
 mod batch_norm;
@@ -23,6 +24,7 @@ mod defaults;
 mod depth_space;
 mod dropout;
 mod duplicate;
+mod einsum;
 mod empty;
 mod expand;
 mod functions;
@@ -157,12 +159,14 @@ const SIMPLIFY: &[Pass] = &[
 /// What writes an operator in others.
 const REWRITE: &[Pass] = &[
     |node, body, context| Ok(ceil_mode::remove(node, body, context)),
+    attention::rewrite,
     average_pool::rewrite,
     batch_norm::rewrite,
     |node, body, context| Ok(cast::through_signed(node, body, context)),
     |node, body, context| Ok(cast::to_bool(node, body, context)),
     conv_transpose::rewrite,
     depth_space::rewrite,
+    einsum::rewrite,
     |node, body, context| Ok(expand::complete(node, body, context)),
     group_norm::rewrite,
     lp_normalization::rewrite,

@@ -93,6 +93,26 @@ pub(super) fn matmul(site: &Site) -> Inferred<TensorType> {
     Ok(TensorType { element_type: left.element_type, shape })
 }
 
+/// `Attention`: the shape of the queries, with as many elements for each head as the values have.
+pub(super) fn attention(site: &Site) -> Inferred<TensorType> {
+    let (queries, values) = (site.input(0)?, site.input(2)?);
+    let mut shape = queries.shape.clone();
+    match (&mut shape[..], &values.shape[..]) {
+        ([_, _, _, size], &[_, _, _, of_values]) => *size = of_values,
+        ([_, _, elements], &[_, _, of_values]) => {
+            let heads = |name| site.attributes.int(name);
+            *elements = of_values.filter(
+                |_| matches!((heads("q_num_heads"), heads("kv_num_heads")), (Ok(a), Ok(b)) if a == b),
+            );
+        }
+        _ => {
+            let found = format!("{} and {}", show(&queries.shape), show(&values.shape));
+            return Err(shape_problem("queries and values of 3 or of 4 dimensions", found));
+        }
+    }
+    Ok(TensorType { element_type: queries.element_type, shape })
+}
+
 fn check_inner(inner: Dim, right_inner: Dim, left: &TensorType, right: &TensorType) -> Inferred<()> {
     if inner.zip(right_inner).is_none_or(|(a, b)| a == b) {
         return Ok(());

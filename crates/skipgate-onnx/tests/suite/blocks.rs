@@ -57,6 +57,25 @@ fn a_run_after_a_unit_of_its_own_kind_is_gated_from_the_first_block_on() {
 }
 
 #[test]
+fn a_unit_that_pads_on_its_own_is_of_the_kind_of_those_that_do_not() {
+    let (mut net, x) = stem();
+    let y = net.conv(&x, 6, 1, 1);
+    let y = net.relu6(&y);
+    let pads = net.ints(&[0, 0, 0, 0, 0, 0, 1, 1]);
+    let y = net.op("Pad", &[&y, &pads], &[]);
+    let y = net.depthwise(&y, 2);
+    let y = net.relu6(&y);
+    let x = net.conv(&y, 4, 1, 1);
+    let y = net.conv(&x, 6, 1, 1);
+    let y = net.relu6(&y);
+    let y = net.depthwise(&y, 1);
+    let y = net.relu6(&y);
+    let y = net.conv(&y, 4, 1, 1);
+    let x = net.add(&x, &y);
+    assert_eq!(verdicts(&blocks(net, &x)), ["skippable"]);
+}
+
+#[test]
 fn a_parameter_free_shortcut_is_told_from_a_projection() {
     let (mut net, x) = stem();
     let y = net.conv(&x, 4, 3, 1);

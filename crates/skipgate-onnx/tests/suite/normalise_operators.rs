@@ -646,3 +646,75 @@ fn modes_that_are_no_modes_are_errors() {
     net.output(&y, &[1, 8, 2, 2]);
     assert!(normalise(&net.model()).unwrap_err().to_string().contains("`DCR` or `CRD`"));
 }
+
+/// Queries, keys and values that are `image` times something.
+fn attention(net: &mut Net, image: &str, mask: Option<&str>, attributes: &[AttributeProto]) -> String {
+    let [q, k, v] = [(); 3].map(|()| {
+        let factor = net.floats(&[], |x| 1.0 + x);
+        net.op("Mul", &[image, &factor], &[])
+    });
+    let inputs: Vec<_> = [&*q, &*k, &*v].into_iter().chain(mask).collect();
+    net.op("Attention", &inputs, attributes)
+}
+
+#[test]
+fn attention_is_its_two_products() {
+    if !engine::is_available() {
+        return;
+    }
+    let products = compare(23, &[1, 2, 5, 4], 7, |net, image| attention(net, image, None, &[]));
+    assert_eq!(products.iter().filter(|op| *op == "MatMul").count(), 2, "{products:?}");
+    assert!(!products.contains(&"Attention".to_owned()));
+    compare(23, &[1, 2, 5, 4], 8, |net, image| {
+        let mask = net.floats(&[1, 1, 5, 5], |x| 3.0 * x);
+        attention(net, image, Some(&mask), &[float("scale", 0.3)])
+    });
+    compare(23, &[1, 2, 3, 4], 9, |net, image| {
+        let mask = net.bytes(9, &[3, 3], &[1, 0, 0, 1, 1, 0, 0, 1, 1]);
+        attention(net, image, Some(&mask), &[])
+    });
+    let together = [int("q_num_heads", 3), int("kv_num_heads", 3)];
+    compare(23, &[1, 5, 12], 10, |net, image| attention(net, image, None, &together));
+}
+
+#[test]
+fn attention_that_looks_at_earlier_places_only_is_refused() {
+    let (mut net, image) = Net::new(&[1, 2, 5, 4], 1);
+    net.set_opset(23);
+    let y = net.op("Attention", &[&*image; 3], &[int("is_causal", 1)]);
+    net.output(&y, &[1, 2, 5, 4]);
+    let error = normalise(&net.model()).unwrap_err().to_string();
+    assert!(error.contains("(Attention)") && error.contains("causal"), "{error}");
+}
+
+#[test]
+fn sums_of_products_are_matrix_products() {
+    if !engine::is_available() {
+        return;
+    }
+    let equations = [
+        ("b i j, b j k -> b i k", [4, 5].as_slice()),
+        ("bij,bkj->bik", &[5, 4]),
+        ("bij,bjk", &[4, 5]),
+        ("bij,bik->kbj", &[3, 5]),
+        ("bij,bijk->bk", &[3, 4, 5]),
+        ("bij,bj->bi", &[4]),
+        ("bij,bi->bij", &[3]),
+        ("bij,bkl->ibljk", &[2, 6]),
+    ];
+    for (equation, second) in equations {
+        let ops = compare(17, &[2, 3, 4], 3, |net, image| {
+            let dims: Vec<_> = [2].iter().chain(second).copied().collect();
+            let weights = net.floats(&dims, |x| x);
+            net.op("Einsum", &[image, &weights], &[text("equation", equation)])
+        });
+        assert!(!ops.contains(&"Einsum".to_owned()), "{equation}: {ops:?}");
+    }
+    for equation in ["bij,bkl->bkl", "bii->bi", "...ij->...ji", "bij,ckl->ijk"] {
+        compare(17, &[2, 3, 3], 3, |net, image| {
+            let weights = net.floats(&[2, 4, 5], |x| x);
+            let inputs = if equation.contains(',') { vec![image, &*weights] } else { vec![image] };
+            net.op("Einsum", &inputs, &[text("equation", equation)])
+        });
+    }
+}
