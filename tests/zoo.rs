@@ -20,20 +20,14 @@ use support::{
 const EXPORTERS: [&str; 2] = ["torchscript", "dynamo"];
 
 /// Network, number of its residual blocks, and of those that get a gate by default.
-const NETWORKS: [(&str, usize, usize); 16] = [
+const NETWORKS: [(&str, usize, usize); 10] = [
     ("cifar-resnet20-a", 9, 6),
     ("cifar-resnet20-b", 9, 6),
     ("cifar-resnet20-a-preact", 9, 6),
     ("cifar-resnet20-b-preact", 9, 6),
-    ("cifar-resnet32-a", 15, 12),
-    ("cifar-resnet44-b", 21, 18),
-    ("cifar-resnet56-a", 27, 24),
     ("cifar-resnet110-a", 54, 51),
-    ("cifar-resnet110-b", 54, 51),
     ("resnet18", 8, 4),
-    ("resnet34", 16, 12),
     ("resnet50", 16, 12),
-    ("resnet101", 33, 29),
     ("resnext50_32x4d", 16, 12),
     ("wide_resnet50_2", 16, 12),
     ("mobilenet_v2", 10, 10),

@@ -13,20 +13,20 @@ CHANNELS = 4
 BLOCKS = 3
 
 
-def main(path):
-    """Writes the network to `path`; the same bytes every time."""
+def main(path: str) -> None:
+    """Write the network to `path`; the same bytes every time."""
     random = np.random.default_rng(0)
     nodes, initializers = [], []
 
-    def constant(name, value):
+    def constant(name: str, value: np.ndarray) -> str:
         initializers.append(numpy_helper.from_array(value, name))
         return name
 
-    def node(operator, inputs, output, **attributes):
+    def node(operator: str, inputs: list[str], output: str, **attributes: object) -> str:
         nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
-    def convolution(value, channels, output):
+    def convolution(value: str, channels: int, output: str) -> str:
         weights = random.standard_normal((CHANNELS, channels, 3, 3)).astype(np.float32) * 0.25
         return node("Conv", [value, constant(f"{output}.weight", weights)], output, pads=[1, 1, 1, 1])
 

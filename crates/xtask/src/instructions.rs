@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use skipgate_core::{LatencyUnit, SkipMask, depths};
 
-use crate::demo::build::arm_program;
+use crate::demo::build::{BoardProfile, arm_program};
 use crate::demo::program::{Arguments, instructions_per_image};
 use crate::demo::read_manifest;
 use crate::demo::tensor::Tensor;
@@ -38,7 +38,7 @@ struct Configuration {
 /// prints them as JSON.
 pub(crate) fn run(workspace: &Workspace, artifact: &Path, step: usize) -> Result<()> {
     let tools = setup::for_demo(workspace)?;
-    let program = arm_program(workspace, &tools.arm_rust)?;
+    let program = arm_program(workspace, &tools.arm_rust, BoardProfile::Shipped)?;
     let manifest = read_manifest(artifact)?;
     let dir = workspace.path("target/instructions");
     fs_err::create_dir_all(&dir)?;

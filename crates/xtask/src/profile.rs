@@ -14,7 +14,7 @@ use object::{Object as _, ObjectSection as _};
 use serde::Serialize;
 use skipgate_core::{Arch, SkipMask, VMFB_FILE};
 
-use crate::demo::build::arm_program;
+use crate::demo::build::{BoardProfile, arm_program};
 use crate::demo::program::Arguments;
 use crate::demo::tensor::Tensor;
 use crate::demo::{Format, read_manifest};
@@ -40,7 +40,7 @@ struct Line {
 /// Prints the instructions of one inference with all blocks by kernel, the most first.
 pub(crate) fn run(workspace: &Workspace, artifact: &Path, format: Format) -> Result<()> {
     let tools = setup::for_demo(workspace)?;
-    let program = arm_program(workspace, &tools.arm_rust)?;
+    let program = arm_program(workspace, &tools.arm_rust, BoardProfile::Shipped)?;
     let manifest = read_manifest(artifact)?;
     let target = &manifest.target;
     ensure!(

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::capi;
-use crate::demo::build::arm_program;
+use crate::demo::build::{BoardProfile, arm_program};
 use crate::libcalls;
 use crate::process::{CommandExt, say};
 use crate::setup::rust::ARM_TARGET;
@@ -152,7 +152,7 @@ impl Suite<'_> {
     }
 
     fn build_board_program(&self) -> Result<()> {
-        let program = arm_program(self.workspace, &self.tools.arm_rust)?;
+        let program = arm_program(self.workspace, &self.tools.arm_rust, BoardProfile::Tested)?;
         self.board_program.set(program).map_err(|_| anyhow!("the program for the board was built twice"))
     }
 

@@ -28,14 +28,31 @@ pub(crate) fn programs(workspace: &Workspace, arm_rust: &ArmRust) -> Result<Prog
     say("Building skipgate for this machine");
     let mut cargo = workspace.cargo();
     let host = build(cargo.args(["build", "--release", "--package", "skipgate"]))?;
-    Ok(Programs { host, arm: arm_program(workspace, arm_rust)? })
+    Ok(Programs { host, arm: arm_program(workspace, arm_rust, BoardProfile::Shipped)? })
+}
+
+/// How the program for the board is built: names of profiles in `Cargo.toml`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BoardProfile {
+    /// As it is shipped and measured.
+    Shipped,
+    /// Sooner: for tests, which only ask what it computes.
+    Tested,
 }
 
 /// Builds the program for the board.
-pub(crate) fn arm_program(workspace: &Workspace, arm_rust: &ArmRust) -> Result<PathBuf> {
+pub(crate) fn arm_program(
+    workspace: &Workspace,
+    arm_rust: &ArmRust,
+    profile: BoardProfile,
+) -> Result<PathBuf> {
     say("Building skipgate for the board");
+    let profile = match profile {
+        BoardProfile::Shipped => "board",
+        BoardProfile::Tested => "board-test",
+    };
     let mut cargo = arm_rust.cargo(workspace);
-    cargo.args(["build", "--profile", "board", "--package", "skipgate", "--no-default-features"]);
+    cargo.args(["build", "--profile", profile, "--package", "skipgate", "--no-default-features"]);
     build(cargo.args(["--target", ARM_TARGET]))
 }
 
