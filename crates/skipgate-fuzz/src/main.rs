@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use skipgate_fuzz::{Campaign, Checker, Choices, Features, generate, serve};
 use skipgate_iree::Gating;
-use skipgate_onnx::{GateSelection, Model};
+use skipgate_onnx::{GateSelection, GateUnit, Model};
 
 /// Random residual networks through the whole of skipgate, against ONNX Runtime
 #[derive(Debug, Parser)]
@@ -55,6 +55,9 @@ enum Command {
         /// Gate first blocks too
         #[arg(long)]
         gate_first: bool,
+        /// What gets one gate
+        #[arg(long, value_name = "block|layer", default_value = "block")]
+        gate_unit: GateUnit,
         /// The network of a seed
         #[arg(long)]
         seed: Option<u64>,
@@ -112,11 +115,11 @@ fn run(command: Command) -> Result<()> {
             println!("gates: {:?}", generated.selection);
             Ok(generated.model.save(&output)?)
         }
-        Command::Check { what, models, ungated, gate_first, seed } => {
+        Command::Check { what, models, ungated, gate_first, gate_unit, seed } => {
             let gating = if ungated {
                 Gating::Ungated { remove: Vec::new() }
             } else {
-                Gating::Selected(GateSelection { gate_first, ..GateSelection::default() })
+                Gating::Selected(GateSelection { unit: gate_unit, gate_first, ..GateSelection::default() })
             };
             check(&what, &models, &gating, seed)
         }
