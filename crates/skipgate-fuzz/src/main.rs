@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use skipgate_fuzz::{Campaign, Checker, Choices, Outcome, generate, serve};
 use skipgate_iree::Gating;
-use skipgate_onnx::{GateSelection, Model};
+use skipgate_onnx::{GateSelection, GateUnit, Model};
 
 /// Random residual networks through the whole of skipgate, against ONNX Runtime
 #[derive(Debug, Parser)]
@@ -56,6 +56,9 @@ enum Command {
         /// Gate first blocks too
         #[arg(long)]
         gate_first: bool,
+        /// What gets one gate
+        #[arg(long, value_name = "block|layer", default_value = "block")]
+        gate_unit: GateUnit,
         /// The network of a seed
         #[arg(long)]
         seed: Option<u64>,
@@ -122,11 +125,11 @@ fn run(command: Command) -> Result<()> {
             println!("gates: {:?}", generated.selection);
             Ok(generated.model.save(&output)?)
         }
-        Command::Check { what, models, ungated, gate_first, seed, format } => {
+        Command::Check { what, models, ungated, gate_first, gate_unit, seed, format } => {
             let gating = if ungated {
                 Gating::Ungated { remove: Vec::new() }
             } else {
-                Gating::Selected(GateSelection { gate_first, ..GateSelection::default() })
+                Gating::Selected(GateSelection { unit: gate_unit, gate_first, ..GateSelection::default() })
             };
             check(&what, &models, &gating, seed, format)
         }

@@ -20,8 +20,9 @@ use crate::kind::BlockKind;
 use crate::model::Model;
 use crate::normalise::normalise;
 use crate::proto::TensorProto;
+use crate::select::GateUnit;
 use crate::shapes::{TensorType, infer_shapes};
-use crate::{naming, segments};
+use crate::{layers, naming, segments};
 
 /// A residual block `y = act(F(x) + shortcut(x))`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -124,24 +125,11 @@ pub(crate) struct Region {
     pub(crate) input: String,
     /// The value y: what the rest of the model reads, and what x replaces when the block is skipped.
     pub(crate) output: String,
-    /// The nodes of F, ascending, those that compute shapes for it included.
-    pub(crate) branch: Vec<usize>,
-    /// The addition.
-    pub(crate) add: usize,
-    /// The activation after the addition, if skipping it with F is exact.
-    pub(crate) activation: Option<usize>,
-}
-
-impl Region {
+    /// The nodes that are skipped, ascending: F, what computes shapes for it, the addition, and the activation after it
+    /// if skipping that is exact.
+    pub(crate) nodes: Vec<usize>,
     /// The node that computes y.
-    pub(crate) fn exit(&self) -> usize {
-        self.activation.unwrap_or(self.add)
-    }
-
-    /// The nodes that are skipped, ascending.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = usize> {
-        self.branch.iter().copied().chain([self.add]).chain(self.activation)
-    }
+    pub(crate) exit: usize,
 }
 
 /// The residual blocks of `model` in execution order, as they are once batch normalisation is folded.
@@ -152,7 +140,17 @@ impl Region {
 ///
 /// Errors: the model is gated already, or its shapes contradict each other.
 pub fn find_blocks(model: &Model) -> Result<Vec<ResidualBlock>, Error> {
-    find(&ungated_and_folded(model)?)
+    GateUnit::Block.find(model)
+}
+
+impl GateUnit {
+    /// What may get a gate of its own: the residual blocks of `model` as [`find_blocks`] finds them, or layers in the
+    /// place of those that form one.
+    ///
+    /// Errors: as [`find_blocks`].
+    pub fn find(self, model: &Model) -> Result<Vec<ResidualBlock>, Error> {
+        Ok(find(&ungated_and_folded(model)?, self)?.1)
+    }
 }
 
 /// `model` as blocks are found in it.
@@ -163,20 +161,19 @@ pub(crate) fn ungated_and_folded(model: &Model) -> Result<Model, Error> {
     fold_batch_norm(&normalise(model)?)
 }
 
-/// The residual blocks of a folded model.
-pub(crate) fn find(folded: &Model) -> Result<Vec<ResidualBlock>, Error> {
+/// The residual blocks of a folded model, or its layers, and the model that they are places in.
+pub(crate) fn find(folded: &Model, unit: GateUnit) -> Result<(Model, Vec<ResidualBlock>), Error> {
     let types = infer_shapes(folded)?;
-    let graph = folded.graph();
-    let finder = Finder {
-        flow: Dataflow::new(graph),
-        costs: Costs::new(graph, &types),
-        constants: constants(graph),
-        types: &types,
-    };
-    let found: Vec<_> = (0..graph.node.len()).filter_map(|index| finder.block_at(index)).collect();
-    let segments = segments::number(&finder.flow, &found);
-    let names = finder.names(&found, &segments);
-    Ok((0..found.len()).map(|index| finder.describe(&found, &segments, &names, index)).collect())
+    let finder = Finder::new(folded, &types);
+    let blocks = finder.blocks();
+    if unit == GateUnit::Block {
+        return Ok((folded.clone(), blocks));
+    }
+    let model = layers::with_ends(folded, &finder, &blocks)?;
+    let types = infer_shapes(&model)?;
+    let finder = Finder::new(&model, &types);
+    let layers = layers::merged(&finder, finder.blocks());
+    Ok((model, layers))
 }
 
 /// A block before it is numbered and named.
@@ -191,14 +188,31 @@ pub(crate) struct Found<'m> {
     pub(crate) sum_type: Option<&'m TensorType>,
 }
 
-struct Finder<'m> {
-    flow: Dataflow<'m>,
-    costs: Costs<'m>,
+/// A graph with all that is known of it.
+pub(crate) struct Finder<'m> {
+    pub(crate) flow: Dataflow<'m>,
+    pub(crate) costs: Costs<'m>,
     constants: HashMap<&'m str, &'m TensorProto>,
-    types: &'m HashMap<String, TensorType>,
+    pub(crate) types: &'m HashMap<String, TensorType>,
+    /// Number of nodes.
+    nodes: usize,
 }
 
 impl<'m> Finder<'m> {
+    fn new(model: &'m Model, types: &'m HashMap<String, TensorType>) -> Self {
+        let graph = model.graph();
+        let (flow, costs) = (Dataflow::new(graph), Costs::new(graph, types));
+        Self { flow, costs, constants: constants(graph), types, nodes: graph.node.len() }
+    }
+
+    /// The blocks of the graph.
+    fn blocks(&self) -> Vec<ResidualBlock> {
+        let found: Vec<_> = (0..self.nodes).filter_map(|index| self.block_at(index)).collect();
+        let segments = segments::number(&self.flow, &found);
+        let names = self.names(&found, &segments);
+        (0..found.len()).map(|index| self.describe(&found, &segments, &names, index)).collect()
+    }
+
     /// The block that node `add` closes, if it closes one.
     fn block_at(&self, add: usize) -> Option<Found<'m>> {
         let node = self.flow.node(add);
@@ -268,7 +282,7 @@ impl<'m> Finder<'m> {
         if size(&a) >= size(&b) { a } else { b }
     }
 
-    fn macs(&self, nodes: &[usize]) -> u64 {
+    pub(crate) fn macs(&self, nodes: &[usize]) -> u64 {
         self.costs.macs(nodes.iter().map(|&index| self.flow.node(index)))
     }
 
@@ -291,11 +305,11 @@ impl<'m> Finder<'m> {
         index: usize,
     ) -> ResidualBlock {
         let (block, place) = (&found[index], &segments[index]);
-        let region = self.region(block);
+        let branch = self.flow.with_helpers(&block.branch, block.add);
+        let region = self.region(block, &branch);
         // A sum of two branches inside of F is no block that could be skipped.
-        let inner = |other: &Found| {
-            other.shortcut == Shortcut::Identity && region.branch.binary_search(&other.add).is_ok()
-        };
+        let inner =
+            |other: &Found| other.shortcut == Shortcut::Identity && branch.binary_search(&other.add).is_ok();
         let verdict = if block.shortcut != Shortcut::Identity {
             Verdict::NotIdentity
         } else if let Some(inner) = found.iter().position(inner) {
@@ -312,9 +326,9 @@ impl<'m> Finder<'m> {
         ResidualBlock {
             name: names[index].clone(),
             segment: place.segment,
-            macs: self.macs(&region.branch),
-            parameters: self.costs.parameters(&self.flow, &region.branch),
-            kind: BlockKind::of(&self.flow, &region.branch),
+            macs: self.macs(&branch),
+            parameters: self.costs.parameters(&self.flow, &branch),
+            kind: BlockKind::of(&self.flow, &branch),
             shortcut: block.shortcut,
             shape: block.sum_type.and_then(TensorType::static_shape),
             verdict,
@@ -322,16 +336,16 @@ impl<'m> Finder<'m> {
         }
     }
 
-    fn region(&self, block: &Found<'m>) -> Region {
+    /// The place of `block`, whose branch with all that computes shapes for it is `branch`.
+    fn region(&self, block: &Found<'m>, branch: &[usize]) -> Region {
         let activation = self.activation_after(block.sum).filter(|&index| {
             leaves_unchanged(self.flow.node(index), block.input, &self.flow, &self.constants)
         });
         Region {
             input: block.input.to_owned(),
             output: activation.map_or(block.sum, |index| &self.flow.node(index).output[0]).to_owned(),
-            branch: self.flow.with_helpers(&block.branch, block.add),
-            add: block.add,
-            activation,
+            nodes: branch.iter().copied().chain([block.add]).chain(activation).collect(),
+            exit: activation.unwrap_or(block.add),
         }
     }
 
@@ -345,11 +359,11 @@ impl<'m> Finder<'m> {
         (applies && !self.flow.is_output(sum)).then_some(reader)
     }
 
-    /// A value of F that something outside reads, and who.
-    fn used_outside(&self, region: &Region) -> Option<(String, String)> {
-        let inside = |reader: &usize| *reader == region.add || region.branch.binary_search(reader).is_ok();
-        let values = region.branch.iter().flat_map(|&index| &self.flow.node(index).output);
-        values.filter(|value| !value.is_empty()).find_map(|value| {
+    /// A value other than y that something outside reads, and who.
+    pub(crate) fn used_outside(&self, region: &Region) -> Option<(String, String)> {
+        let inside = |reader: &usize| region.nodes.binary_search(reader).is_ok();
+        let values = region.nodes.iter().flat_map(|&index| &self.flow.node(index).output);
+        values.filter(|value| !value.is_empty() && **value != region.output).find_map(|value| {
             if self.flow.is_output(value) {
                 return Some((value.clone(), value.clone()));
             }

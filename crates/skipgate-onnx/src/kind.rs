@@ -21,6 +21,8 @@ pub enum BlockKind {
     Perceptron,
     /// It looks at several places of an image without weights, as in `PoolFormer`.
     Pooling,
+    /// Two blocks one behind the other: one that mixes places, and a perceptron.
+    Layer,
 }
 
 impl fmt::Display for BlockKind {
@@ -30,11 +32,17 @@ impl fmt::Display for BlockKind {
             Self::Convolution => "convolution",
             Self::Perceptron => "perceptron",
             Self::Pooling => "pooling",
+            Self::Layer => "layer",
         })
     }
 }
 
 impl BlockKind {
+    /// Whether it brings several places of an image, or several tokens, together.
+    pub(crate) fn mixes(self) -> bool {
+        matches!(self, Self::Attention | Self::Convolution | Self::Pooling)
+    }
+
     /// The kind of a branch that consists of these nodes.
     pub(crate) fn of(flow: &Dataflow, branch: &[usize]) -> Self {
         let nodes = || branch.iter().map(|&index| flow.node(index));

@@ -17,7 +17,7 @@ pub(crate) fn module_name<'m>(
     add: &NodeProto,
     branch: impl Iterator<Item = &'m NodeProto>,
 ) -> Option<String> {
-    let branch = branch.filter_map(module_path).reduce(|a, b| common_path(&a, &b));
+    let branch = common_module(branch);
     // An addition written in the model itself leaves only the branch to tell the block by.
     let whole = match (module_path(add), &branch) {
         (Some(add), Some(branch)) => Some(common_path(&add, branch)),
@@ -29,6 +29,16 @@ pub(crate) fn module_name<'m>(
         .or(branch)
         .filter(|path| !path.is_empty())
         .map(|path| path.join("."))
+}
+
+/// Path of the innermost module around all of `nodes`, such as `blocks.3`; `None` if unknown or if only the whole model
+/// holds them all.
+pub(crate) fn module_around<'m>(nodes: impl Iterator<Item = &'m NodeProto>) -> Option<String> {
+    common_module(nodes).filter(|path| !path.is_empty()).map(|path| path.join("."))
+}
+
+fn common_module<'m>(nodes: impl Iterator<Item = &'m NodeProto>) -> Option<Vec<String>> {
+    nodes.filter_map(module_path).reduce(|a, b| common_path(&a, &b))
 }
 
 fn common_path(a: &[String], b: &[String]) -> Vec<String> {

@@ -7,15 +7,22 @@ use crate::edit::{Names, prune, rename_reads};
 use crate::error::Error;
 use crate::model::Model;
 use crate::proto::{GraphProto, NodeProto};
-use crate::select::not_skippable;
+use crate::select::{GateUnit, not_skippable};
 
-/// The model with batch normalisation folded and the blocks called `names` replaced by their shortcut: the statically
+/// The model with batch normalisation folded and the blocks or layers called `names` replaced by their shortcut: the statically
 /// pruned model that a gate with `false` stands for.
 ///
 /// Errors: the model is gated, a name is unknown, or its block cannot be skipped.
 pub fn remove_blocks(model: &Model, names: &[&str]) -> Result<Model, Error> {
     let folded = ungated_and_folded(model)?;
-    let blocks = find(&folded)?;
+    let (mut folded, mut blocks) = find(&folded, GateUnit::Block)?;
+    if names.iter().any(|name| blocks.iter().all(|block| block.name != *name)) {
+        // No layer is called like a block. Blocks have the same names where layers have ends, but other inputs.
+        let layers;
+        (folded, layers) = find(&folded, GateUnit::Layer)?;
+        blocks = find(&folded, GateUnit::Block)?.1;
+        blocks.extend(layers);
+    }
     let mut shortcuts = HashMap::new();
     for name in names {
         let block = named(&blocks, name)?;

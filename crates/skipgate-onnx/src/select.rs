@@ -1,9 +1,36 @@
 //! Which blocks get a gate.
 
+use std::str::FromStr;
+
 use glob::Pattern;
+use serde::{Deserialize, Serialize};
 
 use crate::blocks::{ResidualBlock, Verdict};
 use crate::error::Error;
+
+/// What gets one gate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateUnit {
+    /// Every residual block: attention and perceptron of a transformer's layer have a gate each.
+    #[default]
+    Block,
+    /// Every layer: a block that mixes places (attention, pooling, convolution) and the perceptron behind it, with what
+    /// stands between them. Blocks that are not of this form keep gates of their own.
+    Layer,
+}
+
+impl FromStr for GateUnit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "block" => Ok(Self::Block),
+            "layer" => Ok(Self::Layer),
+            _ => Err(format!("expected `block` or `layer`, found `{text}`")),
+        }
+    }
+}
 
 /// Which blocks to gate. The default gates every skippable block but the first of each segment.
 ///
@@ -11,6 +38,8 @@ use crate::error::Error;
 /// `no_gate` wins over `gate`, and both win over the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GateSelection {
+    /// What gets one gate. Names and patterns are of these.
+    pub unit: GateUnit,
     /// Gate the first block of each segment too, where it is skippable.
     pub gate_first: bool,
     /// Names or patterns of blocks to gate besides those of the default. A pattern selects the skippable blocks it

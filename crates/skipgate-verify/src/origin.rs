@@ -6,8 +6,8 @@ use skipgate_core::{Manifest, SkipMask};
 use skipgate_iree::Source;
 use skipgate_onnx::proto::GraphProto;
 use skipgate_onnx::{
-    GateSelection, Model, element_type, find_blocks, fix_batch, fix_dimensions, gate, infer_shapes,
-    remove_blocks, ungate,
+    GateSelection, GateUnit, Model, ResidualBlock, element_type, fix_batch, fix_dimensions, gate,
+    infer_shapes, remove_blocks, ungate,
 };
 
 use crate::{Error, HALF_TOLERANCE, QUANTIZED_TOLERANCE, TOLERANCE};
@@ -80,21 +80,33 @@ fn gated_again(model: &Model, names: &[String]) -> Result<Option<String>, Error>
     if names.is_empty() || !model.gates()?.is_empty() {
         return Ok(None);
     }
-    let blocks = find_blocks(model)?;
-    if !names
-        .iter()
-        .all(|name| blocks.iter().any(|block| block.name == *name && block.verdict.is_skippable()))
-    {
-        return Ok(None);
+    for unit in [GateUnit::Block, GateUnit::Layer] {
+        let blocks = unit.find(model)?;
+        let is_skippable =
+            |name: &String| blocks.iter().any(|block| block.name == *name && block.verdict.is_skippable());
+        if names.iter().all(is_skippable) {
+            return Ok(Some(gated_by(model, unit, blocks, names)?.sha256));
+        }
     }
+    Ok(None)
+}
+
+/// `model` with gates in front of those of `blocks` that are called `names`.
+fn gated_by(
+    model: &Model,
+    unit: GateUnit,
+    blocks: Vec<ResidualBlock>,
+    names: &[String],
+) -> Result<Source, Error> {
     let others = blocks.into_iter().map(|block| block.name).filter(|name| !names.contains(name));
     let literal = |name: &str| name.chars().map(escaped).collect();
     let selection = GateSelection {
+        unit,
         gate_first: true,
         gate: Vec::new(),
         no_gate: others.map(|name| literal(&name)).collect(),
     };
-    Ok(Some(Source::of(gate(model, &selection)?)?.sha256))
+    Ok(Source::of(gate(model, &selection)?)?)
 }
 
 /// A character as a pattern that only matches it.

@@ -15,6 +15,8 @@ use skipgate_core::{Reference, SkipMask};
 use skipgate_data::{Part, Source};
 #[cfg(feature = "explore")]
 use skipgate_explore::Shard;
+#[cfg(feature = "compiler")]
+use skipgate_onnx::GateUnit;
 use skipgate_workload::Workload;
 
 /// Choose, call by call, which residual blocks of one compiled network run
@@ -153,6 +155,10 @@ fn dimension(text: &str) -> Result<(String, usize), String> {
 #[cfg(feature = "compiler")]
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
+    /// What gets one gate: every residual block, or every layer of a transformer, which is attention (or another mixer)
+    /// and the perceptron behind it together
+    #[arg(long, value_name = "block|layer", default_value = "block")]
+    pub(crate) gate_unit: GateUnit,
     /// Gate the first block of each segment too, where its shortcut is the identity
     #[arg(long)]
     pub(crate) gate_first: bool,

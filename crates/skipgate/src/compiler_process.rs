@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 use skipgate_core::{CompileOptions, Hint, Target};
 use skipgate_iree::{Build, Compiled, Compiler, Gating, Source};
-use skipgate_onnx::GateSelection;
+use skipgate_onnx::{GateSelection, GateUnit};
 
 use crate::cli::{CompileJob as Files, ImageOptions};
 use crate::front;
@@ -50,7 +50,7 @@ pub(crate) struct Job {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Gates {
     /// It keeps its gates, or gets those that a [`GateSelection`] of these fields selects.
-    Selected { gate_first: bool, gate: Vec<String>, no_gate: Vec<String> },
+    Selected { unit: GateUnit, gate_first: bool, gate: Vec<String>, no_gate: Vec<String> },
     /// It has none, and these blocks are removed.
     None { remove: Vec<String> },
 }
@@ -201,14 +201,15 @@ impl Gates {
     fn gating(&self) -> Gating {
         match self {
             Self::None { remove } => Gating::Ungated { remove: remove.clone() },
-            Self::Selected { gate_first: false, gate, no_gate } if gate.is_empty() && no_gate.is_empty() => {
-                Gating::Default
+            Self::Selected { unit, gate_first, gate, no_gate } => {
+                let (gate, no_gate) = (gate.clone(), no_gate.clone());
+                let selection = GateSelection { unit: *unit, gate_first: *gate_first, gate, no_gate };
+                if selection == GateSelection::default() {
+                    Gating::Default
+                } else {
+                    Gating::Selected(selection)
+                }
             }
-            Self::Selected { gate_first, gate, no_gate } => Gating::Selected(GateSelection {
-                gate_first: *gate_first,
-                gate: gate.clone(),
-                no_gate: no_gate.clone(),
-            }),
         }
     }
 }

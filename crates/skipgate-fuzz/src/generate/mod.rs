@@ -4,7 +4,7 @@ mod image;
 mod layers;
 mod rows;
 
-use skipgate_onnx::{Error, GateSelection, Model, gate};
+use skipgate_onnx::{Error, GateSelection, GateUnit, Model, gate};
 
 use crate::choices::Choices;
 use crate::net::{Net, Value};
@@ -33,7 +33,9 @@ pub fn generate(choices: &mut Choices) -> Result<Generated, Error> {
     generator.activation = generator.choices.below(layers::ACTIVATIONS);
     let last = kind.network(&mut generator, &image);
     let model = generator.finish(&last).model()?;
-    let selection = selection.map(|selection| with_gates(&model, selection));
+    // Last, so that a seed stands for the network that it stood for before there were layers.
+    let unit = choices.of(&[GateUnit::Block, GateUnit::Block, GateUnit::Layer]);
+    let selection = selection.map(|selection| with_gates(&model, GateSelection { unit, ..selection }));
     Ok(Generated { model, selection })
 }
 

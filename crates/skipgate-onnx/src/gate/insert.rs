@@ -43,7 +43,7 @@ pub fn gate(model: &Model, selection: &GateSelection) -> Result<Model, Error> {
     if Names::of(model.graph()).contains(MASK_INPUT) || names.contains(MASK_INPUT) {
         return Err(Error::NameTaken { name: MASK_INPUT });
     }
-    let blocks = find(&folded)?;
+    let (folded, blocks) = find(&folded, selection.unit)?;
     let selected: Vec<_> = selection.select(&blocks)?.into_iter().map(|index| &blocks[index]).collect();
     let types = infer(&folded, Batch::Symbolic)?;
     let table: Vec<_> = selected.iter().map(|block| table_row(block)).collect();
@@ -74,12 +74,12 @@ impl Gater<'_> {
         let mut old: Vec<_> = std::mem::take(&mut self.graph.node).into_iter().map(Some).collect();
         let mut gates: HashMap<usize, [NodeProto; 2]> = HashMap::new();
         for (number, block) in blocks.iter().enumerate() {
-            let moved = block.region.nodes().filter_map(|index| old[index].take()).collect();
+            let moved = block.region.nodes.iter().filter_map(|&index| old[index].take()).collect();
             // Each element is read in front of its gate: IREE merges reads in one place into one dispatch with a
             // result per gate, and a dispatch has room for 32 bindings.
             let read = self.read_mask(number, &block.name);
             let gate = self.gate(block, read.output[0].clone(), moved);
-            gates.insert(block.region.exit(), [read, gate]);
+            gates.insert(block.region.exit, [read, gate]);
         }
         for (index, node) in old.into_iter().enumerate() {
             match node {

@@ -127,7 +127,13 @@ fn then_branch(net: &Net) -> GraphProto {
 #[test]
 fn selections_add_to_the_default_and_take_from_it() {
     let select = |gate_first, gate: &[&str], no_gate: &[&str]| {
-        selected(&GateSelection { gate_first, gate: patterns(gate), no_gate: patterns(no_gate) }).unwrap()
+        selected(&GateSelection {
+            gate_first,
+            gate: patterns(gate),
+            no_gate: patterns(no_gate),
+            ..GateSelection::default()
+        })
+        .unwrap()
     };
     let (first, second, third) = ("segment0.block0", "segment0.block1", "segment1.block1");
     assert_eq!(select(false, &[], &[]), [second, third]);
@@ -140,8 +146,12 @@ fn selections_add_to_the_default_and_take_from_it() {
 #[test]
 fn selections_that_cannot_be_met_say_why() {
     let message = |gate: &[&str], no_gate: &[&str]| {
-        selected(&GateSelection { gate_first: false, gate: patterns(gate), no_gate: patterns(no_gate) })
-            .unwrap_err()
+        selected(&GateSelection {
+            gate: patterns(gate),
+            no_gate: patterns(no_gate),
+            ..GateSelection::default()
+        })
+        .unwrap_err()
     };
     assert_eq!(message(&["layer9*"], &[]).to_string(), "no residual block is called `layer9*`");
     assert_eq!(message(&[], &["nothing"]).to_string(), "no residual block is called `nothing`");

@@ -183,6 +183,13 @@ impl Net {
         self.graph.output.push(value_info(name, FLOAT, shape));
     }
 
+    /// Puts `module` in front of the names of all nodes from number `first` on.
+    pub(crate) fn rename_from(&mut self, first: usize, module: &str) {
+        for node in &mut self.graph.node[first..] {
+            node.name = format!("{module}{}", node.name);
+        }
+    }
+
     pub(crate) fn node_mut(&mut self, output: &str) -> &mut NodeProto {
         self.graph.node.iter_mut().find(|node| node.output[0] == output).unwrap()
     }

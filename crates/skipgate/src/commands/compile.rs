@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde::Serialize;
 use skipgate_core::{Arithmetic, CompileOptions, Coverage, MANIFEST_FILE, Manifest, Target, VMFB_FILE};
+use skipgate_onnx::GateSelection;
 use skipgate_verify::Options;
 
 use crate::cli::{Compile as Arguments, CompileJob, Format};
@@ -122,12 +123,8 @@ fn job(arguments: &Arguments) -> Result<Job> {
     let gates = if arguments.ungated {
         Gates::None { remove: arguments.remove.clone() }
     } else {
-        let selection = &arguments.selection;
-        Gates::Selected {
-            gate_first: selection.gate_first,
-            gate: selection.gate.clone(),
-            no_gate: selection.no_gate.clone(),
-        }
+        let GateSelection { unit, gate_first, gate, no_gate } = arguments.selection.to_gate_selection();
+        Gates::Selected { unit, gate_first, gate, no_gate }
     };
     let arithmetic = match (arguments.exact, arguments.tiles) {
         (true, _) => Arithmetic::Exact,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use comfy_table::CellAlignment;
 use serde::Serialize;
 use skipgate_core::Gate;
-use skipgate_onnx::{BlockKind, Error, GateSelection, Model, ResidualBlock, find_blocks, fix_dimensions};
+use skipgate_onnx::{BlockKind, Error, GateSelection, Model, ResidualBlock, fix_dimensions};
 
 use crate::cli::{Format, Inspect as Arguments};
 use crate::report::{self, Report};
@@ -97,7 +97,7 @@ fn gated_block((number, Gate { block, segment, macs, parameters }): (usize, Gate
 
 /// The blocks of an ungated model and the gates that `selection` would give them.
 fn ungated_blocks(model: &Model, selection: &GateSelection) -> Result<Vec<Block>> {
-    let blocks = find_blocks(model)?;
+    let blocks = selection.unit.find(model)?;
     let selected = match selection.select(&blocks) {
         // A model without a gate is what one inspects to learn why.
         Err(Error::NothingToGate { .. }) => Vec::new(),

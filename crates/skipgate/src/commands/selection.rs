@@ -6,7 +6,12 @@ use crate::cli::Selection;
 
 impl Selection {
     pub(crate) fn to_gate_selection(&self) -> GateSelection {
-        let Self { gate_first, gate, no_gate } = self;
-        GateSelection { gate_first: *gate_first, gate: gate.clone(), no_gate: no_gate.clone() }
+        let Self { gate_unit, gate_first, gate, no_gate } = self;
+        GateSelection {
+            unit: *gate_unit,
+            gate_first: *gate_first,
+            gate: gate.clone(),
+            no_gate: no_gate.clone(),
+        }
     }
 }
