@@ -14,6 +14,7 @@ mod debian;
 mod demo;
 mod fuzz;
 mod instructions;
+mod networks;
 mod parallel;
 mod process;
 mod profile;
@@ -92,6 +93,8 @@ enum Command {
         #[command(subcommand)]
         what: fuzz::Fuzz,
     },
+    /// Check the networks that people export, and write docs/support/networks.md
+    Networks(networks::Networks),
     /// Run every check and test, stopping at the first that fails
     Test,
     /// Write the Rust bindings of IREE's and MLIR's C headers, and our own C header
@@ -128,6 +131,7 @@ fn run(command: &Command) -> Result<()> {
             capi::install(&workspace, arm_rust, profile, prefix)
         }
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
+        Command::Networks(ref how) => networks::run(&workspace, how),
         Command::Test => test::run(&workspace),
         Command::Bindings { check } => generate_bindings(&workspace, check),
     }
