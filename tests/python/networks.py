@@ -63,7 +63,11 @@ class Network:
     def make(self) -> nn.Module:
         """Build it."""
         if self.name.startswith("tv_"):
-            return torchvision.models.get_model(self.name.removeprefix("tv_"), num_classes=CLASSES, **self.options)
+            options = {name: value for name, value in self.options.items() if name != "depth"}
+            network = torchvision.models.get_model(self.name.removeprefix("tv_"), num_classes=CLASSES, **options)
+            if "depth" in self.options:
+                network.encoder.layers = network.encoder.layers[: self.options["depth"]]
+            return network
         return timm.create_model(self.name, pretrained=False, num_classes=CLASSES, **self.options)
 
 
@@ -105,7 +109,7 @@ NETWORKS = (
     Network("RegNetY", "regnety_002"),
     Network("RegNetZ", "regnetz_005"),
     Network("ShuffleNetV2", "tv_shufflenet_v2_x0_5"),
-    Network("ViT", "tv_vit_b_16", 224),
+    Network("ViT", "tv_vit_b_16", 64, {"image_size": 64, "depth": 2}),
     Network("DeiT", "deit_tiny_patch16_224", options={"img_size": 64}),
     Network("DeiT", "deit_tiny_distilled_patch16_224", options={"img_size": 64}),
     Network("DeiT III", "deit3_small_patch16_224", options={"img_size": 64}),
@@ -152,7 +156,7 @@ NETWORKS = (
     Network("EfficientViT (MSRA)", "efficientvit_m0", 224),
     Network("FastViT", "fastvit_t8"),
     Network("FastViT", "fastvit_sa12"),
-    Network("MobileViT", "mobilevit_xxs"),
+    Network("MobileViT", "mobilevit_xxs", way=("torchscript", 17)),
     Network("MobileViTV2", "mobilevitv2_050"),
     Network("MobileOne", "mobileone_s0"),
     Network("RepVGG", "repvgg_a0"),
@@ -200,7 +204,7 @@ NETWORKS = (
     Network("Sequencer", "sequencer2d_s", 112, {"img_size": 112, "layers": (1, 1, 2, 1)}),
     Network("InceptionNeXt", "inception_next_atto"),
     Network("Next-ViT", "nextvit_small", 64),
-    Network("Hiera", "hiera_tiny_224", 224),
+    Network("Hiera", "hiera_tiny_224", 224, way=("torchscript", 17)),
     Network("MambaOut", "mambaout_femto"),
     Network("StarNet", "starnet_s050"),
     Network("SHViT", "shvit_s1", 128),
@@ -224,7 +228,7 @@ NETWORKS = (
     Network("SAM ViT", "samvit_base_patch16_224", 64, _small()),
     Network("GhostNetV3", "ghostnetv3_050"),
     Network("EfficientNet (conditional)", "efficientnet_cc_b0_4e"),
-    Network("ViT hybrid", "vit_tiny_r_s16_p8_224", 64, {"img_size": 64}),
+    Network("ViT hybrid", "vit_tiny_r_s16_p8_224", 64, {"img_size": 64}, way=("torchscript", 17)),
     Network("Bilinear attention", "bat_resnext26ts", 256),
     Network("NASNet", "nasnetalarge", 96),
     Network("PNASNet", "pnasnet5large", 96),
@@ -350,7 +354,8 @@ def main() -> None:
             with contextlib.redirect_stdout(sys.stderr):
                 export(wanted[name], path)
             print(name, flush=True)
-        except Exception as error:  # noqa: BLE001  an exporter may raise whatever it likes
+        except Exception as error:
+            # An exporter may raise whatever it likes.
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_suffix(".error").write_text(f"{type(error).__name__}: {error}\n\n{traceback.format_exc()}")
             print(f"{name}: {type(error).__name__}: {str(error)[:200]}", flush=True)
@@ -358,7 +363,7 @@ def main() -> None:
 
 
 def describe(row: Row) -> dict[str, Any]:
-    """What the table says about a row before anything is known of it."""
+    """Say of a row what is known of it before it is exported."""
     return {
         "name": row.name,
         "family": row.network.family,

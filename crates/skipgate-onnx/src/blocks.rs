@@ -55,16 +55,26 @@ pub struct ResidualBlock {
 pub enum Shortcut {
     /// As it is.
     Identity,
+    /// Times a constant for each channel, which stays where the block is skipped, as in `CAFormer`.
+    Scaled,
     /// Through weights, such as a 1x1 convolution ("option B").
     Projection,
     /// Through operators without weights, such as a strided slice and zero padding ("option A").
     ParameterFree,
 }
 
+impl Shortcut {
+    /// Whether what is left without F is what Stochastic Depth leaves: x, in its own shape.
+    fn keeps_input(self) -> bool {
+        matches!(self, Self::Identity | Self::Scaled)
+    }
+}
+
 impl fmt::Display for Shortcut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Identity => "identity",
+            Self::Scaled => "scaled",
             Self::Projection => "projection",
             Self::ParameterFree => "parameter-free",
         })
@@ -121,7 +131,7 @@ impl fmt::Display for Verdict {
 /// Where a block is in the main graph of the folded model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Region {
-    /// The value x.
+    /// The value x, or what a scale makes of it.
     pub(crate) input: String,
     /// The value y: what the rest of the model reads, and what x replaces when the block is skipped.
     pub(crate) output: String,
@@ -178,6 +188,7 @@ pub(crate) fn find(folded: &Model, unit: GateUnit) -> Result<(Model, Vec<Residua
 
 /// A block before it is numbered and named.
 pub(crate) struct Found<'m> {
+    /// The value x, or what a scale makes of it.
     pub(crate) input: &'m str,
     pub(crate) add: usize,
     /// The sum.
@@ -235,23 +246,43 @@ impl<'m> Finder<'m> {
             [a, b] => self.split(input, a, b)?,
             _ => (self.several(input, operands)?, Shortcut::Identity),
         };
+        let scaled = || operands.iter().find(|operand| self.is_scaled(input, operand));
+        let input = if shortcut == Shortcut::Scaled { scaled()? } else { input };
         Some(Found { input, add, sum, branch, shortcut, sum_type })
+    }
+
+    /// Whether `value` is `input` times constants.
+    fn is_scaled(&self, input: &str, value: &str) -> bool {
+        let way = self.flow.between(input, value, usize::MAX).unwrap_or_default();
+        !way.is_empty() && self.scales(&way)
+    }
+
+    /// Whether all that a way does is to multiply with constants.
+    fn scales(&self, way: &[usize]) -> bool {
+        way.iter().map(|&index| self.flow.node(index)).all(|node| {
+            let flowing = node.input.iter().filter(|operand| self.flow.flows(operand)).count();
+            matches!(node.op_type.as_str(), "Div" | "Mul") && flowing == 1 && is_default_domain(&node.domain)
+        })
     }
 
     /// Which of the two ways from `input` is the branch, and what kind of shortcut the other one is.
     fn split(&self, input: &str, a: &str, b: &str) -> Option<(Vec<usize>, Shortcut)> {
         let way = |operand| self.flow.between(input, operand, usize::MAX).unwrap_or_default();
         let (a, b) = (way(a), way(b));
-        match (self.has_weights(&a), self.has_weights(&b)) {
-            (false, false) if b.is_empty() => self.pools(&a).then_some((a, Shortcut::Identity)),
-            (false, false) if a.is_empty() => self.pools(&b).then_some((b, Shortcut::Identity)),
-            (false, false) => None,
-            (true, false) if b.is_empty() => Some((a, Shortcut::Identity)),
-            (false, true) if a.is_empty() => Some((b, Shortcut::Identity)),
-            (true, false) => Some((a, Shortcut::ParameterFree)),
-            (false, true) => Some((b, Shortcut::ParameterFree)),
-            (true, true) => Some((self.larger(a, b), Shortcut::Projection)),
-        }
+        let (branch, shortcut) = match (self.has_weights(&a), self.has_weights(&b)) {
+            (true, true) => return Some((self.larger(a, b), Shortcut::Projection)),
+            (true, false) => (a, b),
+            (false, true) => (b, a),
+            (false, false) if self.pools(&a) && self.scales(&b) => (a, b),
+            (false, false) if self.pools(&b) && self.scales(&a) => (b, a),
+            (false, false) => return None,
+        };
+        let kind = match shortcut[..] {
+            [] => Shortcut::Identity,
+            _ if self.scales(&shortcut) => Shortcut::Scaled,
+            _ => Shortcut::ParameterFree,
+        };
+        Some((branch, kind))
     }
 
     /// The branches of a sum of more than two values, one of which is `input`.
@@ -308,9 +339,8 @@ impl<'m> Finder<'m> {
         let branch = self.flow.with_helpers(&block.branch, block.add);
         let region = self.region(block, &branch);
         // A sum of two branches inside of F is no block that could be skipped.
-        let inner =
-            |other: &Found| other.shortcut == Shortcut::Identity && branch.binary_search(&other.add).is_ok();
-        let verdict = if block.shortcut != Shortcut::Identity {
+        let inner = |other: &Found| other.shortcut.keeps_input() && branch.binary_search(&other.add).is_ok();
+        let verdict = if !block.shortcut.keeps_input() {
             Verdict::NotIdentity
         } else if let Some(inner) = found.iter().position(inner) {
             Verdict::Nested { inner: names[inner].clone() }

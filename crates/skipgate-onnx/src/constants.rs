@@ -48,6 +48,17 @@ fn compute(site: &Site, shape: &[usize], count: usize) -> Option<Ints> {
         "Neg" => unary(site, i64::checked_neg),
         "Abs" => unary(site, i64::checked_abs),
         "Not" => unary(site, |a| Some((a == 0).into())),
+        "Clip" => {
+            let bound = |index| {
+                if site.has_input(index) {
+                    Some(Some((*operand(site, index)?.first()?)?))
+                } else {
+                    Some(None)
+                }
+            };
+            let (low, high) = (bound(1)?, bound(2)?);
+            unary(site, |a| Some(clipped(a, low, high)))
+        }
         "Concat" => concat(site, shape),
         "Gather" => gather(site, shape),
         "Slice" => slice(site, shape),
@@ -85,8 +96,19 @@ fn compute_floats(site: &Site) -> Option<Vec<f32>> {
         "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => {
             operand(0).map(<[f32]>::to_vec)
         }
-        "Floor" => unary(f32::floor),
+        "Abs" => unary(f32::abs),
         "Ceil" => unary(f32::ceil),
+        "Clip" => {
+            let bound = |index| {
+                if site.has_input(index) { Some(operand(index)?.first().copied()) } else { Some(None) }
+            };
+            let (low, high) = (bound(1)?, bound(2)?);
+            Some(operand(0)?.iter().map(|&a| clipped(a, low, high)).collect())
+        }
+        "Floor" => unary(f32::floor),
+        "Neg" => unary(|a| -a),
+        "Round" => unary(f32::round_ties_even),
+        "Sqrt" => unary(f32::sqrt),
         "Concat" if site.input(0).ok()?.shape.len() == 1 => {
             (0..site.input_count()).map(operand).collect::<Option<Vec<_>>>().map(|parts| parts.concat())
         }
@@ -94,7 +116,21 @@ fn compute_floats(site: &Site) -> Option<Vec<f32>> {
         "Sub" => binary_floats(site, |a, b| a - b),
         "Mul" => binary_floats(site, |a, b| a * b),
         "Div" => binary_floats(site, |a, b| a / b),
+        "Max" if site.input_count() == 2 => binary_floats(site, |a, b| if a < b { b } else { a }),
+        "Min" if site.input_count() == 2 => binary_floats(site, |a, b| if a > b { b } else { a }),
         _ => None,
+    }
+}
+
+/// `value` within bounds; where they cross, the upper one counts.
+fn clipped<T: PartialOrd>(value: T, low: Option<T>, high: Option<T>) -> T {
+    let raised = match low {
+        Some(low) if value < low => low,
+        _ => value,
+    };
+    match high {
+        Some(high) if raised > high => high,
+        _ => raised,
     }
 }
 

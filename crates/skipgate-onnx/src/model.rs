@@ -82,6 +82,12 @@ impl Model {
         Ok(self.proto.write_to_bytes()?)
     }
 
+    /// Version of the operator set of ONNX itself.
+    pub fn opset(&self) -> i64 {
+        // Reading a model refuses one that has none.
+        check::opset(&self.proto).unwrap_or_default()
+    }
+
     /// The model as ONNX defines it. All tensor data is inside.
     pub fn proto(&self) -> &ModelProto {
         &self.proto

@@ -15,6 +15,7 @@ mod demo;
 mod fuzz;
 mod instructions;
 mod libcalls;
+mod networks;
 mod parallel;
 mod process;
 mod profile;
@@ -93,6 +94,8 @@ enum Command {
         #[command(subcommand)]
         what: fuzz::Fuzz,
     },
+    /// Check the networks that people export, and write docs/support/networks.md
+    Networks(networks::Networks),
     /// Run every check and test, stopping at the first that fails
     Test,
     /// Write the machine code that artifacts for the board need beside the compiler's own
@@ -135,6 +138,7 @@ fn run(command: &Command) -> Result<()> {
             capi::install(&workspace, arm_rust, profile, prefix)
         }
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
+        Command::Networks(ref how) => networks::run(&workspace, how),
         Command::Test => test::run(&workspace),
         Command::Libcalls { check } => libcalls::generate(&workspace, check),
         Command::Bindings { check } => generate_bindings(&workspace, check),

@@ -76,6 +76,20 @@ fn a_unit_that_pads_on_its_own_is_of_the_kind_of_those_that_do_not() {
 }
 
 #[test]
+fn a_shortcut_that_is_scaled_can_be_all_that_is_left() {
+    let (mut net, mut x) = stem();
+    for _ in 0..2 {
+        let scale = net.floats(&[4, 1, 1], |x| 1.0 + x / 4.0);
+        let shortcut = net.op("Mul", &[&x, &scale], &[]);
+        let y = net.conv(&x, 4, 3, 1);
+        x = net.add(&shortcut, &y);
+    }
+    let found = blocks(net, &x);
+    assert_eq!(verdicts(&found), ["skippable, but first of its segment", "skippable"]);
+    assert_eq!(found[1].shortcut, Shortcut::Scaled);
+}
+
+#[test]
 fn a_parameter_free_shortcut_is_told_from_a_projection() {
     let (mut net, x) = stem();
     let y = net.conv(&x, 4, 3, 1);

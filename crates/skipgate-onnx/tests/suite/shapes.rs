@@ -29,6 +29,30 @@ fn with_weight(op_type: &str, weight: &[i64], attributes: &[AttributeProto]) -> 
 }
 
 #[test]
+fn sizes_that_are_computed_with_floats_are_known() {
+    let (mut net, image) = Net::new(&IMAGE, 0);
+    let number = |net: &mut Net, value: f32| net.floats(&[1], move |_| value);
+    let (zero, two) = (number(&mut net, 0.0), number(&mut net, 2.0));
+    let below = number(&mut net, -3.5);
+    let ceil = net.op("Ceil", &[&below], &[]);
+    let clipped = net.op("Clip", &[&ceil, &zero, ""], &[]);
+    let at_most = net.op("Clip", &[&two, "", &zero], &[]);
+    let batch = net.op("Add", &[&clipped, &at_most], &[]);
+    let batch = net.op("Max", &[&batch, &two], &[]);
+    let batch = net.op("Div", &[&batch, &two], &[]);
+    let six = number(&mut net, 36.4);
+    let six = net.op("Round", &[&six], &[]);
+    let six = net.op("Sqrt", &[&six], &[]);
+    let rest = number(&mut net, -72.0);
+    let rest = net.op("Neg", &[&rest], &[]);
+    let shape = net.op("Concat", &[&batch, &six, &rest], &[int("axis", 0)]);
+    let shape = net.op("Cast", &[&shape], &[int("to", 7)]);
+    let y = net.op("Reshape", &[&image, &shape], &[]);
+    let types = infer_shapes(&net.model()).unwrap();
+    assert_eq!(types[&y].static_shape().unwrap(), [1, 6, 72]);
+}
+
+#[test]
 fn windows_slide_as_their_attributes_say() {
     let pads = ints("pads", &[1, 1, 1, 1]);
     let strided = [pads.clone(), ints("strides", &[2, 2])];

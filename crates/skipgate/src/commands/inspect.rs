@@ -14,6 +14,8 @@ use crate::report::{self, Report};
 #[derive(Serialize)]
 struct Inspection {
     model: PathBuf,
+    /// Version of its operator set.
+    opset: i64,
     /// Whether the model has its gates already.
     gated: bool,
     blocks: Vec<Block>,
@@ -77,7 +79,8 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     } else {
         ungated_blocks(&model, &arguments.selection.to_gate_selection())?
     };
-    report::print(&Inspection { model: arguments.model.clone(), gated, blocks }, format)
+    let inspection = Inspection { model: arguments.model.clone(), opset: model.opset(), gated, blocks };
+    report::print(&inspection, format)
 }
 
 /// A row of the table that a gated model carries; only blocks with an identity shortcut are in it.

@@ -57,7 +57,7 @@ pub(crate) fn arm_program(
 }
 
 /// Runs a cargo command that builds one program, and finds the program.
-fn build(cargo: &mut Command) -> Result<PathBuf> {
+pub(crate) fn build(cargo: &mut Command) -> Result<PathBuf> {
     let messages = cargo.arg("--message-format=json-render-diagnostics").read_showing_errors()?;
     executable(&messages).context("cargo built no program")
 }
