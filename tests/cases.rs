@@ -7,7 +7,7 @@ use skipgate_core::Target;
 use skipgate_fuzz::net::{Net, Value, Window, int, ints, signed_int, text};
 use skipgate_fuzz::{Checker, Outcome};
 use skipgate_iree::{Build, Compiler, Gating, Source};
-use skipgate_onnx::{GateSelection, Model};
+use skipgate_onnx::{GateSelection, GateUnit, Model};
 
 /// Everything that this machine can run. AVX2 has other register sizes than this machine may have, so other layers are
 /// left to the compiler.
@@ -286,8 +286,8 @@ fn layers_with_a_shared_bias_have_kernels() {
     assert!(coverage.kernels >= 7, "{coverage:?}");
 }
 
-#[test]
-fn attention_has_gates_of_its_own() {
+/// Three layers of attention and perceptron.
+fn transformer() -> Model {
     let (mut net, image) = Net::new(17, &SHAPE);
     let (channels, tokens) = (16, 16);
     let weights = net.weights(&[channels, 3, 4, 4], 48);
@@ -311,8 +311,28 @@ fn attention_has_gates_of_its_own() {
     let y = net.mean(&x, &[1], false);
     let y = net.matmul(&y, 10);
     net.output(&y);
-    let model = net.model().unwrap();
-    assert_equal(&model, 5);
+    net.model().unwrap()
+}
+
+#[test]
+fn attention_has_gates_of_its_own() {
+    assert_equal(&transformer(), 5);
+}
+
+#[test]
+fn attention_and_perceptron_under_one_gate_are_free() {
+    let model = transformer();
+    let selection = GateSelection { unit: GateUnit::Layer, gate_first: true, ..GateSelection::default() };
+    let gating = Gating::Selected(selection);
+    match outcome(&model, &gating, &targets()) {
+        None => {}
+        Some(Outcome::Equal { gates, .. }) => assert_eq!(gates, 3),
+        Some(other) => panic!("{other}"),
+    }
+    let source = Source::of(model).unwrap();
+    let build = Build::new(&source, &gating, Target::host().unwrap()).unwrap();
+    let coverage = build.compile(Compiler::get().unwrap()).unwrap().manifest.coverage;
+    assert_eq!(coverage.costly_gates, []);
 }
 
 #[test]

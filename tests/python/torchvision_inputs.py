@@ -1,7 +1,7 @@
 """What torchvision makes of images: `python torchvision_inputs.py < jobs.json`.
 
-Every job is `{"image", "output", "resize", "interpolation", "crop", "gray", "mean", "std"}`; the tensor
-goes to a .npy file.
+Every job is `{"image", "output", "resize", "interpolation", "crop", "gray", "mean", "std"}`; the tensor is written as
+.npy.
 """
 
 import json

@@ -13,6 +13,9 @@ use crate::resample::resize;
 
 /// Decodes the PNG or JPEG file `path` and makes the artifact's image input of it.
 ///
+/// For a PNG file that is what torchvision gives, to the last bit of a pixel where the aspect is kept. JPEG leaves rounding
+/// to the decoder: pixels were seen to differ from those of Pillow's by 4 of 255.
+///
 /// # Errors
 ///
 /// When the file is no image or has another size than an artifact that does not resize takes, or when the artifact does

@@ -21,6 +21,8 @@ use crate::tensor;
 
 /// Most nodes behind the second sum that bring the shape of x back.
 const MOST_MOVES: usize = 4;
+/// Most elements of x, each of which is followed through the layer. No transformer comes near.
+const MOST_ELEMENTS: usize = 1 << 24;
 
 /// `blocks` with layers in the place of the blocks that form one.
 pub(crate) fn merged(finder: &Finder, blocks: Vec<ResidualBlock>) -> Vec<ResidualBlock> {
@@ -191,8 +193,8 @@ impl Order {
     /// That of `value` itself.
     fn of(finder: &Finder, value: &str) -> Option<Self> {
         let shape = shape(finder, value)?;
-        let elements = (0..shape.iter().product()).collect();
-        Some(Self { shape, elements })
+        let count = finder.types.get(value)?.elements().filter(|count| *count <= MOST_ELEMENTS)?;
+        Some(Self { shape, elements: (0..count).collect() })
     }
 
     /// Whether every element is where it was, shapes aside.
@@ -230,7 +232,7 @@ impl Order {
     /// What `node`, a move, makes of a value of this order.
     fn apply(&mut self, finder: &Finder, node: &NodeProto) -> Option<()> {
         let result = shape(finder, node.output.first()?)?;
-        if result.iter().product::<usize>() != self.elements.len() {
+        if finder.types.get(node.output.first()?)?.elements()? != self.elements.len() {
             return None;
         }
         if node.op_type == "Transpose" {
