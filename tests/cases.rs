@@ -228,6 +228,25 @@ fn a_rounded_value_runs_everywhere() {
 }
 
 #[test]
+fn integers_of_64_bits_run_everywhere() {
+    let (mut net, image) = Net::new(17, &SHAPE);
+    let (scale, back) = (net.scalar(1e12), net.scalar(1e-10));
+    let (divisor, modulus) = (net.integers(&[7]), net.integers(&[-98_765_432_123]));
+    let [float, integer] = [1, 7].map(|element_type| vec![int("to", element_type)]);
+    let x = net.binary("Mul", &image, &scale);
+    let x = net.map("Cast", &[&x], integer);
+    let x = net.binary("Div", &x, &divisor);
+    let x = net.binary("Mod", &x, &modulus);
+    let x = net.map("Cast", &[&x], float.clone());
+    let x = net.binary("Mul", &x, &back);
+    let place = net.op("ArgMax", &[&image], vec![int("axis", 1)], &[1, 1, 16, 16]);
+    let place = net.map("Cast", &[&place], float);
+    let y = net.concat(&[&x, &place], 1);
+    net.output(&y);
+    assert_equal(&net.model().unwrap(), 0);
+}
+
+#[test]
 fn pixels_are_shuffled_in_a_gated_block() {
     let (mut net, mut x) = stem(4);
     for _ in 0..2 {
@@ -286,8 +305,8 @@ fn layers_with_a_shared_bias_have_kernels() {
     assert!(coverage.kernels >= 7, "{coverage:?}");
 }
 
-#[test]
-fn attention_has_gates_of_its_own() {
+/// Three layers of attention and perceptron.
+fn attention() -> Model {
     let (mut net, image) = Net::new(17, &SHAPE);
     let (channels, tokens) = (16, 16);
     let weights = net.weights(&[channels, 3, 4, 4], 48);
@@ -311,8 +330,40 @@ fn attention_has_gates_of_its_own() {
     let y = net.mean(&x, &[1], false);
     let y = net.matmul(&y, 10);
     net.output(&y);
-    let model = net.model().unwrap();
-    assert_equal(&model, 5);
+    net.model().unwrap()
+}
+
+#[test]
+fn attention_has_gates_of_its_own() {
+    assert_equal(&attention(), 5);
+    assert_free(&attention());
+}
+
+#[test]
+fn a_perceptron_of_any_width_has_free_gates() {
+    for width in [5, 37] {
+        let (mut net, image) = Net::new(17, &SHAPE);
+        let x = net.reshape(&image, &[1, SHAPE.iter().product()]);
+        let mut x = net.matmul(&x, width);
+        for _ in 0..3 {
+            let y = net.matmul(&x, 2 * width);
+            let y = relu(&mut net, &y);
+            let y = net.matmul(&y, width);
+            x = net.binary("Add", &x, &y);
+        }
+        net.output(&x);
+        let model = net.model().unwrap();
+        assert_equal(&model, 2);
+        assert_free(&model);
+    }
+}
+
+/// No gate of `model` copies or branches on the board.
+fn assert_free(model: &Model) {
+    let source = Source::of(model.clone()).unwrap();
+    let build = Build::new(&source, &Gating::Default, Target::named(BOARD).unwrap()).unwrap();
+    let coverage = build.compile(Compiler::get().unwrap()).unwrap().manifest.coverage;
+    assert!(coverage.costly_gates.is_empty(), "{:?}", coverage.costly_gates);
 }
 
 #[test]
