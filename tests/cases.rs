@@ -228,6 +228,25 @@ fn a_rounded_value_runs_everywhere() {
 }
 
 #[test]
+fn integers_of_64_bits_run_everywhere() {
+    let (mut net, image) = Net::new(17, &SHAPE);
+    let (scale, back) = (net.scalar(1e12), net.scalar(1e-10));
+    let (divisor, modulus) = (net.integers(&[7]), net.integers(&[-98_765_432_123]));
+    let [float, integer] = [1, 7].map(|element_type| vec![int("to", element_type)]);
+    let x = net.binary("Mul", &image, &scale);
+    let x = net.map("Cast", &[&x], integer);
+    let x = net.binary("Div", &x, &divisor);
+    let x = net.binary("Mod", &x, &modulus);
+    let x = net.map("Cast", &[&x], float.clone());
+    let x = net.binary("Mul", &x, &back);
+    let place = net.op("ArgMax", &[&image], vec![int("axis", 1)], &[1, 1, 16, 16]);
+    let place = net.map("Cast", &[&place], float);
+    let y = net.concat(&[&x, &place], 1);
+    net.output(&y);
+    assert_equal(&net.model().unwrap(), 0);
+}
+
+#[test]
 fn pixels_are_shuffled_in_a_gated_block() {
     let (mut net, mut x) = stem(4);
     for _ in 0..2 {
@@ -317,6 +336,7 @@ fn transformer() -> Model {
 #[test]
 fn attention_has_gates_of_its_own() {
     assert_equal(&transformer(), 5);
+    assert_free(&transformer(), &Gating::Default);
 }
 
 #[test]
@@ -329,10 +349,34 @@ fn attention_and_perceptron_under_one_gate_are_free() {
         Some(Outcome::Equal { gates, .. }) => assert_eq!(gates, 3),
         Some(other) => panic!("{other}"),
     }
-    let source = Source::of(model).unwrap();
-    let build = Build::new(&source, &gating, Target::host().unwrap()).unwrap();
+    assert_free(&model, &gating);
+}
+
+#[test]
+fn a_perceptron_of_any_width_has_free_gates() {
+    for width in [5, 37] {
+        let (mut net, image) = Net::new(17, &SHAPE);
+        let x = net.reshape(&image, &[1, SHAPE.iter().product()]);
+        let mut x = net.matmul(&x, width);
+        for _ in 0..3 {
+            let y = net.matmul(&x, 2 * width);
+            let y = relu(&mut net, &y);
+            let y = net.matmul(&y, width);
+            x = net.binary("Add", &x, &y);
+        }
+        net.output(&x);
+        let model = net.model().unwrap();
+        assert_equal(&model, 2);
+        assert_free(&model, &Gating::Default);
+    }
+}
+
+/// No gate of `model` copies or branches on the board.
+fn assert_free(model: &Model, gating: &Gating) {
+    let source = Source::of(model.clone()).unwrap();
+    let build = Build::new(&source, gating, Target::named(BOARD).unwrap()).unwrap();
     let coverage = build.compile(Compiler::get().unwrap()).unwrap().manifest.coverage;
-    assert_eq!(coverage.costly_gates, []);
+    assert!(coverage.costly_gates.is_empty(), "{:?}", coverage.costly_gates);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod gate;
 mod kernel;
 mod operator;
 mod quantise;
+mod sum;
 mod types;
 
 pub(crate) use alone::Operators;
@@ -174,6 +175,7 @@ impl Emitter<'_, '_> {
             Step::Operator(step) => self.operator(step),
             Step::Excerpt(step) => self.excerpt(step),
             Step::Quantise(step) => self.quantise(step),
+            Step::Sum(step) => self.sum(step),
             Step::Put(step) => self.put(step),
             Step::Gate(step) => self.gate(step),
             Step::Branch(step) => self.branch(step),

@@ -125,8 +125,8 @@ impl<'i> Edit<'i> {
 
     /// The bindings of the kernel that `op` calls that may be in one place.
     fn pairs_in_place(&self, op: Op) -> Vec<(usize, usize)> {
-        let is_known = self.in_place.iter().any(|kernel| calls(op, &kernel.symbol));
-        if is_known { vec![(InPlace::READS, InPlace::WRITES)] } else { vec![] }
+        let known = self.in_place.iter().filter(|kernel| calls(op, &kernel.symbol));
+        known.map(|kernel| (kernel.reads, kernel.writes)).collect()
     }
 
     /// Puts everything where `layout` says.

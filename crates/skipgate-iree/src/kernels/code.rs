@@ -283,6 +283,11 @@ impl Code {
         self.binary("addf", a, b)
     }
 
+    /// The sum of two single floats.
+    pub(super) fn add_one(&mut self, a: &Value, b: &Value) -> Value {
+        self.operation(format_args!("arith.addf {a}, {b} : f32"))
+    }
+
     pub(super) fn subtract(&mut self, a: &Value, b: &Value) -> Value {
         self.binary("subf", a, b)
     }

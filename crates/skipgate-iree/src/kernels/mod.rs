@@ -11,6 +11,7 @@ mod excerpt;
 mod output;
 mod product;
 mod simd;
+mod sum;
 mod transform;
 mod winograd;
 
@@ -87,21 +88,24 @@ pub(crate) struct Kernels {
     options: CompileOptions,
     convolutions: BTreeMap<(Convolution, Method), Executable>,
     excerpts: BTreeMap<Excerpt, Executable>,
+    /// By number of elements.
+    sums: BTreeMap<usize, Executable>,
 }
 
-/// A kernel that reads each element of its residual image before it writes the one in the same place of its result, and never
-/// again.
+/// A kernel that reads each element of one binding before it writes the one in the same place of another, and never again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InPlace {
     pub(crate) symbol: String,
+    /// Number of the binding that it reads.
+    pub(crate) reads: usize,
+    /// Number of the binding that it writes.
+    pub(crate) writes: usize,
 }
 
-impl InPlace {
-    /// Number of the residual image among its bindings.
-    pub(crate) const READS: usize = 3;
-    /// Number of the result.
-    pub(crate) const WRITES: usize = 4;
-}
+/// The residual image and the result among the bindings of a convolution.
+const RESIDUAL_AND_RESULT: [usize; 2] = [3, 4];
+/// The first addend and the result among those of a sum.
+const ADDEND_AND_RESULT: [usize; 2] = [0, 2];
 
 struct Executable {
     symbol: String,
@@ -128,7 +132,13 @@ impl Method {
 
 impl Kernels {
     pub(crate) fn new(simd: Simd, options: &CompileOptions) -> Self {
-        Self { simd, options: options.clone(), convolutions: BTreeMap::new(), excerpts: BTreeMap::new() }
+        Self {
+            simd,
+            options: options.clone(),
+            convolutions: BTreeMap::new(),
+            excerpts: BTreeMap::new(),
+            sums: BTreeMap::new(),
+        }
     }
 
     /// Fails, with the reason, if there are no kernels for this many filters.
@@ -182,15 +192,33 @@ impl Kernels {
         executable.symbol.clone()
     }
 
+    /// The symbol of the kernel that adds two tensors of so many elements.
+    pub(crate) fn sum(&mut self, elements: usize) -> String {
+        let (number, simd) = (self.count(), self.simd);
+        let executable = self.sums.entry(elements).or_insert_with(|| {
+            let symbol = format!("{}_{number}", sum::name(elements));
+            let text = executable(&symbol, [2, 1], &sum::body(elements, simd));
+            Executable { symbol, text }
+        });
+        executable.symbol.clone()
+    }
+
     /// The kernels with two bindings that may be in one place.
     pub(crate) fn in_place(&self) -> Vec<InPlace> {
         let lies_alike = |convolution: &Convolution| convolution.residual() == Some(&convolution.output);
         let convolutions = self.convolutions.iter().filter(|((convolution, _), _)| lies_alike(convolution));
-        convolutions.map(|(_, executable)| InPlace { symbol: executable.symbol.clone() }).collect()
+        let convolutions = convolutions.map(|(_, executable)| (executable, RESIDUAL_AND_RESULT));
+        let sums = self.sums.values().map(|executable| (executable, ADDEND_AND_RESULT));
+        let in_place = |(executable, [reads, writes]): (&Executable, [usize; 2])| InPlace {
+            symbol: executable.symbol.clone(),
+            reads,
+            writes,
+        };
+        convolutions.chain(sums).map(in_place).collect()
     }
 
     fn count(&self) -> usize {
-        self.convolutions.len() + self.excerpts.len()
+        self.convolutions.len() + self.excerpts.len() + self.sums.len()
     }
 
     fn method(&self, convolution: &Convolution) -> Method {
@@ -205,7 +233,7 @@ impl Kernels {
 
     /// Writes the executables, which stand in the module beside the functions that call them.
     pub(crate) fn write(&self, text: &mut String) {
-        for executable in self.convolutions.values().chain(self.excerpts.values()) {
+        for executable in self.convolutions.values().chain(self.excerpts.values()).chain(self.sums.values()) {
             text.push_str(&executable.text);
         }
     }

@@ -8,6 +8,7 @@
 //! | [`excerpts`] | which nodes cut images out of others and pad them |
 //! | [`layers`] | which nodes become calls of kernels, with what behind them |
 //! | [`frames`] | which values stand among how much room |
+//! | [`sums`] | which blocks end in a sum of its own, in the place of their input |
 //! | [`order`] | what is computed when |
 //!
 //! None changes the model.
@@ -18,6 +19,9 @@ mod gates;
 mod layers;
 mod order;
 mod quantisation;
+mod sums;
+
+use std::collections::HashMap;
 
 use skipgate_core::{CompileOptions, Target};
 use skipgate_onnx::{Graph, Model, ScopeId};
@@ -29,6 +33,7 @@ use crate::plan::{Plan, build};
 pub(crate) use excerpts::Cut;
 pub(crate) use layers::{Layer, Then};
 pub(crate) use quantisation::Rounding;
+pub(crate) use sums::Sum;
 
 /// What the passes found out about a model.
 pub(crate) struct Findings<'m> {
@@ -37,6 +42,7 @@ pub(crate) struct Findings<'m> {
     pub(crate) excerpts: excerpts::Excerpts,
     pub(crate) layers: layers::Layers<'m>,
     pub(crate) frames: frames::Frames,
+    pub(crate) sums: HashMap<skipgate_onnx::NodeId, Sum>,
 }
 
 impl Findings<'_> {
@@ -74,7 +80,8 @@ pub(crate) fn plan_gates<'m>(
     let layers = layers::find(&graph, &roundings, &Kernels::new(simd, options))?;
     let excerpts = excerpts::find(model, &graph)?;
     let frames = frames::find(&graph, &gates, &layers);
-    let findings = Findings { gates, roundings, excerpts, layers, frames };
+    let sums = sums::find(&graph, &gates, &frames, options);
+    let findings = Findings { gates, roundings, excerpts, layers, frames, sums };
     let plan = build(model, graph, &findings, simd, options)?;
     plan.check()?;
     Ok(plan)

@@ -99,7 +99,7 @@ impl Checker<'_, '_> {
 
     fn step(&mut self, step: &Step) -> Result<(), PlanError> {
         let at = |problem| PlanError { step: text::headline(self.plan, step), problem };
-        let private = matches!(step, Step::Kernel(_) | Step::Excerpt(_));
+        let private = matches!(step, Step::Kernel(_) | Step::Excerpt(_) | Step::Sum(_));
         for operand in step.operands() {
             (if private { self.reach(operand) } else { self.read(operand) }).map_err(at)?;
         }
@@ -108,6 +108,7 @@ impl Checker<'_, '_> {
             Step::Kernel(kernel) => self.kernel(kernel),
             Step::Excerpt(excerpt) => self.excerpt(excerpt),
             Step::Quantise(step) => self.same_type(step.source, step.result),
+            Step::Sum(sum) => self.alike_in_frames(&[sum.x, sum.addend, sum.result]),
             Step::Put(put) => self.put(put),
             Step::Gate(gate) => self.gate_ends(gate),
             Step::Branch(branch) => self.branch_ends(branch),
@@ -262,14 +263,19 @@ impl Checker<'_, '_> {
     }
 
     fn gate_ends(&self, gate: &Gate) -> Checked {
-        if self.plan.tensor(gate.x).frame.is_none() {
-            return Err(PlanProblem::Room { value: self.name(gate.x) });
-        }
-        for other in [gate.x, gate.result, gate.y] {
-            self.frame(other)?;
-            self.same_type(gate.x, other)?;
-            if self.plan.tensor(gate.x).frame != self.plan.tensor(other).frame {
-                return Err(self.not_alike(gate.x, other));
+        self.alike_in_frames(&[gate.x, gate.result, gate.y])
+    }
+
+    /// Whether `tensors` are of one type and stand in frames that are alike.
+    fn alike_in_frames(&self, tensors: &[TensorId]) -> Checked {
+        for &tensor in tensors {
+            if self.plan.tensor(tensor).frame.is_none() {
+                return Err(PlanProblem::Room { value: self.name(tensor) });
+            }
+            self.frame(tensor)?;
+            self.same_type(tensors[0], tensor)?;
+            if self.plan.tensor(tensors[0]).frame != self.plan.tensor(tensor).frame {
+                return Err(self.not_alike(tensors[0], tensor));
             }
         }
         Ok(())

@@ -63,6 +63,7 @@ pub(crate) enum Step<'m> {
     Operator(Operator),
     Excerpt(Excerpt),
     Quantise(Quantise),
+    Sum(Sum),
     Put(Put),
     Gate(Gate<'m>),
     Branch(Branch<'m>),
@@ -126,6 +127,17 @@ pub(crate) struct Quantise {
     pub(crate) node: NodeId,
     pub(crate) quantization: Quantization,
     pub(crate) source: TensorId,
+    pub(crate) result: TensorId,
+}
+
+/// A gate's input and what its block computes, added element by element in frames that are alike.
+#[derive(Debug)]
+pub(crate) struct Sum {
+    /// The node that adds.
+    pub(crate) node: NodeId,
+    /// The gate's input, in whose place the result may be.
+    pub(crate) x: TensorId,
+    pub(crate) addend: TensorId,
     pub(crate) result: TensorId,
 }
 
@@ -205,6 +217,7 @@ impl Step<'_> {
             Self::Operator(step) => step.results.clone(),
             Self::Excerpt(step) => vec![step.result],
             Self::Quantise(step) => vec![step.result],
+            Self::Sum(step) => vec![step.result],
             Self::Put(step) => vec![step.result],
             Self::Gate(step) => vec![step.y],
             Self::Branch(step) => step.results.clone(),
@@ -219,6 +232,7 @@ impl Step<'_> {
             Self::Operator(step) => step.operands.iter().copied().flatten().collect(),
             Self::Excerpt(step) => vec![step.source],
             Self::Quantise(step) => vec![step.source],
+            Self::Sum(step) => vec![step.x, step.addend],
             Self::Put(step) => vec![step.source],
             Self::Gate(step) => vec![step.x],
             Self::Branch(step) => step.operands(),

@@ -128,6 +128,9 @@ pub(super) fn headline(plan: &Plan, step: &Step) -> String {
             let (node, rounding) = (label(step.node), quantization(step.quantization));
             format!("rounding {node} of {} {rounding}", name(step.source))
         }
+        Step::Sum(step) => {
+            format!("sum {} of {}, {}", label(step.node), name(step.x), name(step.addend))
+        }
         Step::Put(step) if step.stays => format!("put in frame {}", name(step.source)),
         Step::Put(step) => format!("copy for a kernel {}", name(step.source)),
         Step::Gate(step) => format!("gate {} {} of {}", step.number, label(step.node), name(step.x)),

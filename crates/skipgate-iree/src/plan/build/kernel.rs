@@ -80,8 +80,18 @@ impl<'m> Builder<'_, 'm> {
         }
         let own = wanted.or(Frame::without_room(self.ty(value)?));
         let name = || self.graph.value(value).name.to_owned();
-        let own = own.ok_or_else(|| ImportError::UnknownShape { value: name() })?;
-        let result = self.tensor(value, Some(own))?;
+        self.copy(value, own.ok_or_else(|| ImportError::UnknownShape { value: name() })?)
+    }
+
+    /// `value` in `frame` and no other, where it is put for one kernel unless it stands there already.
+    pub(super) fn exactly_in(&mut self, value: ValueId, frame: &Frame) -> Result<TensorId, ImportError> {
+        let source = self.read(value)?;
+        if self.frame_of(source) == Some(frame) { Ok(source) } else { self.copy(value, frame.clone()) }
+    }
+
+    /// A copy of `value` in `frame` for one kernel.
+    fn copy(&mut self, value: ValueId, frame: Frame) -> Result<TensorId, ImportError> {
+        let (source, result) = (self.read(value)?, self.tensor(value, Some(frame))?);
         self.steps.push(Step::Put(Put { source, result, stays: false }));
         Ok(result)
     }

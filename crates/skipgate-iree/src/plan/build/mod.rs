@@ -12,10 +12,10 @@ use skipgate_onnx::{
     Attribute, Graph, MaskedGate, Model, Node, NodeId, Origin, ScopeId, TensorType, ValueId,
 };
 
-use super::{Excerpt, Frame, Gate, Operator, Plan, Put, Quantise, Step, Tensor, TensorId};
+use super::{Excerpt, Frame, Gate, Operator, Plan, Put, Quantise, Step, Sum, Tensor, TensorId};
 use crate::ImportError;
 use crate::kernels::Simd;
-use crate::passes::{Cut, Findings, Rounding};
+use crate::passes::{self, Cut, Findings, Rounding};
 
 /// The plan of `model`, whose index is `graph`.
 pub(crate) fn build<'m>(
@@ -96,6 +96,9 @@ impl Builder<'_, '_> {
             if self.quantise(id, rounding)? {
                 return Ok(());
             }
+        }
+        if let Some(sum) = findings.sums.get(&id) {
+            return self.sum(id, sum);
         }
         if let Some(gate) = findings.gates.get(id) {
             return self.gate(gate);
@@ -211,6 +214,16 @@ impl Builder<'_, '_> {
             result,
         }));
         Ok(true)
+    }
+
+    fn sum(&mut self, node: NodeId, sum: &passes::Sum) -> Result<(), ImportError> {
+        let passes::Sum { x, addend, frame } = sum;
+        let x = self.read(*x)?;
+        let addend = self.exactly_in(*addend, frame)?;
+        let Some(output) = self.graph.node(node).only_output() else { return Ok(()) };
+        let result = self.define(output, Some(frame.clone()))?;
+        self.steps.push(Step::Sum(Sum { node, x, addend, result }));
+        Ok(())
     }
 
     fn gate(&mut self, gate: &MaskedGate) -> Result<(), ImportError> {
