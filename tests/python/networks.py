@@ -198,7 +198,7 @@ NETWORKS = (
     Network("BotNet", "botnet26t_256", 128, {"img_size": 128}),
     Network("GC-ResNet", "gcresnet33ts"),
     Network("GENet", "gernet_s"),
-    Network("VOLO", "volo_d1_224", 112, {"img_size": 112}),
+    Network("VOLO", "volo_d1_224", 112, {"img_size": 112}, way=("torchscript", 17)),
     Network("Visformer", "visformer_tiny", 224),
     Network("ConViT", "convit_tiny", 64, {"img_size": 64}),
     Network("Sequencer", "sequencer2d_s", 112, {"img_size": 112, "layers": (1, 1, 2, 1)}),

@@ -25,6 +25,8 @@ pub(super) struct Context<'m> {
     folded: Option<HashSet<String>>,
     names: Names,
     added: Vec<TensorProto>,
+    /// Where each of those is.
+    added_places: HashMap<String, usize>,
 }
 
 impl<'m> Context<'m> {
@@ -40,6 +42,7 @@ impl<'m> Context<'m> {
             folded: None,
             names: Names::of(model.graph()),
             added: Vec::new(),
+            added_places: HashMap::new(),
         }
     }
 
@@ -58,6 +61,12 @@ impl<'m> Context<'m> {
     /// The initialiser called `name`.
     pub(super) fn constant(&self, name: &str) -> Option<&'m TensorProto> {
         self.constants.get(name).copied()
+    }
+
+    /// The initialiser called `name`, one that this round has made included.
+    pub(super) fn weight(&self, name: &str) -> Option<&TensorProto> {
+        let added = || self.added_places.get(name).map(|&place| &self.added[place]);
+        self.constant(name).or_else(added)
     }
 
     /// How often the value `name` is read; 0 for one that this round has made.
@@ -79,6 +88,7 @@ impl<'m> Context<'m> {
 
     /// Adds `tensor` to the main graph, whose values every branch sees. Its name must be new or given up.
     pub(super) fn add(&mut self, tensor: TensorProto) {
+        self.added_places.insert(tensor.name.clone(), self.added.len());
         self.added.push(tensor);
     }
 

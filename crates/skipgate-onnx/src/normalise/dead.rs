@@ -2,19 +2,20 @@
 
 use std::collections::HashSet;
 
+use super::weights::MODE_IS_AN_ATTRIBUTE;
 use crate::check::is_default_domain;
 use crate::edit::for_each_read;
 use crate::proto::{AttributeProto, GraphProto, NodeProto};
 
 /// Removes nodes, optional outputs and initialisers that nothing reads, those of branches included; returns whether
 /// there were any. Inputs of the graph stay, with their default values.
-pub(super) fn remove(graph: &mut GraphProto) -> bool {
+pub(super) fn remove(graph: &mut GraphProto, opset: i64) -> bool {
     let mut live = HashSet::new();
-    remove_from(graph, &mut live)
+    remove_from(graph, opset, &mut live)
 }
 
 /// `live` is what is read outside of `graph` and behind it; what `graph` reads is added.
-fn remove_from(graph: &mut GraphProto, live: &mut HashSet<String>) -> bool {
+fn remove_from(graph: &mut GraphProto, opset: i64, live: &mut HashSet<String>) -> bool {
     live.extend(graph.output.iter().map(|output| output.name.clone()));
     let mut changed = false;
     let mut kept = Vec::with_capacity(graph.node.len());
@@ -23,10 +24,10 @@ fn remove_from(graph: &mut GraphProto, live: &mut HashSet<String>) -> bool {
             changed = true;
             continue;
         }
-        changed |= forget_outputs(&mut node, live);
+        changed |= forget_outputs(&mut node, opset, live);
         for attribute in &mut node.attribute {
             for inner in graphs(attribute) {
-                changed |= remove_from(inner, live);
+                changed |= remove_from(inner, opset, live);
             }
         }
         for_each_read(&node, &mut |name| {
@@ -47,13 +48,14 @@ fn graphs(attribute: &mut AttributeProto) -> impl Iterator<Item = &mut GraphProt
 }
 
 /// Takes trailing outputs that nothing reads from operators that need not have them: the compiler refuses some that are
-/// there.
-fn forget_outputs(node: &mut NodeProto, live: &HashSet<String>) -> bool {
-    let optional = is_default_domain(&node.domain)
-        && matches!(
-            node.op_type.as_str(),
-            "BatchNormalization" | "Dropout" | "LayerNormalization" | "MaxPool"
-        );
+/// there. Before operator set 14 a `BatchNormalization` has more than one in training mode only, and is another one without.
+fn forget_outputs(node: &mut NodeProto, opset: i64, live: &HashSet<String>) -> bool {
+    let optional = match node.op_type.as_str() {
+        "BatchNormalization" => opset >= MODE_IS_AN_ATTRIBUTE,
+        "Dropout" | "LayerNormalization" | "MaxPool" => true,
+        _ => false,
+    };
+    let optional = optional && is_default_domain(&node.domain);
     let before = node.output.len();
     while optional && node.output.len() > 1 && node.output.last().is_some_and(|output| !live.contains(output))
     {

@@ -52,6 +52,7 @@ mod softmax;
 mod softsign;
 mod transpose;
 mod unsigned;
+mod weights;
 
 use crate::check::{is_default_domain, subgraphs};
 use crate::edit::rename_reads;
@@ -73,8 +74,8 @@ const ROUNDS: usize = 64;
 /// * there are no model-local functions, every name is defined once, also over branches, and everything is read by
 ///   something; inputs and outputs keep their names, but inputs with a default value are constants;
 /// * the operator set is 13 or later;
-/// * constants are initialisers of the main graph: `Constant` nodes, and integers computed from shapes wherever they do not
-///   depend on a symbolic dimension, so the model still takes every batch it took;
+/// * constants are initialisers of the main graph: `Constant` nodes, integers computed from shapes wherever they do not
+///   depend on a symbolic dimension, so the model still takes every batch it took, and weights computed from weights;
 /// * what changes nothing is gone: `Identity`, `Dropout`, casts to the same type, reshapes to the same shape and the like,
 ///   pairs of transpositions, quantisation written twice, `If` with a known condition. An `Identity` stays where an
 ///   output of a graph is a value from elsewhere;
@@ -146,6 +147,7 @@ type Pass = fn(&NodeProto, &mut Body, &mut Context) -> Result<Step, Error>;
 const SIMPLIFY: &[Pass] = &[
     constant::initializer,
     |node, body, context| Ok(known::initializer(node, body, context)),
+    weights::fold,
     |node, body, context| Ok(identity::remove(node, body, context)),
     dropout::remove,
     |node, body, context| Ok(reshape::merge(node, body, context)),
@@ -204,7 +206,7 @@ fn round(model: &Model, passes: &[Pass]) -> Result<Option<Model>, Error> {
         if let Some(graph) = proto.graph.as_mut() {
             *graph = rewriter.graph(std::mem::take(graph), Place::Main)?;
             rewriter.context.finish(graph);
-            changed = dead::remove(graph) || rewriter.changed;
+            changed = dead::remove(graph, rewriter.context.opset) || rewriter.changed;
         }
         Ok(())
     })?;

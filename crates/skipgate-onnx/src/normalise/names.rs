@@ -19,7 +19,7 @@ pub(super) fn unique(model: &Model) -> Result<Model, Error> {
         if let Some(graph) = proto.graph.as_mut() {
             let mut define = |name: &str| repeated.takes_new_name(name).then(|| names.fresh(name));
             graph.node.iter_mut().try_for_each(|node| Renamer::new(&mut define).subgraphs(node))?;
-            dead::remove(graph);
+            dead::remove(graph, model.opset());
         }
         Ok(())
     })

@@ -718,3 +718,69 @@ fn sums_of_products_are_matrix_products() {
         });
     }
 }
+
+#[test]
+fn weights_that_are_computed_from_weights_are_weights() {
+    if !engine::is_available() {
+        return;
+    }
+    for opset in [13, 20] {
+        let ops = compare(opset, &[1, 3, 5, 5], 6, |net, image| {
+            let weight = net.floats(&[1, 4, 27], |x| x);
+            let (scale, shift) = (net.floats(&[4], |x| 1.0 + x / 2.0), net.floats(&[4], |x| x));
+            let axes = [ints("axes", &[0, 2]), int("keepdims", 0)];
+            let (mean, square) = if opset < 18 {
+                let mean = net.op("ReduceMean", &[&weight], &axes);
+                let square = net.op("Mul", &[&weight, &weight], &[]);
+                (mean, net.op("ReduceMean", &[&square], &axes))
+            } else {
+                let axes = net.ints(&[0, 2]);
+                let mean = net.op("ReduceMean", &[&weight, &axes], &[int("keepdims", 0)]);
+                let square = net.op("Mul", &[&weight, &weight], &[]);
+                (mean, net.op("ReduceMean", &[&square, &axes], &[int("keepdims", 0)]))
+            };
+            let of_mean = net.op("Mul", &[&mean, &mean], &[]);
+            let variance = net.op("Sub", &[&square, &of_mean], &[]);
+            let normal = net.op(
+                "BatchNormalization",
+                &[&weight, &scale, &shift, &mean, &variance],
+                &[float("epsilon", 1e-3)],
+            );
+            let shape = net.ints(&[4, 3, 3, 3]);
+            let kernel = net.op("Reshape", &[&normal, &shape], &[]);
+            net.op("Conv", &[image, &kernel], &[])
+        });
+        assert_eq!(ops, ["Conv"]);
+    }
+}
+
+#[test]
+fn normalisations_in_training_mode_take_the_statistics_of_weights_and_of_nothing_else() {
+    let train = |opset: i64, on_image: bool| {
+        let (mut net, image) = Net::new(&[1, 2, 4, 4], 1);
+        net.set_opset(opset);
+        let weight = net.floats(&[1, 2, 4, 4], |x| x);
+        let (one, zero) = (net.floats(&[2], |_| 1.0), net.floats(&[2], |_| 0.0));
+        let data = if on_image { &image } else { &weight };
+        let mode = if opset < 14 { vec![] } else { vec![int("training_mode", 1)] };
+        let y = net.op("BatchNormalization", &[data, &one, &zero, &zero, &one], &mode);
+        if opset < 14 {
+            let outputs = ["mean", "variance", "saved_mean", "saved_variance"];
+            net.node_mut(&y).output.extend(outputs.map(str::to_owned));
+        }
+        let sum = net.add(&image, &y);
+        net.output(&sum, &[1, 2, 4, 4]);
+        normalise(&net.model())
+    };
+    for opset in [13, 20] {
+        let plain = train(opset, false).unwrap();
+        assert_eq!(plain.proto().graph.node.len(), 1);
+        let y = plain.proto().graph.initializer[0].raw_data.chunks_exact(4);
+        let y: Vec<_> = y.map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
+        let mean: f32 = y[..16].iter().sum::<f32>() / 16.0;
+        let variance: f32 = y[..16].iter().map(|y| y * y).sum::<f32>() / 16.0;
+        assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-3, "{mean} {variance}");
+        let error = train(opset, true).unwrap_err().to_string();
+        assert!(error.contains("training mode"), "{error}");
+    }
+}
