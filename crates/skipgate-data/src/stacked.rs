@@ -89,9 +89,9 @@ impl Stacked {
     ///
     /// When a file cannot be read, a tensor is not given exactly once, or one does not fit.
     pub fn read(specs: &[TensorSpec], files: &[String]) -> Result<Self, StackedError> {
-        if let ([file], true) = (files, files.iter().all(|file| file.ends_with(".npz"))) {
+        if let Some(file) = archive(specs, files) {
             let wanted: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.element_type)).collect();
-            return Self::of(specs, read_npz(Path::new(file), &wanted)?);
+            return Self::of(specs, read_npz(file, &wanted)?);
         }
         let paths = paths(specs, files)?;
         let read = |(spec, path): (&TensorSpec, PathBuf)| read_npy(&path, spec.element_type);
@@ -166,6 +166,13 @@ pub fn can_write(specs: &[TensorSpec], path: &Path) -> Result<(), StackedError> 
 /// Whether `path` is named as a file of several arrays.
 fn is_npz(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+}
+
+/// The one of `files` that holds all tensors. A path may have an equals sign in it.
+fn archive<'f>(specs: &[TensorSpec], files: &'f [String]) -> Option<&'f Path> {
+    let [file] = files else { return None };
+    let names_one = file.split_once('=').is_some_and(|(name, _)| specs.iter().any(|spec| spec.name == name));
+    (is_npz(Path::new(file)) && !names_one).then_some(Path::new(file))
 }
 
 /// The file of each of `specs`.

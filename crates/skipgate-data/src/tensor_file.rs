@@ -46,7 +46,7 @@ pub fn read_npy(path: &Path, element_type: ElementType) -> Result<Tensor, DataEr
 /// column-major order.
 pub fn read_npz(path: &Path, wanted: &[(&str, ElementType)]) -> Result<Vec<Tensor>, DataError> {
     let file = BufReader::new(fs::File::open(path)?);
-    let mut archive = ZipArchive::new(file).map_err(|error| not_npz(path, error))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| not_npz(path, &error))?;
     if let Some(other) =
         archive.file_names().find(|file| !wanted.iter().any(|(name, _)| *file == entry(name)))
     {
@@ -67,7 +67,7 @@ fn read_entry<R: Read + Seek>(
         Err(ZipError::FileNotFound) => {
             return Err(in_file(path, (format!("an array `{name}`"), "none of that name".to_owned())));
         }
-        Err(error) => return Err(not_npz(path, error)),
+        Err(error) => return Err(not_npz(path, &error)),
     };
     let most = if file.compression() == CompressionMethod::Stored { u64::MAX } else { MOST_UNPACKED };
     read_array(&mut file, element_type, &format!(" in `{name}`"), most)?
@@ -88,7 +88,7 @@ fn in_file(path: &Path, (expected, found): Misfit) -> DataError {
     DataError::Tensor { path: path.to_owned(), expected, found }
 }
 
-fn not_npz(path: &Path, error: ZipError) -> DataError {
+fn not_npz(path: &Path, error: &ZipError) -> DataError {
     in_file(path, ("a .npz file".to_owned(), format!("something else ({error})")))
 }
 

@@ -1,5 +1,6 @@
 //! The arguments, and nothing else.
 
+#[cfg(feature = "compiler")]
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

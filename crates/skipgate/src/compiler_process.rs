@@ -112,7 +112,7 @@ fn without_noise(said: &str) -> String {
     for line in said.split_inclusive('\n') {
         let is_noise = NOISE.iter().any(|start| line.starts_with(start));
         // Noise stands between empty lines.
-        if !is_noise && !(was_noise && line.trim().is_empty()) {
+        if !(is_noise || was_noise && line.trim().is_empty()) {
             rest.push_str(line);
             was_noise = false;
         }
