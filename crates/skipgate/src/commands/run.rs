@@ -186,10 +186,15 @@ fn configuration(path: &Path, gates: usize, number: usize) -> Result<SkipMask> {
 /// What the network is run on.
 fn inputs(arguments: &Arguments, manifest: &Manifest) -> Result<Stacked> {
     let specs = manifest.inputs();
-    let Some(image) = &arguments.image else { return Ok(Stacked::read(specs, &arguments.input)?) };
+    let Some(image) = &arguments.image else { return inputs_in(&arguments.input, specs) };
     let mut inputs = Stacked::empty(specs);
     inputs.push([skipgate_data::load_image(image, manifest)?.as_slice().into()])?;
     Ok(inputs)
+}
+
+/// The inputs in `files`, as `--input` names them.
+pub(super) fn inputs_in(files: &[String], specs: &[TensorSpec]) -> Result<Stacked> {
+    Stacked::read(specs, files).with_context(|| format!("cannot use the inputs in {}", files.join(" ")))
 }
 
 /// Runs every input once, after one run that warms up caches and is not counted.

@@ -42,7 +42,7 @@ fn given(files: &[String], artifact: &Path) -> Result<Stacked> {
     let text = fs_err::read_to_string(&manifest)?;
     let manifest =
         Manifest::from_json(&text).with_context(|| format!("cannot use {}", manifest.display()))?;
-    Ok(Stacked::read(manifest.inputs(), files)?)
+    super::run::inputs_in(files, manifest.inputs())
 }
 
 /// Verifies, with a word on what is done.
