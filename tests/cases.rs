@@ -364,7 +364,8 @@ fn a_perceptron_of_any_width_has_free_gates() {
             let y = net.matmul(&y, width);
             x = net.binary("Add", &x, &y);
         }
-        net.output(&x);
+        let y = net.matmul(&x, 10);
+        net.output(&y);
         let model = net.model().unwrap();
         assert_equal(&model, 2);
         assert_free(&model, &Gating::Default);
