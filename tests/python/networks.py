@@ -168,9 +168,9 @@ NETWORKS = (
     Network("PiT", "pit_ti_224", 224),
     Network("CaiT", "cait_xxs24_224", options={"img_size": 64, "depth": 6}),
     Network("XCiT", "xcit_nano_12_p16_224"),
-    Network("CrossViT", "crossvit_9_240", 240),
+    Network("CrossViT", "crossvit_9_240", 240, way=("torchscript", 17)),
     Network("Twins-PCPVT", "twins_pcpvt_small", options={"img_size": 64}),
-    Network("Twins-SVT", "twins_svt_small", 112, {"img_size": 112}),
+    Network("Twins-SVT", "twins_svt_small", 224),
     Network("PVTv2", "pvt_v2_b0"),
     Network("NFNet", "nfnet_l0"),
     Network("NFNet", "nf_regnet_b0"),
@@ -194,7 +194,7 @@ NETWORKS = (
     Network("Xception", "legacy_xception", 96),
     Network("Xception (aligned)", "xception41"),
     Network("LambdaResNet", "lambda_resnet26t"),
-    Network("HaloNet", "halonet26t", 128),
+    Network("HaloNet", "halonet26t", 256),
     Network("BotNet", "botnet26t_256", 128, {"img_size": 128}),
     Network("GC-ResNet", "gcresnet33ts"),
     Network("GENet", "gernet_s"),
@@ -211,7 +211,7 @@ NETWORKS = (
     Network("GC ViT", "gcvit_xxtiny", 224),
     Network("DaViT", "davit_tiny", 112),
     Network("FocalNet", "focalnet_tiny_srf"),
-    Network("NesT", "nest_tiny_jx", 224),
+    Network("NesT", "nest_tiny_jx", 224, way=("torchscript", 17)),
     Network("TNT", "tnt_s_legacy_patch16_224", 224),
     Network("CoaT", "coat_tiny", 64, {"img_size": 64}),
     Network("CoaT-Lite", "coat_lite_tiny", 64, {"img_size": 64}),
@@ -229,7 +229,7 @@ NETWORKS = (
     Network("GhostNetV3", "ghostnetv3_050"),
     Network("EfficientNet (conditional)", "efficientnet_cc_b0_4e"),
     Network("ViT hybrid", "vit_tiny_r_s16_p8_224", 64, {"img_size": 64}, way=("torchscript", 17)),
-    Network("Bilinear attention", "bat_resnext26ts", 256),
+    Network("Bilinear attention", "bat_resnext26ts", 256, way=("torchscript", 17)),
     Network("NASNet", "nasnetalarge", 96),
     Network("PNASNet", "pnasnet5large", 96),
 )
@@ -266,7 +266,7 @@ def randomise(network: nn.Module, images: Tensor) -> nn.Module:
     scales of 1 and shifts of 0 a wrong fold.
     """
     for name, parameter in network.named_parameters():
-        if parameter.is_floating_point() and bool((parameter == parameter.flatten()[0]).all()):
+        if parameter.is_floating_point() and (_is_constant(parameter) or _is_negligible(parameter)):
             _draw(name, parameter.data)
     network.eval()
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
@@ -286,6 +286,16 @@ def _settle(norm: nn.modules.batchnorm._BatchNorm, inputs: tuple[Tensor]) -> Non
     variance = torch.maximum(variance, (mean / 2) ** 2).clamp(min=1e-3)
     norm.running_mean = mean + 0.1 * variance.sqrt() * torch.randn_like(mean)
     norm.running_var = variance * torch.empty_like(variance).uniform_(0.7, 1.4)
+
+
+def _is_constant(parameter: Tensor) -> bool:
+    return bool((parameter == parameter.flatten()[0]).all())
+
+
+def _is_negligible(parameter: Tensor) -> bool:
+    """Find weights that start as next to nothing, as those of BEiT's classifier."""
+    is_matrix = sum(extent > 1 for extent in parameter.shape) > 1
+    return is_matrix and bool(parameter.std() < 0.1 / math.sqrt(parameter[0].numel()))
 
 
 def _draw(name: str, parameter: Tensor) -> None:

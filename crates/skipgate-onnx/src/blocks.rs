@@ -2,7 +2,8 @@
 //!
 //! An addition closes a block if all data of its operands has passed one value, the block's input, and one way from
 //! there to the addition has weights or pools. That way is the branch F, the other one the shortcut. A sum of more values
-//! has several branches beside the input itself.
+//! has several branches beside the input itself. And an operand that the other one is computed from is a shortcut, whatever
+//! that reads besides, as in attention to something else.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -243,12 +244,31 @@ impl<'m> Finder<'m> {
         }
         let (branch, shortcut) = match operands {
             [a, b] if a == b => return None,
+            [a, b] if a != input && b != input => match self.beside(a, b).or_else(|| self.beside(b, a)) {
+                Some((shortcut, branch)) => {
+                    return Some(Found {
+                        input: shortcut,
+                        add,
+                        sum,
+                        branch,
+                        shortcut: Shortcut::Identity,
+                        sum_type,
+                    });
+                }
+                None => self.split(input, a, b)?,
+            },
             [a, b] => self.split(input, a, b)?,
             _ => (self.several(input, operands)?, Shortcut::Identity),
         };
         let scaled = || operands.iter().find(|operand| self.is_scaled(input, operand));
         let input = if shortcut == Shortcut::Scaled { scaled()? } else { input };
         Some(Found { input, add, sum, branch, shortcut, sum_type })
+    }
+
+    /// The branch that leads from `shortcut` to `value` and has weights, and reads other values, too.
+    fn beside(&self, shortcut: &'m str, value: &str) -> Option<(&'m str, Vec<usize>)> {
+        let branch = self.flow.through(shortcut, value);
+        self.has_weights(&branch).then_some((shortcut, branch))
     }
 
     /// Whether `value` is `input` times constants.

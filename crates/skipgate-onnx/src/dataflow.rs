@@ -1,7 +1,7 @@
 //! How data flows through the main graph: who computes and reads each value, and through which value all data of
 //! another one has to pass (dominators).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::check::is_default_domain;
 use crate::edit::for_each_read;
@@ -146,6 +146,31 @@ impl<'m> Dataflow<'m> {
         let mut found: Vec<_> = found.into_iter().collect();
         found.sort_unstable();
         Some(found)
+    }
+
+    /// The nodes that data of `entry` passes on its way to `value`, ascending, whatever else they read.
+    pub(crate) fn through(&self, entry: &str, value: &str) -> Vec<usize> {
+        // What computes `entry`, and all in front of it in the graph, does not depend on it.
+        let first = self.producer(entry).map_or(0, |(index, _)| index + 1);
+        let (mut behind, mut work) = (BTreeSet::new(), vec![value]);
+        while let Some(value) = work.pop() {
+            let producer = self.producer(value).filter(|(index, _)| *index >= first && self.flows(value));
+            if let Some((index, node)) = producer {
+                if value != entry && behind.insert(index) {
+                    for_each_read(node, &mut |name| work.push(name));
+                }
+            }
+        }
+        let mut depending = HashSet::from([entry]);
+        behind.retain(|&index| {
+            let mut depends = false;
+            for_each_read(self.node(index), &mut |name| depends |= depending.contains(name));
+            if depends {
+                depending.extend(self.node(index).output.iter().map(String::as_str));
+            }
+            depends
+        });
+        behind.into_iter().collect()
     }
 
     /// `nodes` (ascending), plus the nodes that `exit` or `nodes` need and that read something `nodes` compute: those

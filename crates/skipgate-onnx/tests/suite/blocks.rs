@@ -90,6 +90,21 @@ fn a_shortcut_that_is_scaled_can_be_all_that_is_left() {
 }
 
 #[test]
+fn a_branch_may_read_what_was_computed_before_its_block() {
+    let (mut net, x) = stem();
+    let memory = net.conv(&x, 4, 3, 1);
+    let mut x = net.conv(&x, 4, 3, 1);
+    for _ in 0..2 {
+        let mixed = net.op("Mul", &[&x, &memory], &[]);
+        let y = net.conv(&mixed, 4, 1, 1);
+        x = net.add(&x, &y);
+    }
+    let found = blocks(net, &x);
+    assert_eq!(verdicts(&found), ["skippable, but first of its segment", "skippable"]);
+    assert_eq!(found[1].macs, 4 * 4 * 8 * 8);
+}
+
+#[test]
 fn a_parameter_free_shortcut_is_told_from_a_projection() {
     let (mut net, x) = stem();
     let y = net.conv(&x, 4, 3, 1);
