@@ -14,6 +14,7 @@ mod debian;
 mod demo;
 mod fuzz;
 mod instructions;
+mod operators;
 mod parallel;
 mod process;
 mod profile;
@@ -92,6 +93,8 @@ enum Command {
         #[command(subcommand)]
         what: fuzz::Fuzz,
     },
+    /// Check ONNX's test cases for operators and write docs/support/operators.md
+    Operators(operators::Operators),
     /// Run every check and test, stopping at the first that fails
     Test,
     /// Write the Rust bindings of IREE's and MLIR's C headers, and our own C header
@@ -128,6 +131,7 @@ fn run(command: &Command) -> Result<()> {
             capi::install(&workspace, arm_rust, profile, prefix)
         }
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
+        Command::Operators(ref how) => operators::run(&workspace, how),
         Command::Test => test::run(&workspace),
         Command::Bindings { check } => generate_bindings(&workspace, check),
     }
