@@ -12,3 +12,4 @@ mod normalise_operators;
 mod quantized;
 mod recognised;
 mod shapes;
+mod written_out;
