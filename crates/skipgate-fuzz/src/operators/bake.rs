@@ -73,7 +73,7 @@ impl Deciding {
 
 /// The branches or the body of a node.
 fn inner(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
-    node.attribute.iter().flat_map(|attribute| attribute.g.as_ref())
+    node.attribute.iter().filter_map(|attribute| attribute.g.as_ref())
 }
 
 /// The inputs of an operator that decide about the shape of its result, or along which axis it works.
@@ -81,17 +81,15 @@ fn places(op_type: &str) -> &'static [usize] {
     match op_type {
         "BlackmanWindow" | "ConstantOfShape" | "HammingWindow" | "HannWindow" => &[0],
         "CenterCropPad" | "CumProd" | "CumSum" | "Expand" | "AffineGrid" | "OneHot" | "Reshape" | "Split"
-        | "Squeeze" | "Tile" | "TopK" | "Trilu" | "Unsqueeze" => &[1],
+        | "Squeeze" | "Upsample" | "Tile" | "TopK" | "Trilu" | "Unsqueeze" => &[1],
         "Col2Im" | "DFT" => &[1, 2],
         "Loop" => &[0, 1],
         "MaxUnpool" => &[2],
         "MelWeightMatrix" => &[0, 1, 2, 3, 4],
-        "Pad" => &[1, 3],
+        "Pad" | "STFT" => &[1, 3],
         "Range" => &[0, 1, 2],
         "Resize" => &[1, 2, 3],
-        "STFT" => &[1, 3],
         "Slice" => &[1, 2, 3, 4],
-        "Upsample" => &[1],
         op_type if op_type.starts_with("Reduce") => &[1],
         _ => &[],
     }

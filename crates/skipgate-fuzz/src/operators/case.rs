@@ -85,10 +85,9 @@ fn type_name(ty: i32) -> String {
         element_type::UINT64 => "uint64",
         14 | 15 => "complex",
         element_type::BFLOAT16 => "bfloat16",
-        17..=20 => "float8",
+        17..=20 | 24 => "float8",
         21 | 22 => "4-bit integer",
         23 => "float4",
-        24 => "float8",
         25 | 26 => "2-bit integer",
         _ => return ty.to_string(),
     };

@@ -76,7 +76,9 @@ impl Checker {
         let graph = proto.graph.mut_or_insert_default();
         let mut inputs: Vec<_> =
             case::inputs(graph).map(|input| input.name.clone()).zip(&run.inputs).collect();
-        inputs.iter().for_each(|(name, tensor)| fix_shape(graph, name, tensor));
+        for (name, tensor) in &inputs {
+            fix_shape(graph, name, tensor);
+        }
         let compiled = match self.compile(proto.clone()) {
             Ok(compiled) => compiled,
             Err(Outcome::Refused(error)) => {

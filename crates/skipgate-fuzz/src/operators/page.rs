@@ -46,7 +46,7 @@ case does not compile without, as they are in exported networks.
 fn row(name: &str, operator: &Operator) -> String {
     let (first, last) = operator.opsets;
     let opsets = if first == last { first.to_string() } else { format!("{first} to {last}") };
-    let cells = TARGETS.map(|(target, _)| operator.targets.get(target).map_or("".to_owned(), cell));
+    let cells = TARGETS.map(|(target, _)| operator.targets.get(target).map_or_else(String::new, cell));
     let reasons = operator.targets.get(TARGETS[0].0).map_or_else(String::new, reasons);
     format!("| {name} | {opsets} | {} | {reasons} |\n", cells.join(" | "))
 }

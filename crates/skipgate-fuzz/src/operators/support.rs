@@ -103,7 +103,9 @@ impl Support {
             for (sum, part) in
                 [(&mut total.refused, &tally.refused), (&mut total.out_of_scope, &tally.out_of_scope)]
             {
-                part.iter().for_each(|(reason, count)| *sum.entry(reason.clone()).or_default() += count);
+                for (reason, count) in part {
+                    *sum.entry(reason.clone()).or_default() += count;
+                }
             }
         }
         total

@@ -45,8 +45,9 @@ impl Survey {
         thread::scope(|scope| {
             let work = || self.work(&shared, tell);
             let workers: Vec<_> = (0..self.workers.max(1)).map(|_| scope.spawn(work)).collect();
-            let joined = workers.into_iter().map(|worker| worker.join());
-            joined.into_iter().try_for_each(|done| done.map_err(|_| anyhow!("a thread panicked"))?)
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
         })?;
         let (_, _, new) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         results.extend(new.into_iter().map(|checked: Checked| (checked.case.clone(), checked)));
