@@ -60,15 +60,6 @@ fn assert_equal_on(targets: &[String], model: &Model, expected: usize) {
     }
 }
 
-/// It is refused with an error that says `reason`.
-fn assert_refused(targets: &[String], model: &Model, reason: &str) {
-    match outcome(model, &Gating::Selected(GateSelection::default()), targets) {
-        None => {}
-        Some(Outcome::Refused { error }) => assert!(error.contains(reason), "{error}"),
-        Some(other) => panic!("{other}"),
-    }
-}
-
 const SHAPE: [usize; 4] = [1, 3, 16, 16];
 
 fn conv(net: &mut Net, x: &Value, filters: usize, taps: usize, stride: usize) -> Value {

@@ -1,7 +1,8 @@
 //! Random residual networks through the whole of skipgate, against ONNX Runtime.
 //!
 //! [`generate`] makes a network from a list of decisions, [`Checker`] computes it in every way there is and compares,
-//! [`Campaign`] does that for many networks in worker processes, and makes those that fail smaller.
+//! [`Campaign`] does that for many networks in worker processes, and makes those that fail smaller. [`operators`] does it
+//! with the test cases that ONNX has for operators.
 #![forbid(unsafe_code)]
 
 mod campaign;
@@ -10,6 +11,7 @@ mod choices;
 mod generate;
 mod graph;
 pub mod net;
+pub mod operators;
 mod outcome;
 mod shrink;
 mod worker;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
-use skipgate_fuzz::{Campaign, Checker, Choices, Outcome, generate, serve};
+use skipgate_fuzz::operators::{Support, Survey};
+use skipgate_fuzz::{Campaign, Checker, Choices, Outcome, generate, operators, serve};
 use skipgate_iree::Gating;
 use skipgate_onnx::{GateSelection, GateUnit, Model};
 
@@ -75,6 +76,15 @@ enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Check the test cases that ONNX has for operators, and write the page that shows what is supported
+    Operators(Operators),
+    /// Check cases of operators for another process
+    #[command(hide = true)]
+    OperatorWorker {
+        /// The machine to compile for
+        #[arg(long)]
+        target: String,
+    },
     /// Check networks for another process
     #[command(hide = true)]
     Worker {
@@ -107,6 +117,30 @@ struct What {
     targets: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+struct Operators {
+    /// The folder that `tests/python/operator_cases.py` wrote
+    cases: PathBuf,
+    /// The machine to compile for
+    #[arg(long, value_name = "TARGET", default_value = "host")]
+    target: String,
+    /// Only cases with this in their names; may be given several times
+    #[arg(long, value_name = "PART")]
+    only: Vec<String>,
+    /// Check those again that were not right
+    #[arg(long)]
+    again: bool,
+    /// Worker processes [default: as many as cores]
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Where what became of each case is kept, in files by target; delete it to begin anew
+    #[arg(long, value_name = "DIR", default_value = "target/fuzz/operators")]
+    results: PathBuf,
+    /// The folder of the page
+    #[arg(long, value_name = "DIR")]
+    page: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -120,6 +154,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Worker { what } => serve(&what.targets),
+        Command::OperatorWorker { target } => operators::serve(&target),
+        Command::Operators(how) => survey(how),
         Command::Save { seed, output } => {
             let generated = generate(&mut Choices::random(seed))?;
             println!("gates: {:?}", generated.selection);
@@ -151,6 +187,33 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Checks the cases of operators.
+fn survey(how: Operators) -> Result<()> {
+    let survey = Survey {
+        program: std::env::current_exe()?,
+        cases: how.cases,
+        target: how.target,
+        only: how.only,
+        step: 1,
+        results: how.results,
+        again: how.again,
+        workers: how.workers.unwrap_or(std::thread::available_parallelism()?.get()),
+    };
+    let results = survey.run(&|line| eprintln!("{line}"))?;
+    let mut support = match &how.page {
+        Some(folder) => Support::read(folder)?,
+        None => Support::default(),
+    };
+    support.update(&survey.target, &results);
+    println!("{}", support.line(&survey.target));
+    if let Some(folder) = &how.page {
+        support.write(folder)?;
+    }
+    let failures = support.failures(&survey.target);
+    ensure!(failures == 0, "{failures} cases failed");
+    Ok(())
 }
 
 /// Checks networks in this process.

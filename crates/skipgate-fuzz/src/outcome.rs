@@ -54,11 +54,7 @@ impl Outcome {
     /// The outcome of an error: refused, unless the error is one that must never appear.
     pub fn of_error(error: &(dyn std::error::Error + 'static)) -> Self {
         let error = error.to_string();
-        if NEVER.iter().any(|part| error.contains(part)) {
-            Self::Crash { error }
-        } else {
-            Self::Refused { error }
-        }
+        if must_never_appear(&error) { Self::Crash { error } } else { Self::Refused { error } }
     }
 
     /// Whether it shows a fault of skipgate or of the generator.
@@ -103,9 +99,14 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// Whether `error` is about skipgate's own doings, so that nobody's model may cause it.
+pub(crate) fn must_never_appear(error: &str) -> bool {
+    NEVER.iter().any(|part| error.contains(part))
+}
+
 /// The first lines of `error` with names and numbers replaced: what is quoted, but for the operator of a location, and
 /// every word that holds a digit. What the compiler says behind the reason is code.
-fn kind_of(error: &str) -> String {
+pub(crate) fn kind_of(error: &str) -> String {
     let mut kind = String::new();
     let mut quoted: Option<(char, String)> = None;
     let text = error.lines().take(2).collect::<Vec<_>>().join(" ");

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use skipgate_iree::Gating;
 use skipgate_onnx::{GateSelection, Model};
@@ -47,6 +48,14 @@ pub(crate) struct Answer {
     pub(crate) seconds: f64,
 }
 
+/// What becomes of a question to a worker.
+pub(crate) enum Reply<A> {
+    /// It answers.
+    Answer(A),
+    /// It ends, with these words.
+    Death(String),
+}
+
 /// A list of decisions or a file as a network.
 pub(crate) fn network(job: &Job) -> Result<Generated> {
     Ok(match job {
@@ -68,15 +77,21 @@ pub(crate) fn gating(generated: &Generated) -> Gating {
 /// The worker's side: answers every line of standard input.
 pub fn serve(targets: &[String]) -> Result<()> {
     let checker = Checker::new(targets)?;
-    println!("{READY}");
-    for line in io::stdin().lock().lines() {
-        let job = serde_json::from_str(&line?)?;
+    answer_lines(|job| {
         let start = std::time::Instant::now();
         let outcome = match network(&job) {
             Ok(generated) => checker.check(&generated.model, &gating(&generated)),
             Err(error) => Outcome::Invalid { error: format!("{error:#}") },
         };
-        let answer = Answer { outcome, seconds: start.elapsed().as_secs_f64() };
+        Answer { outcome, seconds: start.elapsed().as_secs_f64() }
+    })
+}
+
+/// Answers every line of standard input with what `work` makes of it.
+pub(crate) fn answer_lines<J: DeserializeOwned, A: Serialize>(work: impl Fn(J) -> A) -> Result<()> {
+    println!("{READY}");
+    for line in io::stdin().lock().lines() {
+        let answer = work(serde_json::from_str(&line?)?);
         let mut output = io::stdout().lock();
         serde_json::to_writer(&mut output, &answer)?;
         writeln!(output)?;
@@ -101,8 +116,14 @@ struct Process {
 }
 
 impl Worker {
+    /// A worker that checks networks for `targets`.
     pub(crate) fn new(program: &Path, targets: &[String]) -> Self {
-        let mut arguments: Vec<OsString> = vec!["worker".into()];
+        Self::with_command(program, "worker", targets)
+    }
+
+    /// A worker that runs `command` of `program`, which answers line by line.
+    pub(crate) fn with_command(program: &Path, command: &str, targets: &[String]) -> Self {
+        let mut arguments: Vec<OsString> = vec![command.into()];
         for target in targets {
             arguments.extend(["--target".into(), target.into()]);
         }
@@ -111,6 +132,17 @@ impl Worker {
 
     /// Checks one network. The end of the worker is an outcome.
     pub(crate) fn run(&mut self, job: &Job) -> Result<Answer> {
+        let start = std::time::Instant::now();
+        Ok(match self.ask(job)? {
+            Reply::Answer(answer) => answer,
+            Reply::Death(error) => {
+                Answer { outcome: Outcome::Crash { error }, seconds: start.elapsed().as_secs_f64() }
+            }
+        })
+    }
+
+    /// What the worker makes of `job`.
+    pub(crate) fn ask<A: DeserializeOwned>(&mut self, job: &impl Serialize) -> Result<Reply<A>> {
         let mut process = match self.process.take() {
             Some(process) if process.done < JOBS => process,
             old => {
@@ -118,19 +150,16 @@ impl Worker {
                 self.start()?
             }
         };
-        let start = std::time::Instant::now();
         let sent = writeln!(process.input, "{}", serde_json::to_string(job)?);
         let line = sent.map_err(|_| RecvTimeoutError::Disconnected).and_then(|()| process.answer());
         match line {
             Ok(line) => {
                 process.done += 1;
                 self.process = Some(process);
-                serde_json::from_str(&line).with_context(|| format!("a worker said {line}"))
+                let answer = serde_json::from_str(&line);
+                answer.map(Reply::Answer).with_context(|| format!("a worker said {line}"))
             }
-            Err(reason) => {
-                let error = process.end(reason == RecvTimeoutError::Timeout)?;
-                Ok(Answer { outcome: Outcome::Crash { error }, seconds: start.elapsed().as_secs_f64() })
-            }
+            Err(reason) => process.end(reason == RecvTimeoutError::Timeout).map(Reply::Death),
         }
     }
 

@@ -87,13 +87,28 @@ pub(crate) fn evaluate_floats(site: &Site, output: &TensorType) -> Option<Vec<f3
     (floats.len() == count).then_some(floats)
 }
 
+/// The elements of the results of a `Split` of a list, whose types are `parts`; none if they cannot be known.
+pub(crate) fn parts(site: &Site, parts: &[TensorType]) -> Vec<Ints> {
+    let Ok(mut rest) = site.ints(0) else { return Vec::new() };
+    let mut found = Vec::new();
+    for part in parts {
+        let [Some(length)] = part.shape[..] else { return Vec::new() };
+        let Some((first, behind)) = rest.split_at_checked(length) else { return Vec::new() };
+        found.push(first.to_vec());
+        rest = behind;
+    }
+    found
+}
+
 fn compute_floats(site: &Site) -> Option<Vec<f32>> {
     let operand = |index| site.floats(index).ok();
     let unary = |operation: fn(f32) -> f32| Some(operand(0)?.iter().map(|&a| operation(a)).collect());
     match site.op_type() {
         "Constant" => constant_floats(site),
-        "Cast" if operand(0).is_none() => site.known_ints(0).ok()?.into_iter().map(exactly).collect(),
-        "Cast" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => {
+        "Cast" | "CastLike" if operand(0).is_none() => {
+            site.known_ints(0).ok()?.into_iter().map(exactly).collect()
+        }
+        "Cast" | "CastLike" | "Identity" | "Reshape" | "Squeeze" | "Unsqueeze" | "Flatten" => {
             operand(0).map(<[f32]>::to_vec)
         }
         "Abs" => unary(f32::abs),
@@ -107,6 +122,8 @@ fn compute_floats(site: &Site) -> Option<Vec<f32>> {
         }
         "Floor" => unary(f32::floor),
         "Neg" => unary(|a| -a),
+        "Range" => range_of_floats(site),
+        "Relu" => unary(|value| value.max(0.0)),
         "Round" => unary(f32::round_ties_even),
         "Sqrt" => unary(f32::sqrt),
         "Concat" if site.input(0).ok()?.shape.len() == 1 => {
@@ -132,6 +149,22 @@ fn clipped<T: PartialOrd>(value: T, low: Option<T>, high: Option<T>) -> T {
         Some(high) if raised > high => high,
         _ => raised,
     }
+}
+
+fn range_of_floats(site: &Site) -> Option<Vec<f32>> {
+    let scalar = |index| match site.floats(index) {
+        Ok(&[value]) => Some(value),
+        _ => None,
+    };
+    let (start, limit, step) = (scalar(0)?, scalar(1)?, scalar(2)?);
+    let places = (0..MAX_ELEMENTS).map(|place| exactly(i64::try_from(place).ok()?));
+    let values = places.map(|place| Some(start + place? * step)).collect::<Option<Vec<_>>>()?;
+    Some(
+        values
+            .into_iter()
+            .take_while(|value| if step > 0.0 { *value < limit } else { *value > limit })
+            .collect(),
+    )
 }
 
 fn constant_floats(site: &Site) -> Option<Vec<f32>> {

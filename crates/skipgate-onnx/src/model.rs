@@ -13,7 +13,7 @@ use crate::{check, external, order};
 /// ONNX IR versions (`ModelProto.ir_version`) that can be read.
 pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
 /// Versions of the default operator set that can be read.
-pub const OPSET_VERSIONS: RangeInclusive<i64> = 7..=28;
+pub const OPSET_VERSIONS: RangeInclusive<i64> = 6..=28;
 
 /// One ONNX model in memory, checked, with every tensor's data inside.
 ///

@@ -177,7 +177,12 @@ impl<'m> Environment<'m> {
             return Err(NodeProblem::TooLarge.of(node));
         }
         let mut values: Vec<_> = types.into_iter().map(Value::from).collect();
-        if let Some(first) = values.first_mut() {
+        if site.op_type() == "Split" {
+            let parts = values.iter().map(|part| part.tensor_type.clone()).collect::<Vec<_>>();
+            for (value, ints) in values.iter_mut().zip(constants::parts(&site, &parts)) {
+                value.ints = Some(ints);
+            }
+        } else if let Some(first) = values.first_mut() {
             first.ints = constants::evaluate(&site, &first.tensor_type);
             first.floats = constants::evaluate_floats(&site, &first.tensor_type);
         }

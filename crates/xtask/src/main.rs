@@ -16,6 +16,7 @@ mod fuzz;
 mod instructions;
 mod libcalls;
 mod networks;
+mod operators;
 mod parallel;
 mod process;
 mod profile;
@@ -96,6 +97,8 @@ enum Command {
     },
     /// Check the networks that people export, and write docs/support/networks.md
     Networks(networks::Networks),
+    /// Check ONNX's test cases for operators and write docs/support/operators.md
+    Operators(operators::Operators),
     /// Run every check and test, stopping at the first that fails
     Test,
     /// Write the machine code that artifacts for the board need beside the compiler's own
@@ -139,6 +142,7 @@ fn run(command: &Command) -> Result<()> {
         }
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
         Command::Networks(ref how) => networks::run(&workspace, how),
+        Command::Operators(ref how) => operators::run(&workspace, how),
         Command::Test => test::run(&workspace),
         Command::Libcalls { check } => libcalls::generate(&workspace, check),
         Command::Bindings { check } => generate_bindings(&workspace, check),

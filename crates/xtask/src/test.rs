@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::capi;
 use crate::demo::build::{BoardProfile, arm_program};
-use crate::libcalls;
+
 use crate::process::{CommandExt, say};
 use crate::setup::rust::ARM_TARGET;
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
+use crate::{capi, libcalls, operators};
 
 /// Crates that the program for the board is made of, and that are tested under emulation.
 const BOARD_CRATES: [&str; 7] = [
@@ -213,6 +213,7 @@ impl Suite<'_> {
     /// Tells tests where the tools and the program for the board are.
     fn configure<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command> {
         command.env("ORT_DYLIB_PATH", onnx_runtime(self.workspace)?);
+        command.env("SKIPGATE_OPERATOR_CASES", operators::cases(self.workspace)?);
         if let Some(program) = self.board_program.get() {
             command.env("SKIPGATE_BOARD_PROGRAM", program);
         }

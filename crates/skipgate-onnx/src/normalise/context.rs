@@ -176,6 +176,29 @@ impl<'n> Parts<'n> {
         output
     }
 
+    /// Adds a node with `count` results on the way and gives their names.
+    pub(super) fn add_several(
+        &mut self,
+        context: &mut Context,
+        op_type: &str,
+        inputs: &[&str],
+        attributes: Vec<AttributeProto>,
+        count: usize,
+    ) -> Vec<String> {
+        let first = self.add(context, op_type, inputs, attributes);
+        let others = (1..count).map(|_| context.fresh(&first));
+        let outputs: Vec<_> = std::iter::once(first.clone()).chain(others).collect();
+        if let Some(node) = self.nodes.last_mut() {
+            node.output.clone_from(&outputs);
+        }
+        outputs
+    }
+
+    /// Adds a node that is complete.
+    pub(super) fn push_node(&mut self, node: NodeProto) {
+        self.nodes.push(node);
+    }
+
     /// Adds the node that computes what the one node computed.
     pub(super) fn finish(
         mut self,

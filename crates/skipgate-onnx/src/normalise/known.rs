@@ -13,6 +13,12 @@ pub(super) fn initializer(node: &NodeProto, body: &mut Body, context: &mut Conte
     if matches!(node.op_type.as_str(), "Constant" | "Identity") || node.output.len() != 1 {
         return Step::Keep;
     }
+    let value = context.value(&node.output[0]);
+    if let Some(Value { floats: Some(floats), .. }) = value.filter(|_| node.op_type == "Range") {
+        let dims = vec![i64::try_from(floats.len()).unwrap_or(i64::MAX)];
+        let tensor = tensor::from_floats(String::new(), dims, floats);
+        return constant::replace(node, tensor, body, context);
+    }
     let Some(Value { tensor_type, ints: Some(ints), .. }) = context.value(&node.output[0]) else {
         return Step::Keep;
     };

@@ -8,51 +8,75 @@
 //! Each pass is a file: functions that look at one node and say what takes its place ([`Step`]). They run in rounds,
 //! because what one of them does gives another one something to do.
 
+mod affine_grid;
 mod attention;
 mod average_pool;
 mod axis;
 mod batch_norm;
 mod body;
+mod build;
 mod cast;
+mod causal_conv;
 mod ceil_mode;
+mod center_crop_pad;
+mod col2im;
 mod conditional;
 mod constant;
 mod context;
 mod conv_transpose;
+mod conv_transpose_groups;
+mod cumulative;
+mod data_dependent;
 mod dead;
 mod defaults;
 mod depth_space;
+mod determinant;
 mod dropout;
 mod duplicate;
 mod einsum;
 mod empty;
 mod expand;
+mod fourier;
 mod functions;
+mod gelu;
 mod gemm;
 mod grid_sample;
 mod group_norm;
 mod identity;
 mod known;
+mod linear_attention;
+mod losses;
 mod lp_normalization;
+mod lp_pool;
+mod matmul;
+mod modulo;
 mod names;
 mod opset;
 mod opset_early;
+mod opset_oldest;
 mod pad;
 mod places;
 mod pool;
 mod pow;
 mod quantized_operator;
+mod quantized_product;
 mod random;
 mod recurrent;
+mod recurrent_steps;
 mod reduce;
 mod reshape;
 mod resize;
+mod rms_norm;
+mod rotary_embedding;
 mod sign;
 mod softmax;
 mod softsign;
+mod swish;
 mod transpose;
+mod unroll;
 mod unsigned;
 mod weights;
+mod window_function;
 
 use crate::check::{is_default_domain, subgraphs};
 use crate::edit::rename_reads;
@@ -156,27 +180,51 @@ const SIMPLIFY: &[Pass] = &[
     gemm::forget_addend,
     reduce::remove_empty,
     conditional::inline,
+    unroll::rewrite,
 ];
 
 /// What writes an operator in others.
 const REWRITE: &[Pass] = &[
-    |node, body, context| Ok(ceil_mode::remove(node, body, context)),
+    affine_grid::rewrite,
     attention::rewrite,
+    causal_conv::rewrite,
+    center_crop_pad::rewrite,
+    cumulative::rewrite,
+    determinant::rewrite,
+    fourier::rewrite,
+    linear_attention::rewrite,
+    losses::rewrite,
+    rms_norm::rewrite,
+    rotary_embedding::rewrite,
+    swish::rewrite,
+    window_function::initializer,
+    |node, body, context| Ok(ceil_mode::remove(node, body, context)),
     average_pool::rewrite,
     batch_norm::rewrite,
     |node, body, context| Ok(cast::through_signed(node, body, context)),
     |node, body, context| Ok(cast::to_bool(node, body, context)),
+    col2im::rewrite,
     conv_transpose::rewrite,
+    conv_transpose_groups::rewrite,
     depth_space::rewrite,
     einsum::rewrite,
     |node, body, context| Ok(expand::complete(node, body, context)),
+    gelu::rewrite,
+    grid_sample::rewrite,
     group_norm::rewrite,
     lp_normalization::rewrite,
+    lp_pool::rewrite,
+    |node, body, context| Ok(matmul::rewrite(node, body, context)),
+    modulo::rewrite,
     pad::rewrite,
+    pow::rewrite,
+    |node, body, context| Ok(quantized_product::rewrite(node, body, context)),
+    recurrent_steps::rewrite,
     reduce::log_sum_exp,
     resize::rewrite,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
     |node, body, context| Ok(sign::rewrite(node, body, context)),
+    |node, body, context| Ok(unsigned::widen(node, body, context)),
 ];
 
 /// Refuses a node that the compiler would get wrong.
@@ -185,8 +233,8 @@ type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
 /// What is refused. Nothing takes the place of such a node.
 const CHECKS: &[Check] = &[
     axis::check,
+    data_dependent::check,
     empty::check,
-    grid_sample::check,
     places::check,
     pool::check,
     pow::check,
@@ -262,9 +310,17 @@ impl Rewriter<'_, '_> {
     }
 
     fn step(&mut self, node: &NodeProto, body: &mut Body) -> Result<Step, Error> {
-        if !is_default_domain(&node.domain) || node.output.first().is_none_or(String::is_empty) {
+        if !is_default_domain(&node.domain) || node.output.is_empty() {
             return Ok(Step::Keep);
         }
+        let mut named = None;
+        if node.output[0].is_empty() {
+            // New nodes take their names from the first output.
+            let mut node = node.clone();
+            node.output[0] = self.context.fresh(&format!("{}.first", crate::check::node_name(&node)));
+            named = Some(node);
+        }
+        let node = named.as_ref().unwrap_or(node);
         for pass in self.passes {
             let step = pass(node, body, &mut self.context)?;
             if let Step::Replace { nodes, aliases } = &step {

@@ -141,6 +141,19 @@ impl<'d> Renamer<'d> {
         Self { scope, define, closed: true }
     }
 
+    /// A renamer for the body of a loop, which sees what is around it besides `scope`.
+    pub(super) fn within(
+        scope: HashMap<String, String>,
+        define: &'d mut dyn FnMut(&str) -> Option<String>,
+    ) -> Self {
+        Self { scope, define, closed: false }
+    }
+
+    /// What `name` is called now.
+    pub(super) fn now(&self, name: &str) -> String {
+        self.scope.get(name).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
     /// Renames what `node` reads, and everything in its subgraphs.
     pub(super) fn reads(&mut self, node: &mut NodeProto) -> Result<(), Error> {
         let reader = format!("node `{}` ({})", crate::check::node_name(node), node.op_type);

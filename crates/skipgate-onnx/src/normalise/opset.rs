@@ -1,4 +1,4 @@
-//! Operator sets 7 to 12 become 13.
+//! Operator sets 6 to 12 become 13.
 //!
 //! Most operators that 12 and 13 list anew differ from before in the element types they take, but the compiler knows only
 //! the later version of many: `MaxPool`, `Slice`, `Less` and others. What changed its meaning is rewritten.
@@ -17,6 +17,9 @@ use crate::tensor;
 
 /// The operator set before which many parameters are attributes.
 const ATTRIBUTES_BECAME_INPUTS: i64 = 11;
+
+/// The operator set from which on operands are broadcast without being asked for it.
+const BROADCASTS: i64 = 7;
 
 /// The first operator set whose operators the compiler knows.
 const RAISED: i64 = 13;
@@ -83,6 +86,9 @@ impl Raiser<'_> {
     }
 
     fn node(&mut self, mut node: NodeProto, written: &mut Vec<NodeProto>) -> Result<(), Error> {
+        if self.from < BROADCASTS {
+            written.extend(self.oldest_node(&mut node)?);
+        }
         if self.from < ATTRIBUTES_BECAME_INPUTS {
             self.early_node(&mut node)?;
         }

@@ -11,10 +11,29 @@ const LENGTHS: usize = 4;
 /// Input of an `LSTM` that holds the weights of its peepholes.
 const PEEPHOLES: usize = 7;
 
-/// Refuses lengths of sequences, peepholes, clipping, coupled gates and other activations than the usual ones.
+/// Refuses lengths of sequences, peepholes, clipping, coupled gates and other activations than the usual ones, where
+/// [`recurrent_steps`](super::recurrent_steps) has not written them out.
 pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
+    match left_out(node)? {
+        Some(reason) => Err(unsupported(node, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the compiler computes the layer: in one direction, with all its results, and with nothing that it leaves out.
+pub(super) fn is_honoured(node: &NodeProto, context: &Context) -> Result<bool, Error> {
+    let attributes = Attributes::of(node);
+    let direction = attributes.string("direction").map_err(|problem| problem.of(node))?;
+    let batch_first = attributes.flag("layout").map_err(|problem| problem.of(node))?;
+    let forward = matches!(direction, None | Some(b"forward"));
+    let has_results = node.output.first().is_some_and(|output| context.reads(output) > 0);
+    Ok(forward && !batch_first && has_results && left_out(node)?.is_none())
+}
+
+/// What the compiler would leave out of a recurrent layer.
+fn left_out(node: &NodeProto) -> Result<Option<&'static str>, Error> {
     if !matches!(node.op_type.as_str(), "GRU" | "LSTM" | "RNN") {
-        return Ok(());
+        return Ok(None);
     }
     let attributes = Attributes::of(node);
     let has_input = |index: usize| node.input.get(index).is_some_and(|input| !input.is_empty());
@@ -31,10 +50,7 @@ pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
             "it has other activations than the usual ones, which the compiler leaves out",
         ),
     ];
-    match left_out.into_iter().find(|(is_there, _)| *is_there) {
-        Some((_, reason)) => Err(unsupported(node, reason)),
-        None => Ok(()),
-    }
+    Ok(left_out.into_iter().find(|(is_there, _)| *is_there).map(|(_, reason)| reason))
 }
 
 fn has_usual_activations(node: &NodeProto) -> Result<bool, NodeProblem> {

@@ -36,6 +36,12 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     if known.iter().any(|stretch| stretch.input.max(stretch.output) > MAX_EXTENT || stretch.output == 0) {
         return Err(unsupported(node, "an axis has too many elements, or none"));
     }
+    if method.coordinates == Coordinates::AlignCorners && known.iter().any(is_fractional) {
+        return Err(unsupported(
+            node,
+            "it aligns the corners of a result whose size is not whole, which engines compute in two ways",
+        ));
+    }
     let shape = input_type.shape.clone();
     let mut parts = Parts::of(node);
     let mut value = input.to_owned();
@@ -48,6 +54,13 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
         }
     }
     Ok(Step::nodes(parts.finish("Identity", &[&value], vec![])))
+}
+
+/// Whether the scale of an axis gives no whole number of elements.
+fn is_fractional(stretch: &Stretch) -> bool {
+    let size = stretch.input as f32 * stretch.scale;
+    // Scales that sizes were divided by are not exact.
+    (size - size.round()).abs() > 1e-3
 }
 
 /// How places of the result become places of the input, and what is taken there.

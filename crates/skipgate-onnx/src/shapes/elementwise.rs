@@ -24,8 +24,11 @@ pub(super) fn broadcast(a: &[Dim], b: &[Dim]) -> Inferred<Vec<Dim>> {
 pub(super) fn broadcast_inputs(site: &Site, first: usize, element_type: Option<i32>) -> Inferred<TensorType> {
     let start = site.input(first)?;
     let mut shape = start.shape.clone();
+    // Before operator set 7, the second operand stands inside of the first one.
+    let given = site.attributes.flag("broadcast")?;
     for index in first + 1..site.input_count() {
-        shape = broadcast(&shape, &site.input(index)?.shape)?;
+        let other = &site.input(index)?.shape;
+        shape = if given { shape } else { broadcast(&shape, other)? };
     }
     Ok(TensorType { element_type: element_type.unwrap_or(start.element_type), shape })
 }

@@ -360,8 +360,23 @@ pub(super) fn tile(site: &Site) -> Inferred<TensorType> {
     Ok(same_type(data, data.shape.iter().zip(&repeats).map(repeated).collect::<Inferred<_>>()?))
 }
 
+/// Most elements of a range of floats: they count exactly up to there.
+const MAX_COUNT: f32 = 16_777_216.0;
+
 pub(super) fn range(site: &Site) -> Inferred<TensorType> {
     let element_type = site.input(0)?.element_type;
+    if let (Ok(&[start]), Ok(&[limit]), Ok(&[step])) = (site.floats(0), site.floats(1), site.floats(2)) {
+        let count = ((limit - start) / step).ceil().max(0.0);
+        if !count.is_finite() || count > MAX_COUNT {
+            return Err(Stop::Unknown);
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is small and not negative"
+        )]
+        return Ok(TensorType { element_type, shape: vec![Some(count as usize)] });
+    }
     let count = match (&site.known_ints(0)?[..], &site.known_ints(1)?[..], &site.known_ints(2)?[..]) {
         (&[start], &[limit], &[step]) if step != 0 => {
             let (span, step) = (i128::from(limit) - i128::from(start), i128::from(step));

@@ -111,8 +111,8 @@ fn refusal(edit: impl FnOnce(&mut ModelProto)) -> String {
 #[test]
 fn versions_out_of_range_are_refused() {
     assert_eq!(refusal(|m| m.ir_version = 99), "it has ONNX IR version 99, expected 3 to 14");
-    assert_eq!(refusal(|m| m.opset_import[0].version = 6), "it uses operator set 6, expected 7 to 28");
-    assert_eq!(refusal(|m| m.opset_import.clear()), "it uses operator set <none>, expected 7 to 28");
+    assert_eq!(refusal(|m| m.opset_import[0].version = 5), "it uses operator set 5, expected 6 to 28");
+    assert_eq!(refusal(|m| m.opset_import.clear()), "it uses operator set <none>, expected 6 to 28");
     assert!(refusal(|m| m.graph.clear()).contains("no graph"));
 }
 

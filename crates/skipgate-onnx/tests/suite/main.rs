@@ -15,3 +15,4 @@ mod quantized;
 mod recognised;
 mod scores;
 mod shapes;
+mod written_out;

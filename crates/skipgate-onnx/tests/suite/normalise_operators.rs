@@ -274,6 +274,10 @@ fn images_are_resized_in_every_way() {
     ];
     for mode in coordinates {
         for numbers in &numbers {
+            if mode == "align_corners" && numbers.contains(&0.7) {
+                // What that is, engines do not agree on.
+                continue;
+            }
             let opset = if mode == "half_pixel_symmetric" { 19 } else { 13 };
             let attributes =
                 |more: &[AttributeProto]| [&[text("coordinate_transformation_mode", mode)], more].concat();
@@ -334,8 +338,17 @@ fn resizing_that_is_not_computed_is_refused_by_name() {
         net.output(&y, &[]);
         normalise(&Model::from_proto(net.proto()).unwrap()).unwrap_err().to_string()
     };
+    let scaled = |attributes: &[AttributeProto]| {
+        let (mut net, image) = Net::new(&[1, 2, 4, 4], 5);
+        let scales = net.floats(&[4], |_| 0.6);
+        let y = net.op("Resize", &[&image, "", &scales], attributes);
+        net.output(&y, &[]);
+        normalise(&Model::from_proto(net.proto()).unwrap()).unwrap_err().to_string()
+    };
     let reason = image(&[text("mode", "linear"), int("antialias", 1)]);
     assert!(reason.contains("(Resize): it has `antialias`"), "{reason}");
+    let reason = scaled(&[text("coordinate_transformation_mode", "align_corners"), text("mode", "linear")]);
+    assert!(reason.contains("whose size is not whole"), "{reason}");
     let reason = image(&[text("coordinate_transformation_mode", "tf_crop_and_resize")]);
     assert!(reason.contains("(Resize): its `coordinate_transformation_mode`"), "{reason}");
 }
@@ -361,11 +374,9 @@ fn signs_of_integers_matter_to_some_operators() {
         net.output(&y, &[]);
         normalise(&Model::from_proto(net.proto()).unwrap()).err().map(|error| error.to_string())
     };
-    for op_type in ["Div", "Max", "Less", "Mod", "NewOperator"] {
-        let reason = problem(op_type).unwrap();
-        assert!(reason.contains("unsigned integers"), "{op_type}: {reason}");
-    }
-    for op_type in ["Add", "Mul", "Equal"] {
+    let reason = problem("NewOperator").unwrap();
+    assert!(reason.contains("unsigned integers"), "{reason}");
+    for op_type in ["Add", "Mul", "Equal", "Div", "Max", "Less", "Mod"] {
         assert_eq!(problem(op_type), None);
     }
 }
@@ -540,17 +551,26 @@ fn signs_and_truth_are_comparisons_with_zero() {
 }
 
 #[test]
-fn a_power_with_several_exponents_is_refused() {
-    let reason = |exponents: i64, base: f32| {
-        let (mut net, image) = Net::new(&[1, 4], 5);
-        let exponent = net.floats(&[exponents], |_| 3.0);
-        let base = if base == 0.0 { image } else { net.floats(&[1], |_| base) };
-        let y = net.op("Pow", &[&base, &exponent], &[]);
-        net.output(&y, &[]);
-        normalise(&Model::from_proto(net.proto()).unwrap()).err().map(|error| error.to_string())
-    };
-    assert_eq!((reason(1, 0.0), reason(4, 2.0)), (None, None));
-    assert!(reason(4, 0.0).unwrap().contains("(Pow): its exponent is not one constant"));
+fn a_power_of_integers_with_several_exponents_is_refused() {
+    let (mut net, image) = Net::new(&[1, 4], 5);
+    let base = net.op("Cast", &[&image], &[int("to", 7)]);
+    let exponents = net.ints(&[1, 2, 3, 4]);
+    let y = net.op("Pow", &[&base, &exponents], &[]);
+    net.output(&y, &[]);
+    let error = normalise(&Model::from_proto(net.proto()).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("(Pow): its exponent is not one constant"), "{error}");
+}
+
+#[test]
+fn powers_with_several_exponents_keep_the_sign_of_their_base() {
+    if !engine::is_available() {
+        return;
+    }
+    let ops = compare(17, &[8, 4], 3, |net, image| {
+        let exponents = net.bytes(FLOAT, &[4], &[3.0f32, 2.0, 0.0, 1.0].map(f32::to_le_bytes).concat());
+        net.op("Pow", &[image, &exponents], &[])
+    });
+    assert!(!ops.contains(&"Pow".to_owned()));
 }
 
 #[test]
