@@ -7,6 +7,7 @@ use super::{Step, constant};
 use crate::attributes::Attributes;
 use crate::error::Error;
 use crate::proto::NodeProto;
+use crate::shapes::TensorType;
 use crate::shapes::site::axis;
 use crate::tensor;
 
@@ -111,7 +112,7 @@ fn compute(node: &NodeProto, context: &Context) -> Result<Option<Weights>, Error
         "BatchNormalization" => return normalised(node, context),
         "ReduceMean" => return mean(node, context),
         "Reshape" => {
-            let shape = context.tensor_type(&node.output[0]).and_then(crate::TensorType::static_shape);
+            let shape = context.tensor_type(&node.output[0]).and_then(TensorType::static_shape);
             return Ok(operand(0)?.zip(shape).map(|(weights, dims)| Weights { dims, ..weights }));
         }
         "Sqrt" => {
