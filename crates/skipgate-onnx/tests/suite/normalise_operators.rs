@@ -339,7 +339,7 @@ fn resizing_that_is_not_computed_is_refused_by_name() {
         normalise(&Model::from_proto(net.proto()).unwrap()).unwrap_err().to_string()
     };
     let scaled = |attributes: &[AttributeProto]| {
-        let (mut net, image) = Net::new(&[1, 2, 4, 4], 5);
+        let (mut net, image) = Net::new(&[4, 4, 4, 4], 5);
         let scales = net.floats(&[4], |_| 0.6);
         let y = net.op("Resize", &[&image, "", &scales], attributes);
         net.output(&y, &[]);
