@@ -83,19 +83,9 @@ fn name(spec: &TensorSpec) -> Result<CString, String> {
     CString::new(spec.name.as_str()).map_err(|_| format!("the name of {:?} has a zero byte", spec.name))
 }
 
-/// Bytes of an element.
-fn size(element_type: ElementType) -> usize {
-    match element_type {
-        ElementType::I8 | ElementType::U8 | ElementType::Bool => 1,
-        ElementType::F16 => 2,
-        ElementType::F32 | ElementType::I32 => 4,
-        ElementType::I64 => 8,
-    }
-}
-
 /// Bytes of a tensor; the manifest was checked, so there are not too many.
 fn bytes(spec: &TensorSpec) -> usize {
-    size(spec.element_type) * spec.elements().unwrap_or_default()
+    spec.element_type.size() * spec.elements().unwrap_or_default()
 }
 
 /// Number of inputs, the mask not counted.
@@ -262,10 +252,10 @@ unsafe fn elements<'a>(
     if length != bytes(spec) {
         return Err(format!("`{spec}` is of {} bytes, found {length}", bytes(spec)));
     }
-    if data.is_null() || data.addr() % size(spec.element_type) != 0 {
+    if data.is_null() || data.addr() % spec.element_type.size() != 0 {
         return Err(format!("the elements of `{spec}` are at null or not aligned"));
     }
-    let count = length / size(spec.element_type);
+    let count = length / spec.element_type.size();
     // SAFETY: not null, aligned, of that many bytes by the caller's promise, and every bit pattern is a number.
     Ok(unsafe {
         match spec.element_type {

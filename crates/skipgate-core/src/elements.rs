@@ -24,6 +24,16 @@ pub enum ElementType {
 }
 
 impl ElementType {
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::F16 => 2,
+            Self::F32 | Self::I32 => 4,
+            Self::I64 => 8,
+        }
+    }
+
     /// Its name, as the manifest has it.
     pub fn name(self) -> &'static str {
         match self {

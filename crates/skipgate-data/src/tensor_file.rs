@@ -118,8 +118,10 @@ fn read_array(
         return Ok(Err((expected, descriptor)));
     }
     let shape: Option<Vec<_>> = header.shape().iter().map(|&extent| usize::try_from(extent).ok()).collect();
-    let length =
-        header.shape().iter().try_fold(size_of(element_type), |bytes, &extent| bytes.checked_mul(extent));
+    let length = header
+        .shape()
+        .iter()
+        .try_fold(element_type.size() as u64, |bytes, &extent| bytes.checked_mul(extent));
     let (Some(shape), Some(length)) = (shape, length.filter(|length| *length <= most)) else {
         let expected = format!("an array that fits into memory{place}");
         return Ok(Err((expected, format!("one of shape {:?}", header.shape()))));
@@ -144,16 +146,6 @@ fn descriptor_of(element_type: ElementType) -> &'static str {
         ElementType::I32 => "<i4",
         ElementType::I64 => "<i8",
         ElementType::Bool => "|b1",
-    }
-}
-
-/// Bytes of an element.
-fn size_of(element_type: ElementType) -> u64 {
-    match element_type {
-        ElementType::I8 | ElementType::U8 | ElementType::Bool => 1,
-        ElementType::F16 => 2,
-        ElementType::F32 | ElementType::I32 => 4,
-        ElementType::I64 => 8,
     }
 }
 

@@ -216,8 +216,10 @@ impl Session<'_> {
     }
 }
 
+/// What went wrong, without where: places in an exporter's own files say nothing to a reader.
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    line.split("[Caused by").next().unwrap_or_default().trim_end().to_owned()
 }
 
 /// The files of one row.
