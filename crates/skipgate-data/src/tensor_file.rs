@@ -163,8 +163,13 @@ fn values(element_type: ElementType, bytes: &[u8]) -> Values {
 }
 
 fn numbers<T, const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> T) -> Vec<T> {
-    let bytes = bytes.chunks_exact(SIZE).filter_map(|bytes| bytes.try_into().ok());
-    bytes.map(number).collect()
+    // An iterator of known length is collected without a check for each element, which a board's processor would feel.
+    let element = |bytes: &[u8]| {
+        let mut element = [0; SIZE];
+        element.copy_from_slice(bytes);
+        number(element)
+    };
+    bytes.chunks_exact(SIZE).map(element).collect()
 }
 
 /// Writes a .npy file, through a temporary file beside it so that it is whole or not there.
