@@ -520,3 +520,21 @@ fn a_layer_of_a_gated_block_stands_outside_of_it_too() {
     let both = net.binary("Add", &y, &outside);
     assert_equal(&classify(net, &both), 1);
 }
+
+/// A slice of a tensor is read where it lies, which need not be where a vector register may be loaded from at once.
+#[test]
+fn a_gated_block_adds_to_part_of_a_tensor() {
+    let (mut net, image) = Net::new(17, &[1, 3, 6, 4]);
+    let both = conv(&mut net, &image, 2, 3, 1);
+    let parts = net.split(&both, 1, &[1, 1]);
+    let f = conv(&mut net, &parts[1], 1, 3, 1);
+    let condition = is_positive(&mut net, &f);
+    let f = net.branch(&condition, |net| relu(net, &f), |net| net.map("Neg", &[&f], vec![]));
+    let sum = net.binary("Add", &parts[1], &f);
+    net.output(&sum);
+    let first = GateSelection { gate_first: true, ..GateSelection::default() };
+    match outcome(&net.model().unwrap(), &Gating::Selected(first), &targets()) {
+        None | Some(Outcome::Equal { gates: 1, .. }) => {}
+        Some(other) => panic!("{other}"),
+    }
+}

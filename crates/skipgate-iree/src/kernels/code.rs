@@ -66,8 +66,9 @@ impl Code {
         let extents: Vec<_> = shape.iter().map(ToString::to_string).collect();
         let ty = format!("memref<{}xf32>", extents.join("x"));
         let offset = self.index(floats * size_of::<f32>());
+        // No more than a float's own alignment: the compiler passes a slice of a tensor on where it lies.
         let name = self.operation(format_args!(
-            "hal.interface.binding.subspan layout(#layout) binding({number}) alignment(64) offset({offset}) : {ty}"
+            "hal.interface.binding.subspan layout(#layout) binding({number}) alignment(4) offset({offset}) : {ty}"
         ));
         Memory { name, ty }
     }

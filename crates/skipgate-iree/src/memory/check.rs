@@ -8,7 +8,7 @@
 
 use super::members::by_gate;
 use super::sources::{self, Sources, agree};
-use super::{Access, Command, Commands, INPUT, Layout, OUTPUT, Place};
+use super::{Access, Command, Commands, INPUT, Layout, OUTPUT, Place, in_cache_line};
 
 /// The layout is wrong: a mistake of this program, found before it did harm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +45,14 @@ pub enum CheckError {
         /// Number of the access.
         access: usize,
     },
+    /// An access would begin elsewhere in a cache line than the code that makes it counts on.
+    #[error("operand {access} of command {command} would begin at another place of a cache line")]
+    Alignment {
+        /// Number of the command.
+        command: usize,
+        /// Number of the access.
+        access: usize,
+    },
     /// A block that is skipped would not leave its input where its output is expected.
     #[error("gate {gate} would not give its input when it is closed")]
     Closed {
@@ -57,6 +65,7 @@ pub enum CheckError {
 pub(super) fn layout(commands: &Commands, expected: &Sources, layout: &Layout) -> Result<(), CheckError> {
     let moved = commands.moved(&layout.offsets);
     inside(&moved, &layout.bytes)?;
+    alignment(commands, &moved)?;
     races(commands, &moved)?;
     let check = Check { commands, moved: &moved, expected, layout };
     check.reads(&sources::of(&moved, &|_| true), &|_| true)?;
@@ -112,6 +121,15 @@ impl Check<'_> {
 fn inside(moved: &Commands, bytes: &[u64]) -> Result<(), CheckError> {
     let outside = moved.places().find(|(_, access)| access.range.end > bytes[access.memory]);
     outside.map_or(Ok(()), |((command, access), _)| Err(CheckError::Outside { command, access }))
+}
+
+fn alignment(commands: &Commands, moved: &Commands) -> Result<(), CheckError> {
+    let starts = |commands: &Commands| -> Vec<_> {
+        commands.places().map(|(_, access)| in_cache_line(access.range.start)).collect()
+    };
+    let (before, after) = (starts(commands), starts(moved));
+    let off = commands.places().zip(before.iter().zip(&after)).find(|(_, (before, after))| before != after);
+    off.map_or(Ok(()), |(((command, access), _), _)| Err(CheckError::Alignment { command, access }))
 }
 
 /// Checks that commands of one wave do not get in each other's way, and that none gets in its own, more than they did where

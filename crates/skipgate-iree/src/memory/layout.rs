@@ -5,10 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::lives::Lives;
 use super::shared::Shared;
-use super::{Commands, as_they_are};
-
-/// What values begin at a multiple of, in bytes: a cache line, as the compiler itself has it.
-const ALIGNMENT: u64 = 64;
+use super::{CACHE_LINE, Commands, as_they_are, in_cache_line};
 
 /// What [`of`] finds.
 pub(super) struct Places {
@@ -22,6 +19,9 @@ pub(super) struct Places {
 struct Group {
     values: Vec<usize>,
     memory: usize,
+    /// Where in a cache line it begins: compiled code may count on that.
+    lead: u64,
+    /// Size from the start of that cache line on.
     bytes: u64,
     waves: RangeInclusive<usize>,
 }
@@ -44,7 +44,7 @@ pub(super) fn of(commands: &Commands, lives: &Lives, shared: &Shared) -> Places 
                 let value = &lives.values[value];
                 for &(command, access) in &value.places {
                     let within = commands.access((command, access)).range.start - value.range.start;
-                    places.offsets[command][access] = offset + within;
+                    places.offsets[command][access] = offset + group.lead + within;
                 }
             }
         }
@@ -55,10 +55,10 @@ pub(super) fn of(commands: &Commands, lives: &Lives, shared: &Shared) -> Places 
 }
 
 fn aligned(offset: u64) -> u64 {
-    offset.next_multiple_of(ALIGNMENT)
+    offset.next_multiple_of(CACHE_LINE)
 }
 
-/// The lowest place where `group` overlaps nothing that lives at the same time.
+/// The lowest cache line from which on `group` overlaps nothing that lives at the same time.
 fn first_fit(placed: &[(u64, &Group)], group: &Group) -> u64 {
     let lives_too =
         |other: &Group| other.waves.start() <= group.waves.end() && group.waves.start() <= other.waves.end();
@@ -88,10 +88,12 @@ fn groups(lives: &Lives, shared: &Shared) -> Vec<Group> {
     }
     let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
     for (number, (value, leader)) in lives.values.iter().zip(leaders).enumerate() {
-        let bytes = value.range.end - value.range.start;
+        let lead = in_cache_line(value.range.start);
+        let bytes = lead + value.range.end - value.range.start;
         let group = groups.entry(leader).or_insert_with(|| Group {
             values: vec![],
             memory: value.memory,
+            lead,
             bytes: 0,
             waves: value.waves.clone(),
         });

@@ -31,6 +31,15 @@ use std::ops::Range;
 
 pub use check::CheckError;
 
+/// Size of a cache line in bytes, which memory begins at a multiple of. The compiler has told code how much of it the places
+/// that it reads and writes begin at a multiple of.
+const CACHE_LINE: u64 = 64;
+
+/// Where in its cache line a byte is.
+fn in_cache_line(offset: u64) -> u64 {
+    offset % CACHE_LINE
+}
+
 /// The commands of one submission, in order.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Commands {

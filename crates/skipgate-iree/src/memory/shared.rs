@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::lives::{Lives, Value};
-use super::{Command, Commands, INPUT, OUTPUT, Place};
+use super::{Command, Commands, INPUT, OUTPUT, Place, in_cache_line};
 
 /// What [`of`] finds.
 #[derive(Debug, Default)]
@@ -50,6 +50,9 @@ fn obstacle(
     }
     if !is_whole(x, input) || !is_whole(y, output) {
         return Some("its input or its output is part of another tensor");
+    }
+    if in_cache_line(x.range.start) != in_cache_line(y.range.start) {
+        return Some("its input and its output begin at different places of a cache line");
     }
     let writes = |place: &&Place| place.0 != end && commands.access(**place).writes;
     let own_writes = y.places.iter().filter(writes).map(|place| place.0);

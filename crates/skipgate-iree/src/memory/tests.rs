@@ -216,6 +216,47 @@ fn a_closed_gate_that_loses_its_input_is_found() {
     assert_eq!(error, CheckError::Closed { gate: 0 });
 }
 
+/// Moves the values that begin `from` bytes into the network's own memory or later half a cache line further.
+fn shift(commands: &mut Commands, from: u64) {
+    let accesses = commands.list.iter_mut().flat_map(|command| &mut command.accesses);
+    for access in accesses.filter(|access| access.memory == 1 && access.range.start >= from) {
+        access.range = access.range.start + CACHE_LINE / 2..access.range.end + CACHE_LINE / 2;
+    }
+    commands.memories[1].bytes += CACHE_LINE;
+}
+
+#[test]
+fn values_stay_where_they_are_in_a_cache_line() {
+    let mut commands = residual_block().commands();
+    shift(&mut commands, 0);
+    let layout = plan(&commands).unwrap();
+    assert!(layout.copying.is_empty(), "{:?}", layout.copying);
+    assert_ne!(layout.offsets, as_they_are(&commands));
+    let places = commands.places().filter(|(_, access)| access.memory == 1);
+    assert!(
+        places.map(|((command, access), _)| layout.offsets[command][access]).all(|offset| offset % 64 == 32)
+    );
+}
+
+#[test]
+fn a_block_whose_output_is_elsewhere_in_a_cache_line_copies() {
+    let mut commands = residual_block().commands();
+    shift(&mut commands, BYTES);
+    let layout = plan(&commands).unwrap();
+    assert_eq!(layout.copying[&0], "its input and its output begin at different places of a cache line");
+}
+
+#[test]
+fn a_value_at_another_place_of_a_cache_line_is_found() {
+    let commands = residual_block().commands();
+    let expected = sources::of(&commands, &|_| true);
+    let mut layout = plan(&commands).unwrap();
+    layout.bytes[1] += CACHE_LINE;
+    layout.offsets[0][1] += 4;
+    let error = check::layout(&commands, &expected, &layout).unwrap_err();
+    assert_eq!(error, CheckError::Alignment { command: 0, access: 1 });
+}
+
 #[test]
 fn commands_of_one_wave_do_not_share_what_they_write() {
     let mut commands = residual_block().commands();
