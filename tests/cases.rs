@@ -538,3 +538,41 @@ fn a_gated_block_adds_to_part_of_a_tensor() {
         Some(other) => panic!("{other}"),
     }
 }
+
+#[test]
+fn a_layer_of_groups_on_one_pixel_has_a_bias() {
+    let (mut net, x) = stem(16);
+    let y = net.mean(&x, &[2, 3], true);
+    let y = net.conv(&y, 8, &Window::same(1), 2, true);
+    let y = relu(&mut net, &y);
+    let y = net.conv(&y, 16, &Window::same(1), 4, true);
+    let y = net.map("Sigmoid", &[&y], vec![]);
+    let y = net.binary("Mul", &x, &y);
+    assert_equal(&classify(net, &y), 0);
+}
+
+#[test]
+fn a_layer_on_one_place_of_a_line_has_a_bias() {
+    let (mut net, x) = Net::new(17, &[1, 4, 3]);
+    let weights = net.weights(&[5, 4, 3], 12);
+    let bias = net.noise(&[5], 0.0, 0.5);
+    let y = net.op("Conv", &[&x, &weights, &bias], vec![], &[1, 5, 1]);
+    net.output(&y);
+    assert_equal(&net.model().unwrap(), 0);
+}
+
+/// As in networks with parallel branches (MobileOne) before their branches are put together.
+#[test]
+fn branches_that_look_at_every_second_element_are_added() {
+    for pool in ["", "AveragePool", "MaxPool"] {
+        let (mut net, x) = stem(16);
+        let wide = net.conv(&x, 16, &Window::strided(3, 2), 16, true);
+        let points = Window::strided(1, 2);
+        let narrow = match pool {
+            "" => net.conv(&x, 16, &points, 16, true),
+            pool => net.pool(pool, &x, &points, false, false),
+        };
+        let sum = net.binary("Add", &wide, &narrow);
+        assert_equal(&classify(net, &sum), 0);
+    }
+}

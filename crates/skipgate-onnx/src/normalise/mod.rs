@@ -69,8 +69,10 @@ mod resize;
 mod rms_norm;
 mod rotary_embedding;
 mod sign;
+mod single_position;
 mod softmax;
 mod softsign;
+mod strided_points;
 mod swish;
 mod transpose;
 mod unroll;
@@ -222,6 +224,8 @@ const REWRITE: &[Pass] = &[
     recurrent_steps::rewrite,
     reduce::log_sum_exp,
     resize::rewrite,
+    single_position::rewrite,
+    strided_points::rewrite,
     |node, body, context| Ok(softsign::rewrite(node, body, context)),
     |node, body, context| Ok(sign::rewrite(node, body, context)),
     |node, body, context| Ok(unsigned::widen(node, body, context)),
