@@ -576,3 +576,17 @@ fn branches_that_look_at_every_second_element_are_added() {
         assert_equal(&classify(net, &sum), 0);
     }
 }
+
+/// The second one's input is copied from where the first one finds it into one with more room.
+#[test]
+fn filters_of_several_sizes_read_one_value() {
+    for (first, second) in [(3, 5), (3, 7), (5, 7), (5, 3)] {
+        let (mut net, x) = stem(16);
+        let x = net.map("Sigmoid", &[&x], vec![]);
+        let a = conv(&mut net, &x, 16, first, 1);
+        let b = conv(&mut net, &x, 16, second, 1);
+        let both = net.concat(&[&a, &b], 1);
+        net.output(&both);
+        assert_equal(&net.model().unwrap(), 0);
+    }
+}

@@ -97,7 +97,9 @@ impl Code {
             return value.clone();
         }
         let offset = self.index(offset);
-        self.operation(format_args!("arith.subi {value}, {offset} overflow<nsw, nuw> : index"))
+        // No promise that it does not overflow: MLIR folds `value - 2 + 1` into `value + (-1)` and keeps the promise of
+        // both, which is wrong for all values then.
+        self.operation(format_args!("arith.subi {value}, {offset} : index"))
     }
 
     pub(super) fn sum(&mut self, a: &Value, b: &Value) -> Value {
