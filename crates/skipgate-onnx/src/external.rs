@@ -1,13 +1,15 @@
-//! Brings external tensor data into the model.
+//! Brings external tensor data into the model, and out of one that is too large for one file.
 //!
 //! ONNX keeps large tensors in files beside the model (`TensorProto.external_data`: `location` relative to the folder
 //! of the model, `offset` and `length` in bytes, both optional).
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 
 use crate::proto::tensor_proto::DataLocation;
-use crate::proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::proto::{
+    AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
+};
 use fs_err::File;
 
 use crate::error::{Error, TensorProblem};
@@ -42,6 +44,36 @@ pub(crate) fn inline(model: &mut ModelProto, path: &Path) -> Result<(), Error> {
         .functions
         .iter_mut()
         .try_for_each(|function: &mut FunctionProto| visit_nodes(&mut function.node, &mut load))
+}
+
+/// What data in other files begins at a multiple of, in bytes, so that it can be mapped: a page.
+const ALIGNMENT: u64 = 4096;
+
+/// Least data that is worth an entry.
+const LEAST: usize = 1024;
+
+/// Moves the data of large initialisers out of `model` into `file`, which is called `location` in its folder.
+pub(crate) fn move_out(model: &mut ModelProto, location: &str, file: &mut impl Write) -> io::Result<()> {
+    let Some(graph) = model.graph.as_mut() else { return Ok(()) };
+    let mut end = 0u64;
+    for tensor in graph.initializer.iter_mut().filter(|tensor| tensor.raw_data.len() >= LEAST) {
+        let data = std::mem::take(&mut tensor.raw_data);
+        let offset = end.next_multiple_of(ALIGNMENT);
+        io::copy(&mut io::repeat(0).take(offset - end), file)?;
+        file.write_all(&data)?;
+        end = offset + data.len() as u64;
+        tensor.data_location = DataLocation::EXTERNAL.into();
+        tensor.external_data = vec![
+            entry_of("location", location.to_owned()),
+            entry_of("offset", offset.to_string()),
+            entry_of("length", data.len().to_string()),
+        ];
+    }
+    Ok(())
+}
+
+fn entry_of(key: &str, value: String) -> StringStringEntryProto {
+    StringStringEntryProto { key: key.to_owned(), value, ..StringStringEntryProto::default() }
 }
 
 type Visit<'v> = &'v mut dyn FnMut(&mut TensorProto) -> Result<(), Error>;
@@ -144,7 +176,6 @@ fn number(tensor: &TensorProto, key: &'static str) -> Result<Option<u64>, Error>
 
 #[cfg(test)]
 mod tests {
-    use crate::proto::StringStringEntryProto;
 
     use super::*;
     use crate::tensor::element_type::FLOAT;
@@ -155,14 +186,7 @@ mod tests {
             data_type: FLOAT,
             dims: vec![2],
             data_location: DataLocation::EXTERNAL.into(),
-            external_data: entries
-                .iter()
-                .map(|&(key, value)| StringStringEntryProto {
-                    key: key.into(),
-                    value: value.into(),
-                    ..StringStringEntryProto::default()
-                })
-                .collect(),
+            external_data: entries.iter().map(|&(key, value)| entry_of(key, value.to_owned())).collect(),
             ..TensorProto::default()
         }
     }

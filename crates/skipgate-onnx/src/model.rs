@@ -1,6 +1,6 @@
 //! One ONNX model in memory: load, save.
 
-use std::io::Write;
+use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -14,6 +14,9 @@ use crate::{check, external, order};
 pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
 /// Versions of the default operator set that can be read.
 pub const OPSET_VERSIONS: RangeInclusive<i64> = 6..=28;
+
+/// Most bytes that a protocol buffer takes.
+const MAX_BYTES: u64 = i32::MAX as u64;
 
 /// One ONNX model in memory, checked, with every tensor's data inside.
 ///
@@ -53,30 +56,34 @@ impl Model {
     }
 
     /// Writes the model to `path`, through a temporary file in the same folder, so that `path` is never half
-    /// written. All data goes into the one file; from 2 GiB on that is an error.
+    /// written. What does not fit into one file, from 2 GiB on, has its weights in a second one beside it, called as the
+    /// first one and `.data`, which is there first.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        let bytes = self.to_bytes()?;
-        let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-        let in_path = |error: std::io::Error| {
-            Error::Io(std::io::Error::new(
-                error.kind(),
-                format!("cannot write `{}`: {error}", path.display()),
-            ))
-        };
-        let mut file = tempfile::Builder::new()
-            .prefix(".skipgate-")
-            .permissions(default_permissions())
-            .tempfile_in(folder)
-            .map_err(in_path)?;
-        file.write_all(&bytes).map_err(in_path)?;
-        file.persist(path).map_err(|error| in_path(error.error))?;
-        Ok(())
+        self.save_within(path, MAX_BYTES)
+    }
+
+    /// Saves, with at most `limit` bytes in the file at `path`.
+    fn save_within(&self, path: &Path, limit: u64) -> Result<(), Error> {
+        if self.proto.compute_size() <= limit {
+            return write_whole(path, |file| file.write_all(&self.proto.write_to_bytes()?));
+        }
+        let mut proto = self.proto.clone();
+        let mut data = path.as_os_str().to_owned();
+        data.push(".data");
+        let data = Path::new(&data);
+        let location = data.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        write_whole(data, |file| external::move_out(&mut proto, &location, file))?;
+        let bytes = proto.compute_size();
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes });
+        }
+        write_whole(path, |file| file.write_all(&proto.write_to_bytes()?))
     }
 
     /// The serialised model. Equal models give equal bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let bytes = self.proto.compute_size();
-        if i32::try_from(bytes).is_err() {
+        if bytes > MAX_BYTES {
             return Err(Error::TooLarge { bytes });
         }
         Ok(self.proto.write_to_bytes()?)
@@ -113,7 +120,60 @@ fn parse(bytes: &[u8]) -> Result<ModelProto, Error> {
     Ok(ModelProto::parse_from_bytes(bytes)?)
 }
 
+/// Writes the file at `path` through a temporary one beside it.
+fn write_whole(path: &Path, write: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> Result<(), Error> {
+    let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let in_path = |error: io::Error| {
+        Error::Io(io::Error::new(error.kind(), format!("cannot write `{}`: {error}", path.display())))
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".skipgate-")
+        .permissions(default_permissions())
+        .tempfile_in(folder)
+        .map_err(in_path)?;
+    write(file.as_file_mut()).map_err(in_path)?;
+    file.persist(path).map_err(|error| in_path(error.error))?;
+    Ok(())
+}
+
 /// What a file created in the ordinary way gets, before the umask; temporary files are private otherwise.
 fn default_permissions() -> std::fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::TensorProto;
+    use crate::tensor::element_type::FLOAT;
+
+    /// A model with two weights that are worth a file of their own, and one that is not.
+    fn model() -> Model {
+        let weight = |name: &str, count: usize, byte: u8| TensorProto {
+            name: name.to_owned(),
+            data_type: FLOAT,
+            dims: vec![count as i64],
+            raw_data: vec![byte; 4 * count],
+            ..TensorProto::default()
+        };
+        let mut proto = ModelProto { ir_version: 8, ..ModelProto::default() };
+        proto.opset_import.push(crate::proto::OperatorSetIdProto { version: 17, ..Default::default() });
+        let graph = proto.graph.mut_or_insert_default();
+        graph.name = "weights".to_owned();
+        graph.initializer = vec![weight("a", 1000, 1), weight("b", 3, 2), weight("c", 2000, 3)];
+        Model::from_proto(proto).unwrap()
+    }
+
+    #[test]
+    fn what_is_too_large_for_one_file_has_its_weights_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.onnx");
+        model().save_within(&path, 1000).unwrap();
+        assert_eq!(Model::load(&path).unwrap(), model());
+        assert!(fs_err::metadata(&path).unwrap().len() < 1000);
+        assert_eq!(fs_err::metadata(folder.path().join("large.onnx.data")).unwrap().len(), 4096 + 8000);
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 2, "a temporary file stayed behind");
+        let error = model().save_within(&path, 100).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    }
 }
