@@ -27,6 +27,7 @@ fn artifact(target: &str) -> (PathBuf, PathBuf) {
     fs::write(artifact.join("pareto.json"), front.to_string()).unwrap();
     let manifest = Manifest::from_json(&fs::read_to_string(artifact.join("manifest.json")).unwrap()).unwrap();
     let values = skipgate_data::load_image(&sample(), &manifest).unwrap();
+    let values = <&[f32]>::try_from(values.elements()).unwrap();
     let image = dir.join("image.f32");
     fs::write(&image, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()).unwrap();
     (artifact, image)

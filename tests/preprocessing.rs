@@ -113,6 +113,7 @@ fn images_are_resized_cut_and_normalised_as_in_torchvision() {
     let mut different = 0;
     for (image, preprocessing, output) in cases {
         let found = load_image(&image, &manifest(&dir, preprocessing.clone())).unwrap();
+        let found = <&[f32]>::try_from(found.elements()).unwrap();
         let expected: Vec<f32> =
             npyz::NpyFile::new(&fs::read(&output).unwrap()[..]).unwrap().into_vec().unwrap();
         assert_eq!(found.len(), expected.len());

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use fs_err as fs;
+use half::f16;
 use image::imageops;
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Pixel, RgbImage};
-use skipgate_core::{ColorMode, Layout, Manifest, Preprocessing, Resize};
+use skipgate_core::{ColorMode, ElementType, Layout, Manifest, Preprocessing, Resize, TensorSpec, Values};
 
 use crate::DataError;
 use crate::error::SizeError;
 use crate::resample::resize;
 
-/// Decodes the PNG or JPEG file `path` and makes the artifact's image input of it.
+/// Decodes the PNG or JPEG file `path` and makes the artifact's image input of it, of its element type: f32, f16, or
+/// bytes with or without a sign, for which values are rounded to the nearest byte.
 ///
 /// For a PNG file that is what torchvision gives, to the last bit of a pixel where the aspect is kept. JPEG leaves rounding
 /// to the decoder: pixels were seen to differ from those of Pillow's by 4 of 255.
@@ -20,12 +22,35 @@ use crate::resample::resize;
 ///
 /// When the file is no image or has another size than an artifact that does not resize takes, or when the artifact does
 /// not say how to make a tensor of an image.
-pub fn load_image(path: &Path, manifest: &Manifest) -> Result<Vec<f32>, DataError> {
-    let input = Input::of(manifest)?;
+pub fn load_image(path: &Path, manifest: &Manifest) -> Result<Values, DataError> {
+    let tensor = image_tensor(manifest)?;
+    let input = Input::of_tensor(tensor, manifest)?;
     let pixels = input.decode(path)?;
     let mut values = vec![0.0; pixels.len()];
     input.normalise(&pixels, &mut values);
-    Ok(values)
+    Ok(of_type(values, tensor.element_type))
+}
+
+/// The input of a network that has one, which can hold pixels.
+fn image_tensor(manifest: &Manifest) -> Result<&TensorSpec, DataError> {
+    match manifest.inputs() {
+        [tensor] if matches!(tensor.element_type, ElementType::F16 | ElementType::U8 | ElementType::I8) => {
+            Ok(tensor)
+        }
+        _ => Ok(manifest.image()?),
+    }
+}
+
+/// `values` in an element type that holds pixels.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the nearest byte is meant")]
+fn of_type(values: Vec<f32>, element_type: ElementType) -> Values {
+    let values = values.into_iter();
+    match element_type {
+        ElementType::F16 => values.map(f16::from_f32).collect::<Vec<_>>().into(),
+        ElementType::U8 => values.map(|value| value.round() as u8).collect::<Vec<_>>().into(),
+        ElementType::I8 => values.map(|value| value.round() as i8).collect::<Vec<_>>().into(),
+        _ => values.collect::<Vec<_>>().into(),
+    }
 }
 
 /// What the network takes.
@@ -39,8 +64,13 @@ pub(crate) struct Input {
 }
 
 impl Input {
+    /// The image input of a network that takes floats.
     pub(crate) fn of(manifest: &Manifest) -> Result<Self, DataError> {
-        let shape = &manifest.image()?.shape;
+        Self::of_tensor(manifest.image()?, manifest)
+    }
+
+    fn of_tensor(tensor: &TensorSpec, manifest: &Manifest) -> Result<Self, DataError> {
+        let shape = &tensor.shape;
         let preprocessing = manifest.preprocessing.clone().ok_or(DataError::NoPreprocessing)?;
         let batch = || DataError::Batch { shape: shape.clone() };
         let [1, ..] = shape[..] else { return Err(batch()) };
@@ -283,6 +313,26 @@ pub(crate) mod tests {
     fn other_sizes_and_colours_are_converted_where_the_manifest_says_so() {
         let pixels = input(32, 24, Resize::Stretch).fit(DynamicImage::new_luma8(28, 20)).unwrap();
         assert_eq!(pixels.len(), 3 * 32 * 24);
+    }
+
+    #[test]
+    fn an_image_has_the_element_type_of_the_input() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pixel.png");
+        RgbImage::from_pixel(1, 1, image::Rgb([0, 128, 255])).save(&path).unwrap();
+        let mut manifest = manifest(1, 1, Resize::Exact);
+        let mut load = |element_type, mean: f32, std: f32| {
+            manifest.abi.inputs[0].element_type = element_type;
+            let preprocessing = manifest.preprocessing.as_mut().unwrap();
+            (preprocessing.mean, preprocessing.std) = (vec![mean; 3], vec![std; 3]);
+            load_image(&path, &manifest)
+        };
+        let byte = 1.0 / 255.0;
+        assert_eq!(load(ElementType::U8, 0.0, byte).unwrap(), vec![0u8, 128, 255].into());
+        assert_eq!(load(ElementType::I8, 128.0 * byte, byte).unwrap(), vec![-128i8, 0, 127].into());
+        let halves = [0.0, 128.0 / 255.0, 1.0].map(f16::from_f32).to_vec();
+        assert_eq!(load(ElementType::F16, 0.0, 1.0).unwrap(), halves.into());
+        assert!(matches!(load(ElementType::I64, 0.0, 1.0), Err(DataError::NotOneF32(_))));
     }
 
     #[test]

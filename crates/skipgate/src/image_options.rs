@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use fs_err as fs;
 use skipgate_core::{ColorMode, Interpolation, Layout, Preprocessing, Resize, class_count};
+use skipgate_onnx::element_type::{INT8, UINT8};
 use skipgate_onnx::{MASK_INPUT, Model, infer_shapes};
 
 use crate::cli::{Crop, ImageOptions, Preset};
@@ -21,11 +22,19 @@ enum Largest {
     Byte,
 }
 
+/// What the input of a network holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Floats,
+    Bytes,
+}
+
 impl ImageOptions {
     /// The model with what the options say about images and classes. The model itself says the rest.
     pub(crate) fn apply(&self, model: &Model) -> Result<Model> {
         let mut model = model.clone();
-        if let Some(preprocessing) = self.preprocessing(model.preprocessing()?, &shape_of_input(&model)?)? {
+        let (shape, takes) = input(&model)?;
+        if let Some(preprocessing) = self.preprocessing(model.preprocessing()?, &shape, takes)? {
             model = model.with_preprocessing(&preprocessing)?;
         }
         if let Some(path) = &self.classes {
@@ -35,7 +44,12 @@ impl ImageOptions {
     }
 
     /// How an image becomes an input of `shape`; `own` is what the model says. `None` if nobody says anything.
-    fn preprocessing(&self, own: Option<Preprocessing>, shape: &[usize]) -> Result<Option<Preprocessing>> {
+    fn preprocessing(
+        &self,
+        own: Option<Preprocessing>,
+        shape: &[usize],
+        takes: Takes,
+    ) -> Result<Option<Preprocessing>> {
         let Self { preset, mean, std, scale, resize, interpolation, crop, layout, colour, classes } = self;
         if *self == (Self { classes: classes.clone(), ..Self::default() }) {
             return Ok(own);
@@ -45,6 +59,8 @@ impl ImageOptions {
             Some(preset) => Some(preset.preprocessing(layout, shape)),
             None => own,
         };
+        let own = own
+            .or((takes == Takes::Bytes && mean.is_empty() && std.is_empty()).then(|| bytes(layout, shape)));
         let color = colour.or(own.as_ref().map(|own| own.color)).unwrap_or(color_of(layout, shape));
         let own = own.map(|own| in_order_of(own, color));
         let largest = if scale.as_deref() == Some("255") { Largest::Byte } else { Largest::One };
@@ -56,6 +72,9 @@ impl ImageOptions {
             mean: values("--mean", mean, largest, color, own.as_ref().map(|own| &own.mean))?,
             std: values("--std", std, largest, color, own.as_ref().map(|own| &own.std))?,
         };
+        if takes == Takes::Bytes {
+            check_bytes(&preprocessing.std)?;
+        }
         let size = preprocessing.size(shape).map_err(anyhow::Error::msg)?;
         check_crop(*crop, preprocessing.resize, size)?;
         Ok(Some(preprocessing))
@@ -83,6 +102,28 @@ impl Preset {
             std: std.to_vec(),
         }
     }
+}
+
+/// What gives a network bytes as they are.
+fn bytes(layout: Layout, shape: &[usize]) -> Preprocessing {
+    let color = color_of(layout, shape);
+    Preprocessing {
+        color,
+        resize: Resize::Exact,
+        interpolation: Interpolation::Bilinear,
+        layout,
+        mean: vec![0.0; color.channels()],
+        std: vec![1.0 / 255.0; color.channels()],
+    }
+}
+
+/// Fails if several bytes of an image would become one.
+fn check_bytes(std: &[f32]) -> Result<()> {
+    ensure!(
+        std.iter().all(|std| std * 255.0 < 1.001),
+        "the input takes bytes, and this --std or --preset leaves few of the 256 that a channel has; bytes as they are: --scale 255 --mean 0 --std 1"
+    );
+    Ok(())
 }
 
 /// The layout of an input that has one or three channels at one end alone.
@@ -161,23 +202,26 @@ fn check_crop(crop: Option<Crop>, resize: Resize, (height, width): (u32, u32)) -
     Ok(())
 }
 
-/// The shape of what the model takes, besides the mask.
-fn shape_of_input(model: &Model) -> Result<Vec<usize>> {
+/// The shape and the kind of what the model takes, besides the mask.
+fn input(model: &Model) -> Result<(Vec<usize>, Takes)> {
     let graph = &model.proto().graph;
     let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let mut names = graph.input.iter().map(|input| input.name.as_str());
-    shape(model, names.find(|name| *name != MASK_INPUT && !is_constant(name)))
+    let (shape, element_type) = shape(model, names.find(|name| *name != MASK_INPUT && !is_constant(name)))?;
+    let takes = if matches!(element_type, UINT8 | INT8) { Takes::Bytes } else { Takes::Floats };
+    Ok((shape, takes))
 }
 
 /// The shape of what the model gives first.
 fn shape_of_output(model: &Model) -> Result<Vec<usize>> {
-    shape(model, model.proto().graph.output.first().map(|output| output.name.as_str()))
+    Ok(shape(model, model.proto().graph.output.first().map(|output| output.name.as_str()))?.0)
 }
 
-fn shape(model: &Model, name: Option<&str>) -> Result<Vec<usize>> {
+/// The shape and the element type of the value `name`.
+fn shape(model: &Model, name: Option<&str>) -> Result<(Vec<usize>, i32)> {
     let name = name.context("the model has no input or no output")?;
     let types = infer_shapes(model)?;
-    let shape = types.get(name).and_then(skipgate_onnx::TensorType::static_shape);
+    let shape = types.get(name).and_then(|ty| Some((ty.static_shape()?, ty.element_type)));
     shape.with_context(|| format!("the shape of `{name}` is not known"))
 }
 
@@ -217,7 +261,8 @@ mod tests {
     }
 
     fn preprocessing(arguments: &str, shape: &[usize]) -> Result<Preprocessing, String> {
-        let found = options(arguments).preprocessing(None, shape).map_err(|error| error.to_string());
+        let found =
+            options(arguments).preprocessing(None, shape, Takes::Floats).map_err(|error| error.to_string());
         found.map(Option::unwrap)
     }
 
@@ -234,6 +279,19 @@ mod tests {
             preprocessing("--preset imagenet", &[1, 299, 299, 3]).unwrap().resize,
             Resize::ShorterSide(341)
         );
+    }
+
+    #[test]
+    fn an_input_of_bytes_takes_them_as_they_are() {
+        let of_bytes = |arguments| options(arguments).preprocessing(None, &[1, 32, 32, 3], Takes::Bytes);
+        let found = of_bytes("--resize stretch").unwrap().unwrap();
+        assert_eq!((found.layout, found.resize), (Layout::Nhwc, Resize::Stretch));
+        assert_eq!((found.mean, found.std), (vec![0.0; 3], vec![1.0 / 255.0; 3]));
+        assert_eq!(of_bytes("--scale 255 --mean 0 --std 1").unwrap().unwrap().std, [1.0 / 255.0; 3]);
+        for wrong in ["--mean 0 --std 1", "--preset imagenet"] {
+            let error = of_bytes(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("the input takes bytes"), "{error}");
+        }
     }
 
     #[test]
@@ -265,18 +323,20 @@ mod tests {
     fn a_mean_goes_where_its_channel_goes() {
         let found = preprocessing("--preset imagenet --colour bgr", &INPUT).unwrap();
         assert_eq!(found.mean, [0.406, 0.456, 0.485]);
-        let own = options("--color rgb").preprocessing(Some(found), &INPUT).unwrap().unwrap();
+        let own = options("--color rgb").preprocessing(Some(found), &INPUT, Takes::Floats).unwrap().unwrap();
         assert_eq!(own.mean, [0.485, 0.456, 0.406]);
     }
 
     #[test]
     fn options_win_over_what_the_model_says_and_leave_the_rest() {
         let own = preprocessing("--preset imagenet", &INPUT).unwrap();
-        let found = options("--std 0.5").preprocessing(Some(own.clone()), &INPUT).unwrap().unwrap();
+        let found =
+            options("--std 0.5").preprocessing(Some(own.clone()), &INPUT, Takes::Floats).unwrap().unwrap();
         assert_eq!(found, Preprocessing { std: vec![0.5; 3], ..own.clone() });
-        let kept = options("--classes names.txt").preprocessing(Some(own.clone()), &INPUT).unwrap();
+        let kept =
+            options("--classes names.txt").preprocessing(Some(own.clone()), &INPUT, Takes::Floats).unwrap();
         assert_eq!(kept, Some(own));
-        assert_eq!(options("").preprocessing(None, &INPUT).unwrap(), None);
+        assert_eq!(options("").preprocessing(None, &INPUT, Takes::Floats).unwrap(), None);
     }
 
     #[test]

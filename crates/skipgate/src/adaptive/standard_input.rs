@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -49,8 +50,8 @@ pub(crate) fn serve(server: &Server, manifest: &Manifest, stop: &AtomicBool) -> 
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let submission = match skipgate_data::load_image(Path::new(&path), manifest) {
-                Ok(image) => Ok(server.submit(image.into())?),
+            let submission = match load_floats(Path::new(&path), manifest) {
+                Ok(image) => Ok(server.submit(image)?),
                 Err(error) => Err(error.to_string()),
             };
             if sender.send((PathBuf::from(path), submission)).is_err() {
@@ -60,6 +61,12 @@ pub(crate) fn serve(server: &Server, manifest: &Manifest, stop: &AtomicBool) -> 
         drop(sender);
         answers.join().expect("printing returns errors")
     })
+}
+
+/// An image for a server, which has a network that takes floats.
+fn load_floats(path: &Path, manifest: &Manifest) -> Result<Arc<[f32]>> {
+    let image = skipgate_data::load_image(path, manifest)?;
+    Ok(<&[f32]>::try_from(image.elements())?.into())
 }
 
 /// The lines of standard input. A thread of their own waits for them, so that a signal ends the wait of the others; it

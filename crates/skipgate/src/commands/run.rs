@@ -188,7 +188,7 @@ fn inputs(arguments: &Arguments, manifest: &Manifest) -> Result<Stacked> {
     let specs = manifest.inputs();
     let Some(image) = &arguments.image else { return inputs_in(&arguments.input, specs) };
     let mut inputs = Stacked::empty(specs);
-    inputs.push([skipgate_data::load_image(image, manifest)?.as_slice().into()])?;
+    inputs.push([skipgate_data::load_image(image, manifest)?.elements()])?;
     Ok(inputs)
 }
 
