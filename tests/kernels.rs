@@ -34,6 +34,7 @@ enum Activation {
 struct Case {
     channels: usize,
     filters: usize,
+    groups: usize,
     size: [usize; 2],
     taps: usize,
     stride: usize,
@@ -46,6 +47,7 @@ struct Case {
 const CASE: Case = Case {
     channels: 16,
     filters: 16,
+    groups: 1,
     size: [8, 12],
     taps: 3,
     stride: 1,
@@ -54,7 +56,7 @@ const CASE: Case = Case {
     activation: Activation::None,
 };
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 20] = [
     Case { residual: true, activation: Activation::Relu, ..CASE },
     Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
     // Tiles of two outputs.
@@ -68,8 +70,19 @@ const CASES: [Case; 11] = [
     Case { channels: 3, size: [9, 9], stride: 2, activation: Activation::Relu6, ..CASE },
     Case { channels: 3, size: [16, 16], taps: 7, stride: 2, pads: [3; 4], ..CASE },
     Case { filters: 32, taps: 1, stride: 2, pads: [0; 4], ..CASE },
-    // Filters that fill no register of 16 lanes, which are left to the compiler.
+    // Filters that fill narrow registers only, or none, which are left to the compiler.
     Case { filters: 20, activation: Activation::Relu, ..CASE },
+    Case { filters: 10, activation: Activation::Relu, ..CASE },
+    // Groups as wide as registers, wider and narrower, and of other numbers of channels than filters.
+    Case { channels: 32, filters: 32, groups: 2, activation: Activation::Relu, ..CASE },
+    Case { channels: 64, filters: 32, groups: 4, stride: 2, ..CASE },
+    Case { channels: 12, filters: 24, groups: 6, size: [5, 7], ..CASE },
+    // Depthwise: rows and columns that fill tiles and that do not, all strides and sizes of filters.
+    Case { groups: 16, residual: true, activation: Activation::Relu6, ..CASE },
+    Case { channels: 24, filters: 24, groups: 24, size: [9, 11], stride: 2, ..CASE },
+    Case { channels: 12, filters: 12, groups: 12, size: [7, 7], taps: 5, pads: [2; 4], ..CASE },
+    Case { groups: 16, size: [10, 5], taps: 7, pads: [3; 4], activation: Activation::Relu, ..CASE },
+    Case { groups: 16, size: [9, 9], taps: 2, stride: 3, pads: [0, 1, 0, 0], ..CASE },
     Case { size: [8, 8], pads: [0, 2, 2, 0], ..CASE },
 ];
 
@@ -97,7 +110,7 @@ fn check(target: &str, program: fn() -> Command, cases: &[Case]) {
         let mut noise = Noise(u64::try_from(number).unwrap() + 1);
         let numbers = |count: usize, noise: &mut Noise| (0..count).map(|_| noise.next()).collect::<Vec<_>>();
         let image = numbers(case.channels * case.size[0] * case.size[1], &mut noise);
-        let weights = numbers(case.filters * case.channels * case.taps * case.taps, &mut noise);
+        let weights = numbers(case.filters * case.channels_of_group() * case.taps * case.taps, &mut noise);
         let bias = numbers(case.filters, &mut noise);
         let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
         case.model(&weights, &bias).save(&model).unwrap();
@@ -142,6 +155,10 @@ fn largest_error(found: &[f32], expected: &[f64]) -> f64 {
 }
 
 impl Case {
+    fn channels_of_group(&self) -> usize {
+        self.channels / self.groups
+    }
+
     /// Rows and columns of the result.
     fn result_size(&self) -> [usize; 2] {
         [0, 1].map(|axis| {
@@ -163,11 +180,12 @@ impl Case {
         for (filter, &bias) in bias.iter().enumerate() {
             for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
                 let mut sum = f64::from(bias);
-                for channel in 0..self.channels {
+                let first = filter / (self.filters / self.groups) * self.channels_of_group();
+                for channel in 0..self.channels_of_group() {
                     for (y, x) in (0..self.taps).flat_map(|y| (0..self.taps).map(move |x| (y, x))) {
-                        let weight =
-                            weights[((filter * self.channels + channel) * self.taps + y) * self.taps + x];
-                        let value = pixel(channel, row * self.stride + y, column * self.stride + x);
+                        let weight = weights
+                            [((filter * self.channels_of_group() + channel) * self.taps + y) * self.taps + x];
+                        let value = pixel(first + channel, row * self.stride + y, column * self.stride + x);
                         sum += f64::from(weight) * value;
                     }
                 }
@@ -186,11 +204,20 @@ impl Case {
     }
 
     fn model(&self, weights: &[f32], bias: &[f32]) -> Model {
-        let filters = [self.filters, self.channels, self.taps, self.taps];
+        let filters = [self.filters, self.channels_of_group(), self.taps, self.taps];
         let mut initializer =
             vec![tensor("weights", &filters, weights), tensor("bias", &[self.filters], bias)];
         let mut convolution = node("Conv", &["image", "weights", "bias"], "sum");
-        convolution.attribute = vec![ints("strides", &[self.stride; 2]), ints("pads", &self.pads)];
+        convolution.attribute = vec![
+            ints("strides", &[self.stride; 2]),
+            ints("pads", &self.pads),
+            AttributeProto {
+                name: "group".to_owned(),
+                type_: AttributeType::INT.into(),
+                i: Some(integer(self.groups)),
+                ..Default::default()
+            },
+        ];
         let mut nodes = vec![convolution];
         let mut last = "sum";
         if self.residual {

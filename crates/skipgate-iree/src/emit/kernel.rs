@@ -16,7 +16,7 @@ impl Emitter<'_, '_> {
         let weights = floats(step.weights)?;
         let bias = match step.bias {
             Some(bias) => floats(bias)?,
-            None => vec![0.0; step.convolution.filters],
+            None => vec![0.0; step.convolution.window.filters],
         };
         let kernel = self.kernels.kernel(&step.convolution, &weights);
         let weights = self.constant_floats(&kernel.weights, &kernel.weights_shape);

@@ -9,25 +9,24 @@ use super::{Body, Buffers, Convolution, Simd, divisor, output};
 /// Workgroups of a kernel, at most: as many as the boards that skipgate knows have fast cores.
 pub(super) const WORKGROUPS: usize = 4;
 
-/// `[block of filters][row][column][channel][filter of the block]`.
+/// `[block of filters][row][column][channel of the group][filter of the block]`.
 pub(super) fn weights_shape(convolution: &Convolution, simd: Simd) -> Vec<usize> {
     let block = product::vectors(convolution, simd) * simd.lanes;
-    let [rows, columns] = convolution.taps;
-    vec![convolution.filters / block, rows, columns, convolution.channels, block]
+    let [rows, columns] = convolution.window.taps;
+    vec![convolution.window.filters / block, rows, columns, convolution.window.channels_of_group(), block]
 }
 
 pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) -> Vec<f32> {
-    let [rows, columns] = convolution.taps;
+    let [rows, columns] = convolution.window.taps;
     let [.., block] = weights_shape(convolution, simd)[..] else { unreachable!("it has five dimensions") };
+    let channels = convolution.window.channels_of_group();
     let mut packed = Vec::with_capacity(weights.len());
-    for first in (0..convolution.filters).step_by(block) {
+    for first in (0..convolution.window.filters).step_by(block) {
         for tap in 0..rows * columns {
-            for channel in 0..convolution.channels {
+            for channel in 0..channels {
                 let filters = first..first + block;
                 packed.extend(
-                    filters.map(|filter| {
-                        weights[(filter * convolution.channels + channel) * rows * columns + tap]
-                    }),
+                    filters.map(|filter| weights[(filter * channels + channel) * rows * columns + tap]),
                 );
             }
         }
@@ -38,15 +37,20 @@ pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) ->
 pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let mut code = Code::new(simd);
     let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd));
-    let [rows, columns] = convolution.size;
+    let [rows, columns] = convolution.window.size;
     let workgroups = divisor(rows, WORKGROUPS);
     let workgroup = code.workgroup();
     let first = code.multiple(&workgroup, rows / workgroups);
     code.repeat(rows / workgroups, 1, |code, row| {
         let row = code.sum(&first, row);
         Tile::each(code, convolution, columns, |code, tile, column| {
-            code.repeat(convolution.filters / tile.filters(simd), 1, |code, block| {
-                pixels(code, convolution, &buffers, tile, [&row, column, block]);
+            let blocks = convolution.window.alike_filters() / tile.filters(simd);
+            code.repeat(convolution.window.groups, 1, |code, group| {
+                let first = code.multiple(group, blocks);
+                code.repeat(blocks, 1, |code, block| {
+                    let block = code.sum(&first, block);
+                    pixels(code, convolution, &buffers, tile, [&row, column, group, &block]);
+                });
             });
         });
     });
@@ -60,8 +64,10 @@ fn pixels(
     convolution: &Convolution,
     buffers: &Buffers,
     tile: Tile,
-    [row, column, block]: [&Value; 3],
+    [row, column, group, block]: [&Value; 4],
 ) {
+    let channels = convolution.window.channels_of_group();
+    let channel = code.multiple(group, channels);
     let filter = code.multiple(block, tile.filters(code.simd()));
     let filters: Vec<_> =
         (0..tile.vectors).map(|vector| code.offset(&filter, vector * code.simd().lanes)).collect();
@@ -69,22 +75,22 @@ fn pixels(
         filters.iter().map(|filter| code.load(&buffers.bias, slice::from_ref(filter))).collect();
     let start = bias.iter().cloned().cycle().take(tile.pixels * tile.vectors).collect();
     let from = |code: &mut Code, at: &Value, axis: usize| {
-        let at = code.multiple(at, convolution.strides[axis]);
+        let at = code.multiple(at, convolution.window.strides[axis]);
         code.offset(&at, convolution.input.low[axis])
     };
     let (top, left) = (from(code, row, 0), from(code, column, 1));
-    let [tap_rows, tap_columns] = convolution.taps;
+    let [tap_rows, tap_columns] = convolution.window.taps;
     let sums = code.accumulate(tap_rows, 1, start, |code, tap_row, sums| {
         let image_row = code.sum(&top, tap_row);
         code.accumulate(tap_columns, 1, sums, |code, tap_column, sums| {
             let image_column = code.sum(&left, tap_column);
             let pixels: Vec<_> = (0..tile.pixels)
                 .map(|pixel| {
-                    vec![image_row.clone(), code.offset(&image_column, pixel * convolution.strides[1])]
+                    let column = code.offset(&image_column, pixel * convolution.window.strides[1]);
+                    vec![image_row.clone(), column, channel.clone()]
                 })
                 .collect();
             let filters = [block.clone(), tap_row.clone(), tap_column.clone()];
-            let channels = convolution.channels;
             add_channels(code, tile, channels, sums, (&buffers.image, &pixels), (&buffers.weights, &filters))
         })
     });

@@ -2,10 +2,12 @@
 //!
 //! IREE's own code for convolutions keeps few sums in registers and knows no fast form of them. So the importer calls
 //! kernels of its own, which are generated here for the sizes at hand and the target's vector unit ([`Simd`]):
-//! [`winograd`] for filters of 3x3 with stride 1, [`direct`] for all others. Bias, residual sum and activation are
+//! [`winograd`] for filters of 3x3 with stride 1, [`direct`] for all others, and [`depthwise`] for layers whose filters are
+//! of one channel each. Bias, residual sum and activation are
 //! part of a kernel, and a kernel writes the zeros around its result that the next convolution asks for.
 
 mod code;
+mod depthwise;
 mod direct;
 mod excerpt;
 mod output;
@@ -36,16 +38,42 @@ pub(crate) struct Place {
     pub(crate) low: [usize; 2],
 }
 
+/// How the filters of a convolution move over an image. Pairs are of rows and columns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Window {
+    pub(crate) channels: usize,
+    pub(crate) filters: usize,
+    /// Channels and filters are in so many groups. Each group's filters are of its own channels.
+    pub(crate) groups: usize,
+    /// Of a filter.
+    pub(crate) taps: [usize; 2],
+    pub(crate) strides: [usize; 2],
+    /// Padding in front of the image.
+    pub(crate) low: [usize; 2],
+    /// Of the result.
+    pub(crate) size: [usize; 2],
+}
+
+impl Window {
+    /// Whether each filter is of the one channel of its number.
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.channels && self.groups == self.filters
+    }
+
+    fn channels_of_group(&self) -> usize {
+        self.channels / self.groups
+    }
+
+    /// Filters that read the same channels, or all of a depthwise convolution: those that vectors are made of.
+    fn alike_filters(&self) -> usize {
+        if self.is_depthwise() { self.filters } else { self.filters / self.groups }
+    }
+}
+
 /// A convolution of one image, channels last, and what is done to its results.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Convolution {
-    pub(crate) channels: usize,
-    pub(crate) filters: usize,
-    /// Rows and columns of a filter.
-    pub(crate) taps: [usize; 2],
-    pub(crate) strides: [usize; 2],
-    /// Rows and columns of the result.
-    pub(crate) size: [usize; 2],
+    pub(crate) window: Window,
     /// Where the first filter is applied.
     pub(crate) input: Place,
     /// What is done to every sum, in order.
@@ -66,6 +94,7 @@ impl Convolution {
 /// How a convolution is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Method {
+    Depthwise,
     Direct,
     Winograd(Transform),
 }
@@ -120,13 +149,15 @@ struct Body {
 
 impl Method {
     /// What profiles show: rows x columns x channels x filters of the result, the filters' size and the method.
-    fn name(self, Convolution { channels, filters, taps, strides, size, .. }: &Convolution) -> String {
+    fn name(self, Window { channels, filters, groups, taps, strides, size, .. }: &Window) -> String {
         let [sizes, taps, strides] = [size, taps, strides].map(|[y, x]| format!("{y}x{x}"));
+        let groups = if *groups > 1 { format!("in{groups}_") } else { String::new() };
         let method = match self {
+            Self::Depthwise => "depthwise".to_owned(),
             Self::Direct => "direct".to_owned(),
             Self::Winograd(transform) => format!("winograd{}", transform.outputs()),
         };
-        format!("conv_{sizes}x{channels}x{filters}_{taps}_by_{strides}_{method}")
+        format!("conv_{sizes}x{channels}x{filters}_{groups}{taps}_by_{strides}_{method}")
     }
 }
 
@@ -141,23 +172,32 @@ impl Kernels {
         }
     }
 
-    /// Fails, with the reason, if there are no kernels for this many filters.
-    pub(crate) fn take(&self, filters: usize) -> Result<(), String> {
-        let lanes = self.simd.lanes;
+    /// Fails, with the reason, if there is no kernel for a convolution with this window.
+    pub(crate) fn take(&self, window: &Window) -> Result<(), String> {
         if !self.options.kernels {
             return Err("kernels are turned off".to_owned());
         }
-        if filters == 0 || filters % lanes != 0 {
-            return Err(format!("its {filters} filters do not fill registers of {lanes}"));
+        let filters = window.alike_filters();
+        if self.simd.filled_by(filters).is_none() {
+            let whose = if filters == window.filters { "its" } else { "each group's" };
+            return Err(format!("{whose} {filters} filters do not fill registers of {}", simd::FEWEST_LANES));
+        }
+        let [rows, columns] = window.taps;
+        if window.is_depthwise() && rows.saturating_mul(columns) > depthwise::MAX_TAPS {
+            return Err(format!("its depthwise filters are of {rows}x{columns}"));
         }
         Ok(())
     }
 
     /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
     pub(crate) fn kernel(&mut self, convolution: &Convolution, weights: &[f32]) -> Kernel {
-        let method = self.method(convolution);
-        let simd = self.simd;
+        let simd =
+            self.simd.filled_by(convolution.window.alike_filters()).expect("only such layers are taken");
+        let method = self.method(convolution, simd);
         let (weights, weights_shape, scratch) = match method {
+            Method::Depthwise => {
+                (depthwise::weights(convolution, weights), depthwise::weights_shape(convolution), None)
+            }
             Method::Direct => {
                 (direct::weights(convolution, simd, weights), direct::weights_shape(convolution, simd), None)
             }
@@ -169,8 +209,9 @@ impl Kernels {
         };
         let number = self.count();
         let executable = self.convolutions.entry((convolution.clone(), method)).or_insert_with(|| {
-            let symbol = format!("{}_{number}", method.name(convolution));
+            let symbol = format!("{}_{number}", method.name(&convolution.window));
             let body = match method {
+                Method::Depthwise => depthwise::body(convolution, simd),
                 Method::Direct => direct::body(convolution, simd),
                 Method::Winograd(transform) => winograd::body(convolution, transform, simd),
             };
@@ -221,13 +262,16 @@ impl Kernels {
         self.convolutions.len() + self.excerpts.len() + self.sums.len()
     }
 
-    fn method(&self, convolution: &Convolution) -> Method {
+    fn method(&self, convolution: &Convolution, simd: Simd) -> Method {
+        if convolution.window.is_depthwise() {
+            return Method::Depthwise;
+        }
         let outputs = match self.options.arithmetic {
             Arithmetic::Exact => None,
-            Arithmetic::Fast => Some(winograd::best_outputs(convolution.size)),
+            Arithmetic::Fast => Some(winograd::best_outputs(convolution.window.size)),
             Arithmetic::Tiles(outputs) => Some(outputs.get()),
         };
-        let transform = outputs.and_then(|outputs| winograd::transform(convolution, self.simd, outputs));
+        let transform = outputs.and_then(|outputs| winograd::transform(convolution, simd, outputs));
         transform.map_or(Method::Direct, Method::Winograd)
     }
 
@@ -285,13 +329,13 @@ struct Buffers {
 impl Buffers {
     fn bind(code: &mut Code, convolution: &Convolution, weights: &[usize]) -> Self {
         let image = |place: &Place, channels| [place.outer[0], place.outer[1], channels];
-        let filters = convolution.filters;
+        let filters = convolution.window.filters;
         let mut number = 0;
         let mut bind = |shape: &[usize]| {
             number += 1;
             code.binding(number - 1, shape)
         };
-        let input = bind(&image(&convolution.input, convolution.channels));
+        let input = bind(&image(&convolution.input, convolution.window.channels));
         let weights = bind(weights);
         let bias = bind(&[filters]);
         let residual = convolution.residual().map(|place| bind(&image(place, filters)));

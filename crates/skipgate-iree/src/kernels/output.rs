@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::code::{Code, Memory, Value};
-use super::{Buffers, Convolution, Place};
+use super::{Buffers, Convolution, Place, Window};
 
 /// 1.5 * 2^23: added to a float of less than 2^22 and subtracted again, it leaves the nearest integer, the even one of two
 /// that are as near.
@@ -85,7 +85,7 @@ pub(super) fn write(
 
 /// Writes the zeros around the image, in the first workgroup.
 pub(super) fn write_zeros(code: &mut Code, convolution: &Convolution, result: &Memory, workgroup: &Value) {
-    let Convolution { output: Place { outer, low }, size, .. } = *convolution;
+    let Convolution { output: Place { outer, low }, window: Window { size, .. }, .. } = *convolution;
     if outer == size {
         return;
     }
@@ -108,7 +108,7 @@ fn zeros(code: &mut Code, convolution: &Convolution, result: &Memory, [rows, col
         let row = code.offset(row, rows.start);
         code.repeat(columns.len(), 1, |code, column| {
             let column = code.offset(column, columns.start);
-            code.repeat(convolution.filters, lanes, |code, filter| {
+            code.repeat(convolution.window.filters, lanes, |code, filter| {
                 code.store(&zero, result, &[row.clone(), column.clone(), filter.clone()]);
             });
         });

@@ -1,7 +1,5 @@
 //! The inner loop of all kernels: pixels times filters, with all sums in registers.
 
-use std::slice;
-
 use super::code::{Code, Memory, Value};
 use super::{Convolution, Simd, divisor};
 
@@ -40,11 +38,12 @@ impl Tile {
 
 /// Vectors of filters in a tile of `convolution`: the kernels' weights come in blocks of them.
 pub(super) fn vectors(convolution: &Convolution, simd: Simd) -> usize {
-    divisor(convolution.filters / simd.lanes, simd.vectors)
+    divisor(convolution.window.alike_filters() / simd.lanes, simd.vectors)
 }
 
-/// Adds to `sums`, pixel by pixel, what `channels` channels give. `pixel` says where channel 0 of a pixel is, `weights`
-/// where the vectors of channel 0 are; the last index of the one and the last but one of the other are the channel.
+/// Adds to `sums`, pixel by pixel, what `channels` channels give. `pixels` say where the first channel of each pixel is: the
+/// last index is the channel. `filters` say where the vectors of that channel are: the last index but one, which comes
+/// behind them, is the channel.
 pub(super) fn add_channels(
     code: &mut Code,
     tile: Tile,
@@ -57,12 +56,11 @@ pub(super) fn add_channels(
     let by_lane = simd.by_lane && channels % simd.lanes == 0;
     let step = if by_lane { simd.lanes } else { divisor(channels, 4) };
     code.accumulate(channels, step, sums, |code, channel, mut sums| {
-        let at = |pixel: &Vec<Value>, channel: &Value| [&pixel[..], slice::from_ref(channel)].concat();
-        let rows: Vec<_> = if by_lane {
-            pixels.iter().map(|pixel| code.load(image, &at(pixel, channel))).collect()
-        } else {
-            vec![]
-        };
+        let mut rows = Vec::new();
+        for pixel in pixels.iter().filter(|_| by_lane) {
+            let at = at_channel(code, pixel, channel);
+            rows.push(code.load(image, &at));
+        }
         for lane in 0..step {
             let channel = code.offset(channel, lane);
             let vectors: Vec<_> = (0..tile.vectors)
@@ -74,7 +72,10 @@ pub(super) fn add_channels(
             for (number, pixel) in pixels.iter().enumerate() {
                 let factor = match rows.get(number) {
                     Some(row) => code.lane(row, lane),
-                    None => code.load_splat(image, &at(pixel, &channel)),
+                    None => {
+                        let at = at_channel(code, pixel, &channel);
+                        code.load_splat(image, &at)
+                    }
                 };
                 for (sum, vector) in sums[number * tile.vectors..].iter_mut().zip(&vectors) {
                     *sum = code.multiply_add(&factor, vector, sum);
@@ -83,4 +84,11 @@ pub(super) fn add_channels(
         }
         sums
     })
+}
+
+/// The place of channel number `channel` behind the one at `place`, whose last index is the channel.
+fn at_channel(code: &mut Code, place: &[Value], channel: &Value) -> Vec<Value> {
+    let (first, pixel) = place.split_last().expect("a place has a channel");
+    let channel = code.sum(first, channel);
+    pixel.iter().cloned().chain([channel]).collect()
 }

@@ -2,6 +2,9 @@
 
 use skipgate_core::{Arch, Target};
 
+/// The fewest lanes that kernels are written for: those of the narrowest registers.
+pub(super) const FEWEST_LANES: usize = 4;
+
 /// A vector unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Simd {
@@ -41,5 +44,12 @@ impl Simd {
                 Self { lanes: 4, sums: 8, vectors: 2, by_lane: false, fused: false, has_maximum: false }
             }
         }
+    }
+
+    /// The widest vectors of this unit that `filters` fill; every wide register has narrower ones in it.
+    pub(super) fn filled_by(self, filters: usize) -> Option<Self> {
+        let halved = |lanes: &usize| Some(lanes / 2).filter(|lanes| *lanes >= FEWEST_LANES);
+        let lanes = std::iter::successors(Some(self.lanes), halved).find(|lanes| filters % lanes == 0)?;
+        (filters > 0).then_some(Self { lanes, ..self })
     }
 }

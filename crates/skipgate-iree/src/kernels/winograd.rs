@@ -26,10 +26,11 @@ pub(super) fn best_outputs(size: [usize; 2]) -> usize {
 
 /// The transform with tiles of `outputs`, if `convolution` can be computed with it.
 pub(super) fn transform(convolution: &Convolution, simd: Simd, outputs: usize) -> Option<Transform> {
-    let applies = convolution.taps == [TAPS; 2]
-        && convolution.strides == [1, 1]
-        && convolution.channels % simd.lanes == 0
-        && convolution.size.iter().all(|&extent| extent >= outputs);
+    let applies = convolution.window.groups == 1
+        && convolution.window.taps == [TAPS; 2]
+        && convolution.window.strides == [1, 1]
+        && convolution.window.channels % simd.lanes == 0
+        && convolution.window.size.iter().all(|&extent| extent >= outputs);
     Transform::of_outputs(outputs).filter(|_| applies)
 }
 
@@ -44,7 +45,7 @@ struct Grid {
 
 impl Grid {
     fn new(convolution: &Convolution, transform: Transform) -> Self {
-        let [rows, columns] = convolution.size.map(|extent| extent.div_ceil(transform.outputs()));
+        let [rows, columns] = convolution.window.size.map(|extent| extent.div_ceil(transform.outputs()));
         // The fewest rows with enough tiles.
         let rows_of_strip =
             (1..=rows).find(|strip| rows % strip == 0 && strip * columns >= STRIP).unwrap_or(rows);
@@ -65,7 +66,7 @@ fn positions(transform: Transform) -> usize {
 /// `[position][block of filters][channel][filter of the block]`.
 pub(super) fn weights_shape(convolution: &Convolution, transform: Transform, simd: Simd) -> Vec<usize> {
     let block = product::vectors(convolution, simd) * simd.lanes;
-    vec![positions(transform), convolution.filters / block, convolution.channels, block]
+    vec![positions(transform), convolution.window.filters / block, convolution.window.channels, block]
 }
 
 pub(super) fn weights(
@@ -81,10 +82,10 @@ pub(super) fn weights(
     };
     let mut packed = Vec::new();
     for position in 0..positions(transform) {
-        for first in (0..convolution.filters).step_by(block) {
-            for channel in 0..convolution.channels {
+        for first in (0..convolution.window.filters).step_by(block) {
+            for channel in 0..convolution.window.channels {
                 let filters = first..first + block;
-                let at = |filter: usize| &transformed[filter * convolution.channels + channel];
+                let at = |filter: usize| &transformed[filter * convolution.window.channels + channel];
                 packed.extend(filters.map(|filter| at(filter)[position]));
             }
         }
@@ -105,7 +106,7 @@ fn transform_filter(transform: Transform, filter: &[f32]) -> Vec<f32> {
 /// Shapes of the transformed inputs and outputs: `[workgroup][position][tile][channel]`.
 fn transformed_shapes(convolution: &Convolution, transform: Transform) -> [Vec<usize>; 2] {
     let grid = Grid::new(convolution, transform);
-    [convolution.channels, convolution.filters]
+    [convolution.window.channels, convolution.window.filters]
         .map(|channels| vec![grid.workgroups, positions(transform), grid.tiles_of_strip(), channels])
 }
 
@@ -188,19 +189,19 @@ impl Strip<'_> {
         if self.is_filled(axis) {
             return (new.clone(), new);
         }
-        let first = code.up_to(&new, self.convolution.size[axis] - self.transform.outputs());
+        let first = code.up_to(&new, self.convolution.window.size[axis] - self.transform.outputs());
         (new, first)
     }
 
     /// Whether tiles fill the image along `axis`.
     fn is_filled(&self, axis: usize) -> bool {
-        self.convolution.size[axis] % self.transform.outputs() == 0
+        self.convolution.window.size[axis] % self.transform.outputs() == 0
     }
 
     fn transform_inputs(&self, code: &mut Code, row: &Value) {
         let (size, low) = (self.transform.inputs(), self.convolution.input.low);
         self.tiles(code, row, |code, Spot { tile, first: [row, column], .. }| {
-            code.repeat(self.convolution.channels, code.simd().lanes, |code, channel| {
+            code.repeat(self.convolution.window.channels, code.simd().lanes, |code, channel| {
                 let mut columns = Vec::new();
                 for x in 0..size {
                     let column = code.offset(column, low[1] + x);
@@ -227,7 +228,7 @@ impl Strip<'_> {
     /// The products at all positions.
     fn multiply(&self, code: &mut Code) {
         let simd = code.simd();
-        let filters = self.convolution.filters;
+        let filters = self.convolution.window.filters;
         code.repeat(positions(self.transform), 1, |code, position| {
             Tile::each(code, self.convolution, self.grid.tiles_of_strip(), |code, tile, first| {
                 code.repeat(filters / tile.filters(simd), 1, |code, block| {
@@ -235,13 +236,17 @@ impl Strip<'_> {
                         vec![self.workgroup.clone(), position.clone(), code.offset(first, number)]
                     };
                     let places: Vec<_> = (0..tile.pixels).map(|number| at(code, number)).collect();
-                    let zero = code.constant(0.0);
+                    let (zero, channel) = (code.constant(0.0), code.index(0));
+                    let pixels: Vec<_> = places
+                        .iter()
+                        .map(|place| [&place[..], std::slice::from_ref(&channel)].concat())
+                        .collect();
                     let sums = add_channels(
                         code,
                         tile,
-                        self.convolution.channels,
+                        self.convolution.window.channels,
                         vec![zero; tile.pixels * tile.vectors],
-                        (&self.inputs, &places),
+                        (&self.inputs, &pixels),
                         (&self.buffers.weights, &[position.clone(), block.clone()]),
                     );
                     let filter = code.multiple(block, tile.filters(simd));
@@ -259,7 +264,7 @@ impl Strip<'_> {
     fn transform_outputs(&self, code: &mut Code, row: &Value) {
         let size = self.transform.inputs();
         self.tiles(code, row, |code, spot| {
-            code.repeat(self.convolution.filters, code.simd().lanes, |code, filter| {
+            code.repeat(self.convolution.window.filters, code.simd().lanes, |code, filter| {
                 let mut columns = Vec::new();
                 for x in 0..size {
                     let mut column = Vec::new();

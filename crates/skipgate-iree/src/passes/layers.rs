@@ -12,7 +12,7 @@ use skipgate_onnx::{Graph, Node, NodeId, TensorType, ValueId};
 use super::order;
 use super::quantisation::Roundings;
 use crate::ImportError;
-use crate::kernels::{Kernels, Quantization};
+use crate::kernels::{Kernels, Quantization, Window};
 
 /// The layers of a model.
 pub(crate) struct Layers<'m> {
@@ -36,20 +36,6 @@ pub(crate) struct Layer<'m> {
     /// What is added.
     pub(crate) residual: Option<ValueId>,
     pub(crate) result: ValueId,
-}
-
-/// How a convolution's filters move over its image. Pairs are of rows and columns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Window {
-    pub(crate) channels: usize,
-    pub(crate) filters: usize,
-    /// Of a filter.
-    pub(crate) taps: [usize; 2],
-    pub(crate) strides: [usize; 2],
-    /// Padding in front of the image.
-    pub(crate) low: [usize; 2],
-    /// Of the result.
-    pub(crate) size: [usize; 2],
 }
 
 /// Something that a kernel does to every sum. Numbers are bits of floats, as in [`crate::kernels::Step`].
@@ -118,7 +104,7 @@ fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Result<Layer<'
         return Err("its operands or results are incomplete".to_owned());
     };
     let window = window(graph, node, [input, weights, result])?;
-    kernels.take(window.filters)?;
+    kernels.take(&window)?;
     let float = |value| graph.constant(value).filter(|tensor| tensor.data_type == FLOAT);
     let weights = float(weights).ok_or("its weights are not constant floats")?;
     let bias = node.input(2).map(|bias| float(bias).ok_or("its bias is not a constant of floats"));
@@ -147,8 +133,9 @@ fn window(graph: &Graph, node: &Node, [input, weights, result]: [ValueId; 3]) ->
     if images != 1 {
         return Err(format!("it is of {images} images at a time"));
     }
-    if of_filter != channels {
-        return Err(format!("its filters are of {of_filter} of {channels} channels"));
+    let groups = channels.checked_div(of_filter).unwrap_or(0);
+    if groups == 0 || groups * of_filter != channels || filters % groups != 0 {
+        return Err(format!("its {filters} filters are of {of_filter} of {channels} channels"));
     }
     let numbers = |name: &str, default: i64, count: usize| -> Option<Vec<usize>> {
         let numbers = node.ints(name).map_or(vec![default; count], <[i64]>::to_vec);
@@ -176,6 +163,7 @@ fn window(graph: &Graph, node: &Node, [input, weights, result]: [ValueId; 3]) ->
     Ok(Window {
         channels,
         filters,
+        groups,
         taps: [rows, columns],
         strides: [down, right],
         low: [top, left],
@@ -349,9 +337,13 @@ mod tests {
     #[test]
     fn a_layer_without_a_kernel_has_a_reason() {
         let (mut net, x) = Net::new(&[1, 8, 8, 8], 1);
-        let x = net.conv(&x, 20, 3, 1);
+        let x = net.conv(&x, 18, 3, 1);
         let x = net.conv(&x, 8, 1, 1);
         let x = net.depthwise(&x, 1);
+        let weights = net.floats(&[8, 2, 3, 3], |r| r);
+        let x = net.op("Conv", &[&x, &weights], &[int("group", 4), ints("pads", &[1; 4])]);
+        let weights = net.floats(&[8, 1, 9, 9], |r| r);
+        let x = net.op("Conv", &[&x, &weights], &[int("group", 8), ints("pads", &[4; 4])]);
         let weights = net.floats(&[8, 8, 3, 3], |r| r);
         let x = net.op("Conv", &[&x, &weights], &[ints("dilations", &[2, 2]), ints("pads", &[2; 4])]);
         let bias = net.op("Identity", &[&weights], &[]);
@@ -360,18 +352,19 @@ mod tests {
         let (kernels, generic) = layers(&net, true);
         let reasons: Vec<_> =
             generic.iter().filter_map(|line| line.split_once(": ")).map(|(_, why)| why).collect();
-        assert_eq!(kernels.len(), 1);
+        assert_eq!(kernels.len(), 2);
         assert_eq!(
             reasons,
             [
-                "its 20 filters do not fill registers of 8",
-                "its filters are of 1 of 8 channels",
+                "its 18 filters do not fill registers of 4",
+                "each group's 2 filters do not fill registers of 4",
+                "its depthwise filters are of 9x9",
                 "its filters have gaps",
                 "its weights are not constant floats",
             ]
         );
         let (kernels, generic) = layers(&net, false);
-        assert_eq!((kernels.len(), generic.len()), (0, 5));
+        assert_eq!((kernels.len(), generic.len()), (0, 7));
     }
 
     #[test]

@@ -170,15 +170,22 @@ impl Checker<'_, '_> {
     fn kernel(&self, kernel: &Kernel) -> Checked {
         let convolution = &kernel.convolution;
         let reach = [0, 1].map(|axis| {
-            convolution.size[axis].saturating_sub(1) * convolution.strides[axis] + convolution.taps[axis]
+            convolution.window.size[axis].saturating_sub(1) * convolution.window.strides[axis]
+                + convolution.window.taps[axis]
         });
         let pads = self.plan.graph.node(kernel.nodes[0]).ints("pads").unwrap_or(&[0; 4]);
         let pads = [0, 1].map(|axis| pads.get(axis).and_then(|&pad| usize::try_from(pad).ok()).unwrap_or(0));
-        self.image(kernel.input, &convolution.input, reach, convolution.channels, pads)?;
+        self.image(kernel.input, &convolution.input, reach, convolution.window.channels, pads)?;
         if let (Some(residual), Some(place)) = (kernel.residual, convolution.residual()) {
-            self.image(residual, place, convolution.size, convolution.filters, [0; 2])?;
+            self.image(residual, place, convolution.window.size, convolution.window.filters, [0; 2])?;
         }
-        self.image(kernel.result, &convolution.output, convolution.size, convolution.filters, [0; 2])?;
+        self.image(
+            kernel.result,
+            &convolution.output,
+            convolution.window.size,
+            convolution.window.filters,
+            [0; 2],
+        )?;
         self.nothing_else_reads(kernel)
     }
 
@@ -380,10 +387,10 @@ mod tests {
     fn a_kernel_that_reads_outside_of_a_frame_is_found() {
         let room =
             |problem: String| assert!(problem.ends_with("in a frame as the step expects it"), "{problem}");
-        room(problem(|plan| last_kernel(plan).convolution.taps = [5, 3]));
+        room(problem(|plan| last_kernel(plan).convolution.window.taps = [5, 3]));
         room(problem(|plan| last_kernel(plan).convolution.input.low = [1, 1]));
         room(problem(|plan| last_kernel(plan).convolution.output.outer[0] += 1));
-        room(problem(|plan| last_kernel(plan).convolution.channels += 1));
+        room(problem(|plan| last_kernel(plan).convolution.window.channels += 1));
         room(problem(|plan| {
             let input = last_kernel(plan).input;
             plan.tensors[input.0].frame = None;

@@ -145,10 +145,11 @@ pub(super) fn headline(plan: &Plan, step: &Step) -> String {
 
 fn kernel(plan: &Plan, kernel: &Kernel) -> String {
     let nodes: Vec<_> = kernel.nodes.iter().map(|&node| plan.graph.node(node).label()).collect();
-    let kernels::Convolution { taps, strides, .. } = &kernel.convolution;
+    let kernels::Window { groups, taps, strides, .. } = &kernel.convolution.window;
+    let groups = if *groups > 1 { format!("in {groups} groups, ") } else { String::new() };
     let steps: Vec<_> = kernel.convolution.steps.iter().map(|step| then(step, kernel)).collect();
     format!(
-        "kernel {} of {}: {}x{} by {}x{}{}",
+        "kernel {} of {}: {groups}{}x{} by {}x{}{}",
         nodes.join(" + "),
         name(kernel.input),
         taps[0],

@@ -40,7 +40,6 @@ impl<'m> Builder<'_, 'm> {
         residual: Option<TensorId>,
         result: TensorId,
     ) -> Result<Convolution, ImportError> {
-        let window = &layer.window;
         let added = residual.map(|residual| self.place(residual, [0; 2])).transpose()?;
         let step = |then: &Then| match *then {
             Then::Add => added.map(kernels::Step::Add),
@@ -49,12 +48,8 @@ impl<'m> Builder<'_, 'm> {
             Then::Quantize(quantization) => Some(kernels::Step::Quantize(quantization)),
         };
         Ok(Convolution {
-            channels: window.channels,
-            filters: window.filters,
-            taps: window.taps,
-            strides: window.strides,
-            size: window.size,
-            input: self.place(input, window.low)?,
+            window: layer.window.clone(),
+            input: self.place(input, layer.window.low)?,
             steps: layer.then.iter().filter_map(step).collect(),
             output: self.place(result, [0; 2])?,
         })

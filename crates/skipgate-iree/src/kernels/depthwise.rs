@@ -1,0 +1,121 @@
+//! Depthwise convolution: each channel has a filter of its own.
+
+use std::collections::BTreeMap;
+
+use super::code::{Code, Value};
+use super::direct::WORKGROUPS;
+use super::{Body, Buffers, Convolution, Simd, divisor, output};
+
+/// Most taps of a filter, 7x7: there is code for each.
+pub(super) const MAX_TAPS: usize = 49;
+
+/// Rows of results that are computed at once: each row of the image is read once for all of them.
+const HEIGHT: usize = 2;
+
+/// `[row][column][channel]`.
+pub(super) fn weights_shape(convolution: &Convolution) -> Vec<usize> {
+    let [rows, columns] = convolution.window.taps;
+    vec![rows, columns, convolution.window.channels]
+}
+
+pub(super) fn weights(convolution: &Convolution, weights: &[f32]) -> Vec<f32> {
+    let taps = convolution.window.taps.iter().product();
+    (0..taps).flat_map(|tap| weights.iter().skip(tap).step_by(taps)).copied().collect()
+}
+
+pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
+    let mut code = Code::new(simd);
+    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution));
+    let [rows, columns] = convolution.window.size;
+    let workgroups = divisor(rows, WORKGROUPS);
+    let workgroup = code.workgroup();
+    let first = code.multiple(&workgroup, rows / workgroups);
+    each(&mut code, rows / workgroups, HEIGHT, |code, height, row| {
+        let row = code.sum(&first, row);
+        each(code, columns, simd.sums / height, |code, width, column| {
+            code.repeat(convolution.window.channels, simd.lanes, |code, channel| {
+                let tile = Tile { convolution, buffers: &buffers, size: [height, width] };
+                tile.compute(code, [&row, column, channel]);
+            });
+        });
+    });
+    output::write_zeros(&mut code, convolution, &buffers.result, &workgroup);
+    Body { text: code.finish(), workgroups }
+}
+
+/// Calls `body` for pieces that together are `count` long, with the first place of each: pieces of `most`, and one of what
+/// is left.
+fn each(code: &mut Code, count: usize, most: usize, mut body: impl FnMut(&mut Code, usize, &Value)) {
+    let piece = most.min(count);
+    let rest = count % piece;
+    if count > rest {
+        code.repeat(count - rest, piece, |code, first| body(code, piece, first));
+    }
+    if rest > 0 {
+        let first = code.index(count - rest);
+        body(code, rest, &first);
+    }
+}
+
+/// Neighbouring results of one vector of channels.
+struct Tile<'a> {
+    convolution: &'a Convolution,
+    buffers: &'a Buffers,
+    /// Rows and columns.
+    size: [usize; 2],
+}
+
+impl Tile<'_> {
+    fn compute(&self, code: &mut Code, [row, column, channel]: [&Value; 3]) {
+        let from = |code: &mut Code, at: &Value, axis: usize| {
+            let at = code.multiple(at, self.convolution.window.strides[axis]);
+            code.offset(&at, self.convolution.input.low[axis])
+        };
+        let (top, left) = (from(code, row, 0), from(code, column, 1));
+        let [height, width] = self.size;
+        let bias = code.load(&self.buffers.bias, std::slice::from_ref(channel));
+        let mut sums = vec![bias; height * width];
+        let last = (height - 1) * self.convolution.window.strides[0] + self.convolution.window.taps[0];
+        for image_row in 0..last {
+            let at = code.offset(&top, image_row);
+            self.add_row(code, &mut sums, image_row, [&at, &left, channel]);
+        }
+        for (place, sum) in sums.iter().enumerate() {
+            let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
+            output::write(code, self.convolution, self.buffers, sum, [&row, &column, channel]);
+        }
+    }
+
+    /// Adds what row number `image_row` of the tile's part of the image gives. Pixels are loaded when the first tap needs
+    /// them, so that few are in registers at a time.
+    fn add_row(
+        &self,
+        code: &mut Code,
+        sums: &mut [Value],
+        image_row: usize,
+        [row, left, channel]: [&Value; 3],
+    ) {
+        let [[tap_rows, tap_columns], [down, right]] =
+            [self.convolution.window.taps, self.convolution.window.strides];
+        let width = self.size[1];
+        let tap_row = |result: &usize| image_row.checked_sub(result * down).filter(|tap| *tap < tap_rows);
+        let results: Vec<_> =
+            (0..self.size[0]).filter_map(|result| Some((result, tap_row(&result)?))).collect();
+        let mut pixels = BTreeMap::new();
+        for tap_column in 0..tap_columns {
+            for &(result, tap_row) in &results {
+                let tap = [code.index(tap_row), code.index(tap_column), channel.clone()];
+                let weight = code.load(&self.buffers.weights, &tap);
+                for place in 0..width {
+                    let column = place * right + tap_column;
+                    let pixel: &Value = pixels.entry(column).or_insert_with(|| {
+                        let column = code.offset(left, column);
+                        code.load(&self.buffers.image, &[row.clone(), column, channel.clone()])
+                    });
+                    let sum = &mut sums[result * width + place];
+                    *sum = code.multiply_add(pixel, &weight, sum);
+                }
+            }
+        }
+    }
+}
