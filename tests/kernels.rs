@@ -28,6 +28,9 @@ enum Activation {
     None,
     Relu,
     Relu6,
+    HardSwish,
+    /// `x * Sigmoid(x)`.
+    Silu,
 }
 
 /// A convolution, and its input again as residual where `residual`.
@@ -56,7 +59,7 @@ const CASE: Case = Case {
     activation: Activation::None,
 };
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 22] = [
     Case { residual: true, activation: Activation::Relu, ..CASE },
     Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
     // Tiles of two outputs.
@@ -66,6 +69,8 @@ const CASES: [Case; 20] = [
     Case { size: [14, 8], residual: true, activation: Activation::Relu, ..CASE },
     // No tile fits.
     Case { size: [1, 5], ..CASE },
+    Case { activation: Activation::HardSwish, ..CASE },
+    Case { residual: true, activation: Activation::Silu, ..CASE },
     // Channels that fill no register.
     Case { channels: 3, size: [9, 9], stride: 2, activation: Activation::Relu6, ..CASE },
     Case { channels: 3, size: [16, 16], taps: 7, stride: 2, pads: [3; 4], ..CASE },
@@ -148,6 +153,61 @@ fn results(
     npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
 }
 
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Largest error of a sigmoid relative to itself, where it is no smaller than an exponent can be.
+const SIGMOID_TOLERANCE: f64 = 1e-6;
+
+#[test]
+fn a_sigmoid_is_right_for_all_numbers_on_the_host() {
+    check_sigmoid("host", skipgate);
+}
+
+#[test]
+fn a_sigmoid_is_right_for_all_numbers_with_avx2() {
+    if Target::named("x86-64-v3").unwrap().missing_features().is_empty() {
+        check_sigmoid("x86-64-v3", skipgate);
+    }
+}
+
+#[test]
+fn a_sigmoid_is_right_for_all_numbers_on_the_board() {
+    check_sigmoid("odroid-xu4", board);
+}
+
+/// A layer that hands on its input, and a sigmoid behind it, for numbers that are none, infinite and in between.
+fn check_sigmoid(target: &str, program: fn() -> Command) {
+    const SIDE: usize = 32;
+    let dir = scratch(&format!("sigmoid-{target}"));
+    let count = 4 * SIDE * SIDE;
+    let mut image: Vec<f32> = (0..count).map(|number| number as f32 * 200.0 / count as f32 - 100.0).collect();
+    image[..3].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
+    let case = Case { channels: 4, filters: 4, groups: 4, size: [SIDE; 2], taps: 1, pads: [0; 4], ..CASE };
+    let mut proto = case.model(&[1.0; 4], &[0.0; 4]).proto().clone();
+    let graph = proto.graph.as_mut().unwrap();
+    graph.node.insert(1, node("Sigmoid", &["sum"], "curve"));
+    graph.node[2].input[0] = "curve".to_owned();
+    let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
+    Model::from_proto(proto).unwrap().save(&model).unwrap();
+    write_npy(&input, [1, 4, SIDE as u64, SIDE as u64], &image);
+    let found = results(&dir, &model, &input, target, program, None);
+    assert!(found[0].is_nan(), "{}", found[0]);
+    assert!((found[1] - 1.0).abs() < 1e-6 && found[2] < 1e-37, "{:?}", &found[1..3]);
+    let mut worst = 0f64;
+    for (&x, &found) in image.iter().zip(&found).skip(3) {
+        let expected = sigmoid(x.into());
+        if x < -87.0 {
+            assert!((0.0..1e-37).contains(&found), "{found:e} for {x}");
+        } else {
+            worst = worst.max((f64::from(found) - expected).abs() / expected);
+        }
+    }
+    println!("{target}: largest relative error of a sigmoid {worst:.1e}");
+    assert!(worst <= SIGMOID_TOLERANCE, "{worst:e} for {target}");
+}
+
 fn largest_error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let errors = found.iter().zip(expected).map(|(&found, expected)| (f64::from(found) - expected).abs());
@@ -197,6 +257,8 @@ impl Case {
                     Activation::None => sum,
                     Activation::Relu => sum.max(0.0),
                     Activation::Relu6 => sum.clamp(0.0, 6.0),
+                    Activation::HardSwish => sum * (sum / 6.0 + 0.5).clamp(0.0, 1.0),
+                    Activation::Silu => sum * sigmoid(sum),
                 });
             }
         }
@@ -225,7 +287,7 @@ impl Case {
             last = "total";
         }
         match self.activation {
-            Activation::None => {}
+            Activation::None | Activation::HardSwish | Activation::Silu => {}
             Activation::Relu => {
                 nodes.push(node("Relu", &[last], "positive"));
                 last = "positive";
@@ -235,6 +297,18 @@ impl Case {
                 nodes.push(node("Clip", &[last, "zero", "six"], "positive"));
                 last = "positive";
             }
+        }
+        match self.activation {
+            Activation::HardSwish => {
+                nodes.push(node("HardSwish", &[last], "product"));
+                last = "product";
+            }
+            Activation::Silu => {
+                nodes.push(node("Sigmoid", &[last], "curve"));
+                nodes.push(node("Mul", &[last, "curve"], "product"));
+                last = "product";
+            }
+            _ => {}
         }
         nodes.push(node("Flatten", &[last], "logits"));
         let [rows, columns] = self.result_size();

@@ -299,6 +299,53 @@ impl Code {
         self.binary("mulf", a, b)
     }
 
+    pub(super) fn divide(&mut self, a: &Value, b: &Value) -> Value {
+        self.binary("divf", a, b)
+    }
+
+    fn integers(&self) -> String {
+        format!("vector<{}xi32>", self.simd.lanes)
+    }
+
+    /// The bits of floats, as integers.
+    pub(super) fn bits(&mut self, value: &Value) -> Value {
+        let (from, to) = (self.vector(), self.integers());
+        self.operation(format_args!("arith.bitcast {value} : {from} to {to}"))
+    }
+
+    /// The floats that have these bits.
+    pub(super) fn of_bits(&mut self, bits: &Value) -> Value {
+        let (from, to) = (self.integers(), self.vector());
+        self.operation(format_args!("arith.bitcast {bits} : {from} to {to}"))
+    }
+
+    fn integer_constant(&mut self, value: i32) -> Value {
+        let ty = self.integers();
+        self.operation(format_args!("arith.constant dense<{value}> : {ty}"))
+    }
+
+    fn integer_binary(&mut self, name: &str, a: &Value, b: &Value) -> Value {
+        let ty = self.integers();
+        self.operation(format_args!("arith.{name} {a}, {b} : {ty}"))
+    }
+
+    pub(super) fn shift_left(&mut self, bits: &Value, places: i32) -> Value {
+        let places = self.integer_constant(places);
+        self.integer_binary("shli", bits, &places)
+    }
+
+    /// `bits + value`, as integers.
+    pub(super) fn add_to_bits(&mut self, bits: &Value, value: i32) -> Value {
+        let value = self.integer_constant(value);
+        self.integer_binary("addi", bits, &value)
+    }
+
+    /// `value - bits`, as integers.
+    pub(super) fn subtract_bits_from(&mut self, value: i32, bits: &Value) -> Value {
+        let value = self.integer_constant(value);
+        self.integer_binary("subi", &value, bits)
+    }
+
     /// `value`, or `limit` where that is greater. What is no number stays none.
     pub(super) fn at_least(&mut self, value: &Value, limit: &Value) -> Value {
         self.limited("maximumf", "ogt", value, limit)

@@ -7,6 +7,7 @@
 //! part of a kernel, and a kernel writes the zeros around its result that the next convolution asks for.
 
 mod code;
+mod curve;
 mod depthwise;
 mod direct;
 mod excerpt;
@@ -22,6 +23,7 @@ use std::fmt::Write as _;
 
 use skipgate_core::{Arithmetic, CompileOptions};
 
+pub(crate) use curve::Curve;
 pub(crate) use excerpt::Excerpt;
 pub(crate) use output::{Quantization, ROUNDER, Step};
 pub(crate) use simd::Simd;

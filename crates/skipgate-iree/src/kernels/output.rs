@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::code::{Code, Memory, Value};
+use super::curve::Curve;
 use super::{Buffers, Convolution, Place, Window};
 
 /// 1.5 * 2^23: added to a float of less than 2^22 and subtracted again, it leaves the nearest integer, the even one of two
@@ -20,6 +21,10 @@ pub(crate) enum Step {
         low: u32,
         high: u32,
     },
+    /// The value of a curve there takes its place.
+    Curve(Curve),
+    /// It is multiplied by the value of a curve there.
+    TimesCurve(Curve),
     Quantize(Quantization),
 }
 
@@ -74,6 +79,11 @@ pub(super) fn write(
                 let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(*bits))));
                 let result = code.at_least(&result, &low);
                 code.at_most(&result, &high)
+            }
+            (Step::Curve(curve), _) => curve.at(code, &result),
+            (Step::TimesCurve(curve), _) => {
+                let factor = curve.at(code, &result);
+                code.multiply(&result, &factor)
             }
             (Step::Quantize(quantization), _) => quantization.apply(code, &result),
         };

@@ -70,12 +70,11 @@ pub(super) fn add_channels(
                 })
                 .collect();
             for (number, pixel) in pixels.iter().enumerate() {
-                let factor = match rows.get(number) {
-                    Some(row) => code.lane(row, lane),
-                    None => {
-                        let at = at_channel(code, pixel, &channel);
-                        code.load_splat(image, &at)
-                    }
+                let factor = if let Some(row) = rows.get(number) {
+                    code.lane(row, lane)
+                } else {
+                    let at = at_channel(code, pixel, &channel);
+                    code.load_splat(image, &at)
                 };
                 for (sum, vector) in sums[number * tile.vectors..].iter_mut().zip(&vectors) {
                     *sum = code.multiply_add(&factor, vector, sum);

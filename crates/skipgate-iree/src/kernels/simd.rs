@@ -7,6 +7,7 @@ pub(super) const FEWEST_LANES: usize = 4;
 
 /// A vector unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether there is one kind of instruction")]
 pub(crate) struct Simd {
     /// Floats of a vector register.
     pub(super) lanes: usize,
@@ -18,6 +19,8 @@ pub(crate) struct Simd {
     pub(super) by_lane: bool,
     /// Whether there is a multiply-add that rounds once and is no slower.
     pub(super) fused: bool,
+    /// Whether there is a division of vectors.
+    pub(super) divides: bool,
     /// Whether one instruction gives the maximum or what is no number. On x86, the one that there is hands on its second
     /// operand then, which is what a comparison and a choice say.
     pub(super) has_maximum: bool,
@@ -28,21 +31,51 @@ impl Simd {
         let has = |name: &str| target.features.iter().any(|feature| feature == name);
         match target.arch {
             // Of 16 quad registers, 8 hold sums, 4 pixels and 2 weights. `vfma` takes no lane, `vmla` does.
-            Arch::Arm => {
-                Self { lanes: 4, sums: 8, vectors: 2, by_lane: true, fused: false, has_maximum: true }
-            }
-            Arch::Aarch64 => {
-                Self { lanes: 4, sums: 16, vectors: 4, by_lane: true, fused: true, has_maximum: true }
-            }
-            Arch::X86_64 if has("avx512f") => {
-                Self { lanes: 16, sums: 16, vectors: 1, by_lane: false, fused: true, has_maximum: false }
-            }
-            Arch::X86_64 if has("avx2") && has("fma") => {
-                Self { lanes: 8, sums: 12, vectors: 2, by_lane: false, fused: true, has_maximum: false }
-            }
-            Arch::X86_64 => {
-                Self { lanes: 4, sums: 8, vectors: 2, by_lane: false, fused: false, has_maximum: false }
-            }
+            Arch::Arm => Self {
+                lanes: 4,
+                sums: 8,
+                vectors: 2,
+                by_lane: true,
+                fused: false,
+                divides: false,
+                has_maximum: true,
+            },
+            Arch::Aarch64 => Self {
+                lanes: 4,
+                sums: 16,
+                vectors: 4,
+                by_lane: true,
+                fused: true,
+                divides: true,
+                has_maximum: true,
+            },
+            Arch::X86_64 if has("avx512f") => Self {
+                lanes: 16,
+                sums: 16,
+                vectors: 1,
+                by_lane: false,
+                fused: true,
+                divides: true,
+                has_maximum: false,
+            },
+            Arch::X86_64 if has("avx2") && has("fma") => Self {
+                lanes: 8,
+                sums: 12,
+                vectors: 2,
+                by_lane: false,
+                fused: true,
+                divides: true,
+                has_maximum: false,
+            },
+            Arch::X86_64 => Self {
+                lanes: 4,
+                sums: 8,
+                vectors: 2,
+                by_lane: false,
+                fused: false,
+                divides: true,
+                has_maximum: false,
+            },
         }
     }
 

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::proto::TensorProto;
-use skipgate_onnx::{Graph, Node, NodeId, TensorType, ValueId};
+use skipgate_onnx::{Graph, Node, NodeId, Reader, TensorType, ValueId};
 
 use super::order;
 use super::quantisation::Roundings;
 use crate::ImportError;
-use crate::kernels::{Kernels, Quantization, Window};
+use crate::kernels::{Curve, Kernels, Quantization, Window};
 
 /// The layers of a model.
 pub(crate) struct Layers<'m> {
@@ -44,6 +44,8 @@ pub(crate) enum Then {
     Add,
     Relu,
     Clip { low: u32, high: u32 },
+    Curve(Curve),
+    TimesCurve(Curve),
     Quantize(Quantization),
 }
 
@@ -206,7 +208,7 @@ impl Fusion<'_, '_> {
     }
 
     fn next(&self, layer: &Layer) -> Result<Option<More>, ImportError> {
-        let Some(id) = self.only_reader(layer, layer.result) else { return Ok(None) };
+        let Some(id) = self.only_reader(layer, layer.result) else { return Ok(self.times_curve(layer)) };
         let node = self.graph.node(id);
         let one = |then| More { nodes: vec![id], then, other: None };
         Ok(match (node.op_type(), &node.inputs[..]) {
@@ -216,6 +218,8 @@ impl Fusion<'_, '_> {
                 self.can_add(layer, other).then_some(added)
             }
             ("Relu", [_]) => Some(one(Then::Relu)),
+            ("Sigmoid" | "HardSigmoid", [_]) => curve(node).map(Then::Curve).map(one),
+            ("HardSwish", [_]) => Some(one(Then::TimesCurve(HARD_SWISH))),
             ("Clip", [_, ..]) => self.clip(node)?.map(one),
             ("QuantizeLinear", [..]) => self.rounding(layer, id),
             _ => None,
@@ -224,9 +228,29 @@ impl Fusion<'_, '_> {
 
     /// The node of ONNX's own, in the graph of `layer`, that alone reads `value`.
     fn only_reader(&self, layer: &Layer, value: ValueId) -> Option<NodeId> {
-        let scope = self.graph.node(layer.nodes[0]).scope;
-        let reader = |id: &NodeId| self.graph.node(*id).scope == scope && self.graph.node(*id).is_standard();
-        self.graph.only_reader(value).filter(reader)
+        self.graph.only_reader(value).filter(|&id| self.is_beside(layer, id))
+    }
+
+    /// Whether node `id` is one of ONNX's own, in the graph of `layer`.
+    fn is_beside(&self, layer: &Layer, id: NodeId) -> bool {
+        let node = self.graph.node(id);
+        node.scope == self.graph.node(layer.nodes[0]).scope && node.is_standard()
+    }
+
+    /// The product of the layer's result and the value of a curve there, if nothing else reads either.
+    fn times_curve(&self, layer: &Layer) -> Option<More> {
+        let &[Reader::Operand { node: a, .. }, Reader::Operand { node: b, .. }] =
+            &self.graph.value(layer.result).readers[..]
+        else {
+            return None;
+        };
+        let (id, product) = if self.graph.node(a).is("Mul") { (b, a) } else { (a, b) };
+        let (node, factor) = (self.graph.node(id), self.graph.node(id).only_output()?);
+        let is_theirs = self.is_beside(layer, id)
+            && self.graph.node(product).is("Mul")
+            && self.only_reader(layer, factor) == Some(product);
+        let then = Then::TimesCurve(curve(node).filter(|_| is_theirs)?);
+        Some(More { nodes: vec![id, product], then, other: None })
     }
 
     fn can_add(&self, layer: &Layer, other: ValueId) -> bool {
@@ -257,6 +281,22 @@ impl Fusion<'_, '_> {
         let rounding = self.roundings.get(&dequantize)?;
         let then = Then::Quantize(rounding.quantization);
         Some(More { nodes: vec![quantize, dequantize], then, other: None })
+    }
+}
+
+/// `x * HardSigmoid(x)` with these numbers is what ONNX defines `HardSwish` as.
+const HARD_SWISH: Curve = Curve::HardSigmoid { slope: (1.0f32 / 6.0).to_bits(), middle: 0.5f32.to_bits() };
+
+/// The curve that `node` is.
+fn curve(node: &Node) -> Option<Curve> {
+    match node.op_type() {
+        "Sigmoid" => Some(Curve::Sigmoid),
+        // The defaults are those of ONNX.
+        "HardSigmoid" => Some(Curve::HardSigmoid {
+            slope: node.float("alpha").unwrap_or(0.2).to_bits(),
+            middle: node.float("beta").unwrap_or(0.5).to_bits(),
+        }),
+        _ => None,
     }
 }
 
@@ -303,6 +343,35 @@ mod tests {
         assert!(kernels.iter().zip(ends).all(|(kernel, end)| kernel.ends_with(end)), "{kernels:#?}");
         assert!(kernels[1].contains(" + Add node_"), "{kernels:#?}");
         assert_eq!(generic, [""; 0]);
+    }
+
+    #[test]
+    fn a_curve_is_part_of_a_kernel_and_so_is_the_product_with_it() {
+        let (mut net, x) = Net::new(&[1, 8, 8, 8], 1);
+        let conv = |net: &mut Net| net.conv(&x, 8, 1, 1);
+        let sigmoid = conv(&mut net);
+        let sigmoid = net.op("Sigmoid", &[&sigmoid], &[]);
+        let swish = conv(&mut net);
+        let hard = net.op("HardSwish", &[&swish], &[]);
+        let own = conv(&mut net);
+        let curve = net.op("HardSigmoid", &[&own], &[]);
+        let own = net.op("Mul", &[&curve, &own], &[]);
+        let read = conv(&mut net);
+        let curve = net.op("Sigmoid", &[&read], &[]);
+        let product = net.op("Mul", &[&read, &curve], &[]);
+        let again = net.add(&product, &curve);
+        for output in [sigmoid, hard, own, again] {
+            net.output(&output, &[1, 8, 8, 8]);
+        }
+        let (kernels, _) = layers(&net, true);
+        let ends = [
+            "1x1, sigmoid",
+            "1x1, times its hard sigmoid of slope 0.16666667 around 0.5",
+            "1x1, times its hard sigmoid of slope 0.2 around 0.5",
+            "1x1 by 1x1",
+        ];
+        assert_eq!(kernels.len(), ends.len());
+        assert!(kernels.iter().zip(ends).all(|(kernel, end)| kernel.ends_with(end)), "{kernels:#?}");
     }
 
     #[test]

@@ -169,7 +169,18 @@ fn then(step: &kernels::Step, kernel: &Kernel) -> String {
         kernels::Step::Clip { low, high } => {
             format!(", clip to {}..{}", f32::from_bits(low), f32::from_bits(high))
         }
+        kernels::Step::Curve(curve) => format!(", {}", self::curve(curve)),
+        kernels::Step::TimesCurve(curve) => format!(", times its {}", self::curve(curve)),
         kernels::Step::Quantize(step) => format!(", round {}", quantization(step)),
+    }
+}
+
+fn curve(curve: kernels::Curve) -> String {
+    match curve {
+        kernels::Curve::Sigmoid => "sigmoid".to_owned(),
+        kernels::Curve::HardSigmoid { slope, middle } => {
+            format!("hard sigmoid of slope {} around {}", f32::from_bits(slope), f32::from_bits(middle))
+        }
     }
 }
 

@@ -45,6 +45,8 @@ impl<'m> Builder<'_, 'm> {
             Then::Add => added.map(kernels::Step::Add),
             Then::Relu => Some(kernels::Step::Relu),
             Then::Clip { low, high } => Some(kernels::Step::Clip { low, high }),
+            Then::Curve(curve) => Some(kernels::Step::Curve(curve)),
+            Then::TimesCurve(curve) => Some(kernels::Step::TimesCurve(curve)),
             Then::Quantize(quantization) => Some(kernels::Step::Quantize(quantization)),
         };
         Ok(Convolution {
