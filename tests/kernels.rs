@@ -188,7 +188,7 @@ fn check_sigmoid(target: &str, program: fn() -> Command) {
     let mut proto = case.model(&[1.0; 4], &[0.0; 4]).proto().clone();
     let graph = proto.graph.as_mut().unwrap();
     graph.node.insert(1, node("Sigmoid", &["sum"], "curve"));
-    graph.node[2].input[0] = "curve".to_owned();
+    "curve".clone_into(&mut graph.node[2].input[0]);
     let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
     Model::from_proto(proto).unwrap().save(&model).unwrap();
     write_npy(&input, [1, 4, SIDE as u64, SIDE as u64], &image);

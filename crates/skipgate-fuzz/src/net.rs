@@ -343,7 +343,9 @@ impl Net {
             text("nearest_mode", "floor"),
         ];
         let shape = [x.shape[0], x.shape[1], 2 * x.shape[2], 2 * x.shape[3]];
-        self.op("Resize", &[x, &Value::absent(), &scales], attributes, &shape)
+        // The region of interest may be left out from operator set 13 on.
+        let region = if self.opset < 13 { self.floats(&[0], &[]) } else { Value::absent() };
+        self.op("Resize", &[x, &region, &scales], attributes, &shape)
     }
 
     /// An `If` on `condition` between what two functions make of values that are there; both give the same shape.
