@@ -9,10 +9,9 @@ use skipgate_fuzz::{Checker, Outcome};
 use skipgate_iree::{Build, Compiler, Gating, Source};
 use skipgate_onnx::{GateSelection, GateUnit, Model};
 
-/// Everything that this machine can run. AVX2 has other register sizes than this machine may have, so other layers are
-/// left to the compiler.
+/// Everything that this machine can run.
 fn targets() -> Vec<String> {
-    let mut targets = here();
+    let mut targets = vec!["host".to_owned()];
     if env::var_os("SKIPGATE_BOARD_PROGRAM").is_some() {
         targets.push(BOARD.to_owned());
     } else {
@@ -22,16 +21,6 @@ fn targets() -> Vec<String> {
 }
 
 const BOARD: &str = "odroid-xu4";
-
-/// The targets that run without emulation.
-fn here() -> Vec<String> {
-    let mut targets = vec!["host".to_owned()];
-    let avx2 = Target::named("x86-64-v3").unwrap();
-    if Target::host().is_some_and(|host| host.arch == avx2.arch && avx2.missing_features().is_empty()) {
-        targets.push(avx2.name);
-    }
-    targets
-}
 
 /// What becomes of `model` on `targets`; `None` where there is no ONNX Runtime.
 fn outcome(model: &Model, gating: &Gating, targets: &[String]) -> Option<Outcome> {
@@ -44,16 +33,12 @@ fn outcome(model: &Model, gating: &Gating, targets: &[String]) -> Option<Outcome
 
 /// With `expected` gates by default, every mask gives what ONNX Runtime computes.
 fn assert_equal(model: &Model, expected: usize) {
-    assert_equal_on(&targets(), model, expected);
-}
-
-fn assert_equal_on(targets: &[String], model: &Model, expected: usize) {
     let gating = if expected == 0 {
         Gating::Ungated { remove: Vec::new() }
     } else {
         Gating::Selected(GateSelection::default())
     };
-    match outcome(model, &gating, targets) {
+    match outcome(model, &gating, &targets()) {
         None => {}
         Some(Outcome::Equal { gates, .. }) => assert_eq!(gates, expected),
         Some(other) => panic!("{other}"),
@@ -561,7 +546,7 @@ fn a_layer_on_one_place_of_a_line_has_a_bias() {
     assert_equal(&net.model().unwrap(), 0);
 }
 
-/// As in networks with parallel branches (MobileOne) before their branches are put together.
+/// As in networks with parallel branches before those are put together.
 #[test]
 fn branches_that_look_at_every_second_element_are_added() {
     for pool in ["", "AveragePool", "MaxPool"] {
