@@ -13,6 +13,7 @@ mod attention;
 mod average_pool;
 mod axis;
 mod batch_norm;
+mod bilinear;
 mod body;
 mod build;
 mod cast;
@@ -29,6 +30,7 @@ mod cumulative;
 mod data_dependent;
 mod dead;
 mod defaults;
+mod deform_conv;
 mod depth_space;
 mod determinant;
 mod dropout;
@@ -67,6 +69,7 @@ mod reduce;
 mod reshape;
 mod resize;
 mod rms_norm;
+mod roi_align;
 mod rotary_embedding;
 mod sign;
 mod softmax;
@@ -190,11 +193,13 @@ const REWRITE: &[Pass] = &[
     causal_conv::rewrite,
     center_crop_pad::rewrite,
     cumulative::rewrite,
+    deform_conv::rewrite,
     determinant::rewrite,
     fourier::rewrite,
     linear_attention::rewrite,
     losses::rewrite,
     rms_norm::rewrite,
+    roi_align::rewrite,
     rotary_embedding::rewrite,
     swish::rewrite,
     window_function::initializer,

@@ -13,6 +13,7 @@ mod normalise;
 mod normalise_operators;
 mod quantized;
 mod recognised;
+mod sampled;
 mod scores;
 mod shapes;
 mod written_out;
