@@ -51,6 +51,7 @@ mod losses;
 mod lp_normalization;
 mod lp_pool;
 mod matmul;
+mod max_unpool;
 mod modulo;
 mod names;
 mod opset;
@@ -59,6 +60,7 @@ mod opset_oldest;
 mod pad;
 mod places;
 mod pool;
+mod pool_places;
 mod pow;
 mod quantized_operator;
 mod quantized_product;
@@ -68,13 +70,17 @@ mod recurrent_steps;
 mod reduce;
 mod reshape;
 mod resize;
+mod reverse_sequence;
 mod rms_norm;
 mod roi_align;
 mod rotary_embedding;
+mod scatter;
 mod sign;
+mod slice;
 mod softmax;
 mod softsign;
 mod swish;
+mod tensor_scatter;
 mod transpose;
 mod unroll;
 mod unsigned;
@@ -198,10 +204,16 @@ const REWRITE: &[Pass] = &[
     fourier::rewrite,
     linear_attention::rewrite,
     losses::rewrite,
+    max_unpool::rewrite,
+    pool_places::rewrite,
+    reverse_sequence::rewrite,
     rms_norm::rewrite,
     roi_align::rewrite,
     rotary_embedding::rewrite,
+    scatter::rewrite,
+    |node, body, context| Ok(slice::backwards(node, body, context)),
     swish::rewrite,
+    tensor_scatter::rewrite,
     window_function::initializer,
     |node, body, context| Ok(ceil_mode::remove(node, body, context)),
     average_pool::rewrite,

@@ -448,7 +448,7 @@ fn what_engines_compute_in_two_ways_is_refused_by_name() {
     let window = [ints("kernel_shape", &[3, 3]), ints("dilations", &[2, 2]), text("auto_pad", "SAME_UPPER")];
     let reason = refusal(17, "MaxPool", &window, 0);
     assert!(reason.contains("(MaxPool): it has `dilations` and `auto_pad`"), "{reason}");
-    let reason = refusal(17, "MaxPool", &[ints("kernel_shape", &[2, 2])], 1);
+    let reason = refusal(17, "MaxPool", &[ints("kernel_shape", &[2, 2]), text("auto_pad", "SAME_UPPER")], 1);
     assert!(reason.contains("(MaxPool): its indices are read"), "{reason}");
     let reason = refusal(17, "RandomNormalLike", &[], 0);
     assert!(reason.contains("(RandomNormalLike): it draws random numbers"), "{reason}");
