@@ -75,6 +75,7 @@ mod rms_norm;
 mod roi_align;
 mod rotary_embedding;
 mod scatter;
+mod sequences;
 mod sign;
 mod slice;
 mod softmax;
@@ -188,6 +189,7 @@ const SIMPLIFY: &[Pass] = &[
     duplicate::merge,
     gemm::forget_addend,
     reduce::remove_empty,
+    sequences::read,
     conditional::inline,
     unroll::rewrite,
 ];
@@ -211,6 +213,7 @@ const REWRITE: &[Pass] = &[
     roi_align::rewrite,
     rotary_embedding::rewrite,
     scatter::rewrite,
+    sequences::split,
     |node, body, context| Ok(slice::backwards(node, body, context)),
     swish::rewrite,
     tensor_scatter::rewrite,
@@ -258,6 +261,7 @@ const CHECKS: &[Check] = &[
     quantized_operator::check,
     random::check,
     recurrent::check,
+    sequences::check,
     unsigned::check,
 ];
 

@@ -15,5 +15,6 @@ mod quantized;
 mod recognised;
 mod sampled;
 mod scores;
+mod sequences;
 mod shapes;
 mod written_out;
