@@ -181,6 +181,10 @@ type Pass = fn(&NodeProto, &mut Body, &mut Context) -> Result<Step, Error>;
 const SIMPLIFY: &[Pass] = &[
     constant::initializer,
     |node, body, context| Ok(known::initializer(node, body, context)),
+    empty::initializer,
+    |node, body, context| Ok(empty::inputs(node, body, context)),
+    |node, body, context| Ok(empty::concat(node, body, context)),
+    empty::reduce,
     weights::fold,
     |node, body, context| Ok(identity::remove(node, body, context)),
     dropout::remove,

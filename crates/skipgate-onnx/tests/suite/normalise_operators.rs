@@ -535,10 +535,12 @@ fn what_breaks_a_rule_is_an_error_that_names_the_node() {
     });
     assert!(sizes.contains("(Split): expected sizes that add up"), "{sizes}");
     let nothing = problem(&|net, image| {
-        let filters = net.floats(&[0, 4, 3, 3], |x| x);
-        net.op("Conv", &[image, &filters], &[])
+        let (start, end, axis) = (net.ints(&[8]), net.ints(&[9]), net.ints(&[3]));
+        let none = net.op("Slice", &[image, &start, &end, &axis], &[]);
+        let factor = net.floats(&[0, 3], |x| x);
+        net.op("MatMul", &[&none, &factor], &[])
     });
-    assert!(nothing.contains("(Conv): its result has no elements"), "{nothing}");
+    assert!(nothing.contains("(MatMul): it makes elements of a tensor that has none"), "{nothing}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Sequences that are known, against ONNX Runtime.
+//! Sequences that are known, and tensors without elements, against ONNX Runtime.
 
-use skipgate_onnx::normalise;
+use skipgate_onnx::{Model, normalise};
 
-use crate::net::{Net, int};
+use crate::net::{Net, int, value_info};
 use crate::written_out::{compare, int64s};
 
 #[test]
@@ -65,4 +65,69 @@ fn a_sequence_that_depends_on_data_is_refused_by_name() {
     net.output(&y, &[2, 3]);
     let error = normalise(&net.model()).unwrap_err().to_string();
     assert!(error.contains("(SequenceAt): the place that it reads is not constant"), "{error}");
+}
+
+#[test]
+fn parts_without_elements_are_left_out() {
+    let found = compare(18, &[4, 3], "Slice", |net, image| {
+        let sizes = net.ints(&[0, 4, 0]);
+        let first = net.op("Split", &[image, &sizes], &[int("axis", 0)]);
+        net.node_mut(&first).output.extend(["all".into(), "last".into()]);
+        let (start, end) = (net.ints(&[9]), net.ints(&[12]));
+        let none = net.op("Slice", &[image, &start, &end], &[]);
+        let none = net.op("Relu", &[&none], &[]);
+        net.op("Concat", &[&first, "all", &none, "last", image], &[int("axis", 0)])
+    });
+    assert_eq!(found, ["Concat"]);
+    let found = compare(18, &[4, 3], "none", |net, image| {
+        let sizes = net.ints(&[1, 0, 3]);
+        let first = net.op("Split", &[image, &sizes], &[int("axis", 0)]);
+        net.node_mut(&first).output.extend(["none".into(), "rest".into()]);
+        net.op("Concat", &["rest", "none", &first], &[int("axis", 0)])
+    });
+    assert_eq!(found, ["Split", "Concat"]);
+}
+
+#[test]
+fn reductions_of_nothing_are_constants() {
+    for op_type in [
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "ReduceSumSquare",
+    ] {
+        let (mut net, image) = Net::new(&[2, 0, 4], 5);
+        net.set_opset(20);
+        let axes = net.ints(&[1]);
+        let y = net.op(op_type, &[&image, &axes], &[int("keepdims", 0)]);
+        net.output(&y, &[2, 4]);
+        let plain = normalise(&net.model()).unwrap();
+        assert!(plain.proto().graph.node.iter().all(|node| node.op_type == "Expand"), "{op_type} is left");
+    }
+    let (mut net, image) = Net::new(&[2, 0, 4], 5);
+    net.set_opset(20);
+    let axes = net.ints(&[1]);
+    let y = net.op("ReduceMean", &[&image, &axes], &[]);
+    net.output(&y, &[]);
+    let error = normalise(&net.model()).unwrap_err().to_string();
+    assert!(error.contains("(ReduceMean): it reduces no elements"), "{error}");
+}
+
+#[test]
+fn an_output_without_elements_is_handed_on() {
+    let (mut net, image) = Net::new(&[2, 3], 5);
+    let (start, end) = (net.ints(&[5]), net.ints(&[9]));
+    let y = net.op("Slice", &[&image, &start, &end], &[]);
+    net.output(&y, &[0, 3]);
+    let plain = normalise(&net.model()).unwrap();
+    let found: Vec<_> = plain.proto().graph.node.iter().map(|node| node.op_type.as_str()).collect();
+    assert_eq!(found, ["Identity"]);
+    assert_eq!(normalise(&plain).unwrap(), plain);
+    assert!(Model::from_proto(plain.proto().clone()).is_ok());
+    assert_eq!(plain.proto().graph.output, [value_info(&y, 1, &[0, 3])]);
 }
