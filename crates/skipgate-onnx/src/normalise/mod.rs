@@ -14,6 +14,7 @@ mod average_pool;
 mod axis;
 mod batch_norm;
 mod bilinear;
+mod bit_cast;
 mod body;
 mod build;
 mod cast;
@@ -24,6 +25,7 @@ mod col2im;
 mod conditional;
 mod constant;
 mod context;
+mod conv_integer;
 mod conv_transpose;
 mod conv_transpose_groups;
 mod cumulative;
@@ -62,9 +64,12 @@ mod places;
 mod pool;
 mod pool_places;
 mod pow;
+mod pow_integers;
+mod quantized_blocks;
 mod quantized_operator;
 mod quantized_product;
 mod random;
+mod range;
 mod recurrent;
 mod recurrent_steps;
 mod reduce;
@@ -204,6 +209,7 @@ const REWRITE: &[Pass] = &[
     attention::rewrite,
     causal_conv::rewrite,
     center_crop_pad::rewrite,
+    conv_integer::rewrite,
     cumulative::rewrite,
     deform_conv::rewrite,
     determinant::rewrite,
@@ -212,6 +218,7 @@ const REWRITE: &[Pass] = &[
     losses::rewrite,
     max_unpool::rewrite,
     pool_places::rewrite,
+    quantized_blocks::rewrite,
     reverse_sequence::rewrite,
     rms_norm::rewrite,
     roi_align::rewrite,
@@ -225,6 +232,8 @@ const REWRITE: &[Pass] = &[
     |node, body, context| Ok(ceil_mode::remove(node, body, context)),
     average_pool::rewrite,
     batch_norm::rewrite,
+    |node, body, context| Ok(bit_cast::rewrite(node, body, context)),
+    |node, body, context| Ok(cast::like(node, body, context)),
     |node, body, context| Ok(cast::through_signed(node, body, context)),
     |node, body, context| Ok(cast::to_bool(node, body, context)),
     col2im::rewrite,
@@ -242,7 +251,9 @@ const REWRITE: &[Pass] = &[
     modulo::rewrite,
     pad::rewrite,
     pow::rewrite,
+    |node, body, context| Ok(pow_integers::rewrite(node, body, context)),
     |node, body, context| Ok(quantized_product::rewrite(node, body, context)),
+    |node, body, context| Ok(range::widen(node, body, context)),
     recurrent_steps::rewrite,
     reduce::log_sum_exp,
     resize::rewrite,
@@ -257,6 +268,7 @@ type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
 /// What is refused. Nothing takes the place of such a node.
 const CHECKS: &[Check] = &[
     axis::check,
+    bit_cast::check,
     data_dependent::check,
     empty::check,
     places::check,
