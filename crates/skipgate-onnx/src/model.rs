@@ -8,7 +8,7 @@ use crate::proto::{GraphProto, ModelProto};
 use protobuf::Message;
 
 use crate::error::Error;
-use crate::{check, external, order};
+use crate::{check, external, operator_set, order};
 
 /// ONNX IR versions (`ModelProto.ir_version`) that can be read.
 pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
@@ -48,6 +48,7 @@ impl Model {
     /// Takes a parsed model that has no external data. Nodes that stand in front of what they read are moved behind it.
     pub fn from_proto(mut proto: ModelProto) -> Result<Self, Error> {
         order::sort(&mut proto);
+        operator_set::complete(&mut proto);
         check::model(&proto)?;
         Ok(Self { proto })
     }

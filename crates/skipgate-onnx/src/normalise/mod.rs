@@ -40,6 +40,7 @@ mod duplicate;
 mod einsum;
 mod empty;
 mod expand;
+mod flex_attention;
 mod fourier;
 mod functions;
 mod gelu;
@@ -52,6 +53,7 @@ mod linear_attention;
 mod losses;
 mod lp_normalization;
 mod lp_pool;
+mod machine_learning;
 mod matmul;
 mod max_unpool;
 mod modulo;
@@ -87,6 +89,7 @@ mod softmax;
 mod softsign;
 mod swish;
 mod tensor_scatter;
+mod training;
 mod transpose;
 mod unroll;
 mod unsigned;
@@ -179,7 +182,7 @@ impl Step {
     }
 }
 
-/// Looks at one node of the default domain, which has an output; `Body` is what comes before it in its graph.
+/// Looks at one node, which has an output; `Body` is what comes before it in its graph.
 type Pass = fn(&NodeProto, &mut Body, &mut Context) -> Result<Step, Error>;
 
 /// What leaves less behind.
@@ -261,6 +264,9 @@ const REWRITE: &[Pass] = &[
     |node, body, context| Ok(sign::rewrite(node, body, context)),
     |node, body, context| Ok(unsigned::widen(node, body, context)),
 ];
+
+/// What writes an operator of another domain in those of ONNX itself.
+const OTHER_DOMAINS: &[Pass] = &[flex_attention::rewrite, machine_learning::rewrite, training::rewrite];
 
 /// Refuses a node that the compiler would get wrong.
 type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
@@ -347,9 +353,10 @@ impl Rewriter<'_, '_> {
     }
 
     fn step(&mut self, node: &NodeProto, body: &mut Body) -> Result<Step, Error> {
-        if !is_default_domain(&node.domain) || node.output.is_empty() {
+        if node.output.is_empty() {
             return Ok(Step::Keep);
         }
+        let passes = if is_default_domain(&node.domain) { self.passes } else { OTHER_DOMAINS };
         let mut named = None;
         if node.output[0].is_empty() {
             // New nodes take their names from the first output.
@@ -358,7 +365,7 @@ impl Rewriter<'_, '_> {
             named = Some(node);
         }
         let node = named.as_ref().unwrap_or(node);
-        for pass in self.passes {
+        for pass in passes {
             let step = pass(node, body, &mut self.context)?;
             if let Step::Replace { nodes, aliases } = &step {
                 // An alias alone may come to nothing, which `Body::alias` says.

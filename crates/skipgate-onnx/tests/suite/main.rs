@@ -11,6 +11,7 @@ mod layers;
 mod net;
 mod normalise;
 mod normalise_operators;
+mod other_domains;
 mod quantized;
 mod recognised;
 mod sampled;
