@@ -115,9 +115,9 @@ impl TensorSpec {
         self.shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent))
     }
 
-    /// Fails unless it has a name and at least one element, and is of a rank and size that can be allocated.
+    /// Fails unless it has a name and is of a rank and size that can be allocated.
     fn check(&self) -> Result<(), ManifestError> {
-        let elements = self.elements().filter(|elements| (1..=MOST_ELEMENTS).contains(elements));
+        let elements = self.elements().filter(|elements| *elements <= MOST_ELEMENTS);
         if !self.name.is_empty() && elements.is_some() && self.shape.len() <= MOST_DIMENSIONS {
             return Ok(());
         }

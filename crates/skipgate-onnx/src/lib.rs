@@ -48,6 +48,7 @@ mod metadata;
 mod model;
 mod naming;
 mod normalise;
+mod operator_set;
 mod order;
 pub mod proto;
 mod remove;

@@ -8,7 +8,7 @@ use crate::proto::{GraphProto, ModelProto};
 use protobuf::Message;
 
 use crate::error::Error;
-use crate::{check, external, order};
+use crate::{check, external, operator_set, order};
 
 /// ONNX IR versions (`ModelProto.ir_version`) that can be read.
 pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
@@ -51,6 +51,7 @@ impl Model {
     /// Takes a parsed model that has no external data. Nodes that stand in front of what they read are moved behind it.
     pub fn from_proto(mut proto: ModelProto) -> Result<Self, Error> {
         order::sort(&mut proto);
+        operator_set::complete(&mut proto);
         check::model(&proto)?;
         Ok(Self { proto })
     }
@@ -149,11 +150,11 @@ mod tests {
 
     /// A model with two weights that are worth a file of their own, and one that is not.
     fn model() -> Model {
-        let weight = |name: &str, count: usize, byte: u8| TensorProto {
+        let weight = |name: &str, count: u16, byte: u8| TensorProto {
             name: name.to_owned(),
             data_type: FLOAT,
-            dims: vec![count as i64],
-            raw_data: vec![byte; 4 * count],
+            dims: vec![count.into()],
+            raw_data: vec![byte; 4 * usize::from(count)],
             ..TensorProto::default()
         };
         let mut proto = ModelProto { ir_version: 8, ..ModelProto::default() };

@@ -53,7 +53,7 @@ pub(crate) struct Value {
     pub(crate) tensor_type: TensorType,
     /// The elements of a small integer tensor, as far as they are known.
     pub(crate) ints: Option<Ints>,
-    /// The elements of a small tensor of 32-bit floats, if all of them are known.
+    /// The elements of a small tensor of 32-bit floats, or of a constant of 16-bit ones, if all of them are known.
     pub(crate) floats: Option<Vec<f32>>,
 }
 
@@ -274,7 +274,7 @@ fn tensor_value(tensor: &TensorProto) -> Result<Value, Error> {
     let tensor_type = TensorType { element_type: tensor.data_type, shape };
     let small = tensor_type.elements().is_some_and(|n| n <= constants::MAX_ELEMENTS);
     let ints = if small { tensor::integers(tensor)? } else { None };
-    let floats = if small { tensor::floats(tensor)? } else { None };
+    let floats = if small { tensor::small_floats(tensor)? } else { None };
     Ok(Value { tensor_type, ints: ints.map(|ints| ints.into_iter().map(Some).collect()), floats })
 }
 
@@ -293,13 +293,14 @@ fn output_types(site: &Site) -> Inferred<Vec<TensorType>> {
         | "Softmax" | "Softplus" | "Softsign" | "Sqrt" | "Swish" | "Tan" | "Tanh" | "ThresholdedRelu"
         | "Trilu" => one(site.input(0).cloned()),
         "Dropout" => elementwise::dropout(site),
-        "Cast" | "CastLike" | "IsInf" | "IsNaN" | "QuantizeLinear" | "DequantizeLinear" => one(elementwise::retyped(site)),
+        "BitCast" | "Cast" | "CastLike" | "IsInf" | "IsNaN" | "QuantizeLinear" | "DequantizeLinear" => one(elementwise::retyped(site)),
         "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor"
         | "Max" | "Min" | "Mean" | "Sum" => one(elementwise::broadcast_inputs(site, 0, None)),
         "And" | "Or" | "Xor" | "Equal" | "Greater" | "GreaterOrEqual" | "Less" | "LessOrEqual" =>
             one(elementwise::broadcast_inputs(site, 0, Some(tensor::element_type::BOOL))),
         "Where" => one(elementwise::select(site)),
         "Conv" => one(window::conv(site)),
+        "ConvInteger" => one(window::conv_integer(site)),
         "ConvTranspose" => one(window::conv_transpose(site)),
         "MaxPool" => window::max_pool(site),
         "AveragePool" | "LpPool" => one(window::pool(site)),

@@ -150,6 +150,15 @@ pub(crate) fn floats(tensor: &TensorProto) -> Result<Option<Vec<f32>>, Error> {
     Ok(Some(bytes.chunks_exact(4).map(|b| f32::from_le_bytes(low_bytes(b))).collect()))
 }
 
+/// The elements of a tensor of 32-bit or 16-bit floats; `None` for other element types.
+pub(crate) fn small_floats(tensor: &TensorProto) -> Result<Option<Vec<f32>>, Error> {
+    if tensor.data_type != element_type::FLOAT16 {
+        return floats(tensor);
+    }
+    let bytes = tensor_bytes(tensor)?;
+    Ok(Some(bytes.chunks_exact(2).map(|b| half::f16::from_le_bytes(low_bytes(b)).to_f32()).collect()))
+}
+
 /// The elements of a tensor of booleans or of integers of 8 to 64 bits, but unsigned ones of up to 16; `None` for other
 /// element types.
 pub(crate) fn integers(tensor: &TensorProto) -> Result<Option<Vec<i64>>, Error> {

@@ -1,11 +1,12 @@
-//! Inputs that decide about a shape.
+//! Inputs that decide about a shape, or about how something is computed.
 //!
 //! In ONNX's cases everything that a node reads is an input of the model, the shape of a `Reshape` included. A compiler for
-//! static shapes needs to know such a value, as it does in exported networks, where it is a constant.
+//! static shapes needs to know such a value, as it does in exported networks, where it is a constant. So it does whether a
+//! `Dropout` trains, and whether the exponents of integers are whole.
 
 use std::collections::HashSet;
 
-use skipgate_onnx::element_type::{BOOL, INT32, INT64};
+use skipgate_onnx::element_type::{BOOL, FLOAT, FLOAT16, INT32, INT64};
 use skipgate_onnx::proto::{GraphProto, NodeProto, TensorProto};
 
 use super::case;
@@ -66,8 +67,10 @@ impl Deciding {
     fn includes(&self, name: &str, tensor: &TensorProto) -> bool {
         let elements: i64 = tensor.dims.iter().product();
         let small = tensor.dims.len() <= 1 && usize::try_from(elements).is_ok_and(|n| n <= SMALL);
-        let integers = matches!(tensor.data_type, INT32 | INT64 | BOOL);
-        small && (self.read.contains(name) || integers && self.behind.contains(name))
+        // The bounds of a range may be floats.
+        let number = tensor.dims.is_empty() && matches!(tensor.data_type, FLOAT | FLOAT16);
+        let known = number || matches!(tensor.data_type, INT32 | INT64 | BOOL);
+        small && (self.read.contains(name) || known && self.behind.contains(name))
     }
 }
 
@@ -76,13 +79,16 @@ fn inner(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
     node.attribute.iter().filter_map(|attribute| attribute.g.as_ref())
 }
 
-/// The inputs of an operator that decide about the shape of its result, or along which axis it works.
+/// The inputs of an operator that decide about the shape of its result, along which axis it works, or how
+/// its result is computed: whether a layer is trained, and exponents.
 fn places(op_type: &str) -> &'static [usize] {
     match op_type {
         "BlackmanWindow" | "ConstantOfShape" | "HammingWindow" | "HannWindow" => &[0],
         "CenterCropPad" | "CumProd" | "CumSum" | "Expand" | "AffineGrid" | "OneHot" | "Reshape" | "Split"
-        | "Squeeze" | "Upsample" | "Tile" | "TopK" | "Trilu" | "Unsqueeze" => &[1],
-        "Col2Im" | "DFT" => &[1, 2],
+        | "Pow" | "SplitToSequence" | "Squeeze" | "Upsample" | "Tile" | "TopK" | "Trilu" | "Unsqueeze" => {
+            &[1]
+        }
+        "Col2Im" | "DFT" | "Dropout" => &[1, 2],
         "Loop" => &[0, 1],
         "MaxUnpool" => &[2],
         "MelWeightMatrix" => &[0, 1, 2, 3, 4],
@@ -97,7 +103,6 @@ fn places(op_type: &str) -> &'static [usize] {
 
 #[cfg(test)]
 mod tests {
-    use skipgate_onnx::element_type::FLOAT;
     use skipgate_onnx::proto::ValueInfoProto;
 
     use super::*;
@@ -135,6 +140,14 @@ mod tests {
         assert_eq!(baked(vec![reshape], &inputs), ["shape"]);
         let gather = node("Gather", &["x", "shape"], "y");
         assert!(baked(vec![gather], &inputs).is_empty());
+    }
+
+    #[test]
+    fn numbers_that_a_count_is_computed_from_decide_even_if_they_are_floats() {
+        let nodes =
+            vec![node("Sub", &["end", "start"], "a"), node("Cast", &["a"], "b"), node("Loop", &["b"], "y")];
+        let inputs: [(&str, i32, &[i64]); 2] = [("start", FLOAT, &[]), ("end", FLOAT, &[])];
+        assert_eq!(baked(nodes, &inputs), ["start", "end"]);
     }
 
     #[test]

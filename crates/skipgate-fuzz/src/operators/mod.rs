@@ -43,7 +43,7 @@ pub struct Checked {
     pub opset: i64,
     /// What became of it.
     pub outcome: Outcome,
-    /// Inputs that decide about a shape and were compiled in with the values of the case.
+    /// Inputs that decide about a shape, or how something is computed, and were compiled in with the values of the case.
     pub baked: Vec<String>,
     /// How long it took.
     pub seconds: f64,

@@ -38,8 +38,8 @@ the case expects, within ONNX's own tolerances (and two units in the last place 
 expected value). *n of m* are the cases that are right, of those whose inputs and outputs
 are tensors of the seven element types that a compiled network takes and gives; a case that is not right is refused with
 an error that names the node. Cases count for their operator in both forms, as one node and written out in simpler
-operators. Inputs that decide about a shape (the `shape` of a `Reshape`, say) are compiled in as constants where the
-case does not compile without, as they are in exported networks.
+operators. Inputs that decide about a shape (the `shape` of a `Reshape`, say), whether a `Dropout` trains and the exponents
+of a `Pow` are compiled in as constants where the case does not compile without, as they are in exported networks.
 
 ";
 

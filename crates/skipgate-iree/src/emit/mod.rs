@@ -10,6 +10,7 @@
 
 mod alone;
 mod attributes;
+mod bit_cast;
 mod blobs;
 mod branch;
 mod excerpt;

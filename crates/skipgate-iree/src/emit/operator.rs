@@ -9,6 +9,9 @@ use crate::plan::{Operator, TensorId};
 
 impl Emitter<'_, '_> {
     pub(super) fn operator(&mut self, operator: &Operator) -> Result<(), ImportError> {
+        if self.bit_cast(operator)? {
+            return Ok(());
+        }
         let node = self.plan.graph.node(operator.node);
         let mut read = Vec::new();
         for operand in &operator.operands {

@@ -1,12 +1,16 @@
-//! `BatchNormalization` that no convolution takes: one product and one sum for each channel.
+//! `BatchNormalization` that no convolution takes: one product and one sum for each channel, and in training mode (operator
+//! set 14) the statistics of the batch.
 
 use super::body::Body;
+use super::build::Build;
 use super::context::{Context, Parts};
+use super::weights::MODE_IS_AN_ATTRIBUTE;
 use super::{Step, unsupported};
 use crate::attributes::Attributes;
 use crate::error::Error;
 use crate::proto::NodeProto;
 use crate::tensor;
+use crate::tensor::element_type::FLOAT;
 
 /// Rewrites what [`fold_batch_norm`](crate::fold_batch_norm) leaves. The compiler refuses the versions of the operator
 /// before 14; and as a product and a sum it is an operator whose results depend on one element each, which residual
@@ -15,7 +19,9 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     if node.op_type != "BatchNormalization" || node.input.len() != 5 {
         return Ok(Step::Keep);
     }
-    check_mode(node)?;
+    if is_training(node)? {
+        return normalised_by_batch(node, context);
+    }
     if context.is_folded(node)? {
         return Ok(Step::Keep);
     }
@@ -34,13 +40,50 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     Ok(Step::nodes(parts.finish("Add", &[&scaled, &term], vec![])))
 }
 
-/// Training replaces the statistics by those of the batch at hand, which the compiler does not compute.
-fn check_mode(node: &NodeProto) -> Result<(), Error> {
+/// Whether the statistics are those of the batch at hand. Before operator set 14, more than one output says so.
+fn is_training(node: &NodeProto) -> Result<bool, Error> {
     let training = Attributes::of(node).flag("training_mode").map_err(|problem| problem.of(node))?;
-    if training || node.output.iter().skip(1).any(|output| !output.is_empty()) {
-        return Err(unsupported(node, "it is in training mode, which depends on the whole batch"));
+    Ok(training || node.output.iter().skip(1).any(|output| !output.is_empty()))
+}
+
+/// Writes the normalisation by the mean and the variance of the batch, and what becomes of the running ones.
+fn normalised_by_batch(node: &NodeProto, context: &mut Context) -> Result<Step, Error> {
+    let [input, scale, shift, running @ ..] = &node.input[..] else { return Ok(Step::Keep) };
+    if context.opset < MODE_IS_AN_ATTRIBUTE {
+        return Err(unsupported(
+            node,
+            "it is in training mode, which early operator sets have other outputs for",
+        ));
     }
-    Ok(())
+    let rank = context.tensor_type(input).filter(|ty| ty.element_type == FLOAT).map(|ty| ty.shape.len());
+    let Some(rank) = rank.filter(|rank| *rank > 1).and_then(|rank| i64::try_from(rank).ok()) else {
+        return Err(unsupported(node, "it is in training mode, and not known to be of 32-bit floats"));
+    };
+    let attributes = Attributes::of(node);
+    let float = |name| attributes.float(name).map_err(|problem| problem.of(node));
+    let (epsilon, momentum) = (float("epsilon")?.unwrap_or(1e-5), float("momentum")?.unwrap_or(0.9));
+    let axes: Vec<_> = (0..rank).filter(|axis| *axis != 1).collect();
+    let mut build = Build::of(node, context);
+    let mean = build.reduce("ReduceMean", input, &axes);
+    let centred = build.op("Sub", &[input, &mean]);
+    let squares = build.op("Mul", &[&centred, &centred]);
+    let variance = build.reduce("ReduceMean", &squares, &axes);
+    let epsilon = build.scalar(epsilon, FLOAT);
+    let deviation = build.op("Add", &[&variance, &epsilon]);
+    let deviation = build.op("Sqrt", &[&deviation]);
+    let normal = build.op("Div", &[&centred, &deviation]);
+    let mut per_channel = vec![1; axes.len() + 1];
+    per_channel[1] = -1;
+    let [scale, shift] = [scale, shift].map(|each| build.reshape(each, &per_channel));
+    let scaled = build.op("Mul", &[&normal, &scale]);
+    let mut outputs = vec![build.op("Add", &[&scaled, &shift])];
+    let [kept, new] = [momentum, 1.0 - momentum].map(|share| build.scalar(share, FLOAT));
+    for (running, of_batch) in running.iter().zip([mean, variance]) {
+        let of_batch = build.reshape(&of_batch, &[-1]);
+        let (kept, new) = (build.op("Mul", &[running, &kept]), build.op("Mul", &[&of_batch, &new]));
+        outputs.push(build.op("Add", &[&kept, &new]));
+    }
+    Ok(build.finish(&outputs.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
 /// Factors and terms of the channels.

@@ -7,6 +7,9 @@ use crate::proto::{AttributeProto, NodeProto, TensorProto};
 use crate::tensor;
 use crate::tensor::element_type::{BOOL, FLOAT};
 
+/// Operator set from which on reductions take their axes as an input, as `ReduceSum` does before.
+pub(super) const AXES_ARE_INPUTS: i64 = 18;
+
 /// The nodes that take the place of one.
 pub(super) struct Build<'n, 'c, 'm> {
     node: &'n NodeProto,
@@ -65,8 +68,12 @@ impl<'n, 'c, 'm> Build<'n, 'c, 'm> {
         self.op("Slice", &[value, &starts, &ends, &axes])
     }
 
-    /// A reduction along `axes`, which it keeps; the model must be in operator set 18 or later, except for `ReduceSum`.
+    /// A reduction along `axes`, which it keeps.
     pub(super) fn reduce(&mut self, op_type: &str, value: &str, axes: &[i64]) -> String {
+        if op_type != "ReduceSum" && self.context.opset < AXES_ARE_INPUTS {
+            let attributes = vec![ints_attribute("axes", axes.to_vec()), int_attribute("keepdims", 1)];
+            return self.with(op_type, &[value], attributes);
+        }
         let axes = self.ints(axes);
         self.with(op_type, &[value, &axes], vec![int_attribute("keepdims", 1)])
     }

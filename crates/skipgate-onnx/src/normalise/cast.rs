@@ -1,4 +1,4 @@
-//! `Cast` of floats to unsigned integers and to booleans.
+//! `Cast` of floats to unsigned integers and to booleans, and `CastLike` (operator set 15), which says otherwise to what.
 
 use super::Step;
 use super::body::Body;
@@ -27,6 +27,17 @@ pub(super) fn through_signed(node: &NodeProto, _: &mut Body, context: &mut Conte
     let to = vec![int_attribute("to", signed.into())];
     let whole = parts.add(context, "Cast", &[&node.input[0]], to);
     Step::nodes(parts.finish("Cast", &[&whole], node.attribute.clone()))
+}
+
+/// Writes a `CastLike` as a `Cast`: the elements of what it is like do not matter.
+pub(super) fn like(node: &NodeProto, _: &mut Body, context: &mut Context) -> Step {
+    let [input, like] = &node.input[..] else { return Step::Keep };
+    let Some(like) = context.tensor_type(like).filter(|_| node.op_type == "CastLike") else {
+        return Step::Keep;
+    };
+    let to = int_attribute("to", like.element_type.into());
+    let attributes = node.attribute.iter().cloned().chain([to]).collect();
+    Step::nodes(Parts::of(node).finish("Cast", &[input], attributes))
 }
 
 /// Compares with zero: the compiler rounds a constant towards zero first, and the numbers below 1 are not false.

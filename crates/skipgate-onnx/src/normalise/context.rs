@@ -58,6 +58,17 @@ impl<'m> Context<'m> {
         self.value(name).map(|value| &value.tensor_type)
     }
 
+    /// The dimensions of `name`, if all of them are known and none is 0.
+    pub(super) fn extents(&self, name: &str) -> Option<Vec<i64>> {
+        let extent = |dim: &Option<usize>| i64::try_from((*dim)?).ok().filter(|extent| *extent > 0);
+        self.tensor_type(name)?.shape.iter().map(extent).collect()
+    }
+
+    /// Whether the elements of `name` are known to be of this type.
+    pub(super) fn is_of(&self, name: &str, element_type: i32) -> bool {
+        self.tensor_type(name).is_some_and(|value| value.element_type == element_type)
+    }
+
     /// The initialiser called `name`.
     pub(super) fn constant(&self, name: &str) -> Option<&'m TensorProto> {
         self.constants.get(name).copied()

@@ -2,12 +2,13 @@
 //! size of the result.
 
 use super::body::Body;
+use super::build::Build;
 use super::context::{Context, Parts};
 use super::{Step, unsupported};
 use crate::attributes::Attributes;
 use crate::error::Error;
-use crate::proto::NodeProto;
-use crate::shapes::window::crops;
+use crate::proto::{AttributeProto, NodeProto};
+use crate::shapes::window::{Crop, crops};
 
 /// Dimensions in front of the spatial ones.
 const BATCH_AND_CHANNELS: i64 = 2;
@@ -32,26 +33,63 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     let Some(crops) = known else {
         return Err(unsupported(node, "its padding follows from sizes that are not known"));
     };
-    if crops.iter().any(|crop| crop.before < 0 || crop.after < 0) {
-        return Err(unsupported(node, "its result is larger than what the filter reaches"));
+    if crops.iter().any(|crop| crop.before < 0) {
+        return Err(unsupported(node, "its result begins in front of what the filter reaches"));
     }
-    let signed = |value: i128| i64::try_from(value).unwrap_or(i64::MAX);
+    if crops.iter().any(|crop| crop.after < 0) {
+        return Ok(enlarged(node, &crops, context));
+    }
     let output = &node.output[0];
     let starts: Vec<_> = crops.iter().map(|crop| signed(crop.before)).collect();
-    let last = |crop: &crate::shapes::window::Crop| {
-        signed(crop.before).saturating_add(crop.output.map_or(0, |output| signed(output as i128)))
-    };
     let ends: Vec<_> = crops.iter().map(last).collect();
     let axes: Vec<_> = (BATCH_AND_CHANNELS..).take(crops.len()).collect();
     let [starts, ends, axes] = [("starts", starts), ("ends", ends), ("axes", axes)]
         .map(|(name, values)| context.add_ints(&format!("{output}.{name}"), &values));
-    let kept = node
-        .attribute
-        .iter()
-        .filter(|attribute| !matches!(attribute.name.as_str(), "auto_pad" | "output_shape" | "pads"));
-    let kept = kept.cloned().collect();
+    let kept = without_padding(node);
     let inputs: Vec<_> = node.input.iter().map(String::as_str).collect();
     let mut parts = Parts::of(node);
     let full = parts.add(context, "ConvTranspose", &inputs, kept);
     Ok(Step::nodes(parts.finish("Slice", &[&full, &starts, &ends, &axes], vec![])))
+}
+
+/// The attributes that are not about padding.
+fn without_padding(node: &NodeProto) -> Vec<AttributeProto> {
+    let kept = node
+        .attribute
+        .iter()
+        .filter(|attribute| !matches!(attribute.name.as_str(), "auto_pad" | "output_shape" | "pads"));
+    kept.cloned().collect()
+}
+
+/// A result that goes on behind what the filter reaches: the bias alone is there.
+fn enlarged(node: &NodeProto, crops: &[Crop], context: &mut Context) -> Step {
+    let rank = crops.len();
+    let mut build = Build::of(node, context);
+    let mut value = build.with("ConvTranspose", &[&node.input[0], &node.input[1]], without_padding(node));
+    for (axis, crop) in (BATCH_AND_CHANNELS..).zip(crops) {
+        let end = if crop.after < 0 { i64::MAX } else { last(crop) };
+        value = build.slice(&value, axis, signed(crop.before), end);
+    }
+    let mut pads = vec![0; 2 * (rank + 2)];
+    for (pad, crop) in pads[rank + 4..].iter_mut().zip(crops) {
+        *pad = signed((-crop.after).max(0));
+    }
+    let pads = build.ints(&pads);
+    value = build.op("Pad", &[&value, &pads]);
+    if let Some(bias) = node.input.get(2).filter(|bias| !bias.is_empty()) {
+        let mut per_channel = vec![1; rank + 1];
+        per_channel[0] = -1;
+        let bias = build.reshape(bias, &per_channel);
+        value = build.op("Add", &[&value, &bias]);
+    }
+    build.finish(&[&value])
+}
+
+/// Where what is left ends along a dimension.
+fn last(crop: &Crop) -> i64 {
+    signed(crop.before).saturating_add(crop.output.map_or(0, |output| signed(output as i128)))
+}
+
+fn signed(value: i128) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

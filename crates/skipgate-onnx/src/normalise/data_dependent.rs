@@ -11,12 +11,17 @@ pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
         "Compress" | "NonMaxSuppression" | "NonZero" | "Unique" => {
             "how many elements its result has depends on its data, and a compiled network has static shapes"
         }
-        "Attention" | "CausalConvWithState" | "LinearAttention" | "RMSNormalization" | "RotaryEmbedding" => {
-            "it is not one that can be written in other operators"
-        }
-        "BitCast" | "Col2Im" | "DeformConv" | "ImageDecoder" | "MaxUnpool" | "RoiAlign" | "TensorScatter" => {
-            "the compiler does not know this operator"
-        }
+        "Attention"
+        | "CausalConvWithState"
+        | "Col2Im"
+        | "DeformConv"
+        | "LinearAttention"
+        | "MaxUnpool"
+        | "RMSNormalization"
+        | "RoiAlign"
+        | "RotaryEmbedding"
+        | "TensorScatter" => "it is not one that can be written in other operators",
+        "ImageDecoder" => "the compiler does not know this operator",
         _ => return Ok(()),
     };
     Err(unsupported(node, reason))

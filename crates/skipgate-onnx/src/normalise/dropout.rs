@@ -1,4 +1,4 @@
-//! `Dropout` as inference has it: nothing.
+//! `Dropout` as inference has it: nothing. In training mode (operator set 12) it is nothing if it drops none.
 
 use super::body::Body;
 use super::context::Context;
@@ -26,6 +26,10 @@ pub(super) fn remove(node: &NodeProto, _: &mut Body, context: &mut Context) -> R
 /// Before version 12 there is no training mode in a model; from then on it is an input.
 fn check_mode(node: &NodeProto, context: &Context) -> Result<(), Error> {
     let Some(mode) = node.input.get(2).filter(|mode| !mode.is_empty()) else { return Ok(()) };
+    let ratio = node.input.get(1).and_then(|ratio| context.value(ratio)?.floats.as_deref());
+    if ratio == Some(&[0.0]) {
+        return Ok(());
+    }
     let elements = context.value(mode).and_then(|value| value.ints.as_deref());
     match elements {
         Some([Some(0)]) => Ok(()),

@@ -1,6 +1,7 @@
 //! `LpNormalization`, which gives zeros for zeros.
 
 use super::body::Body;
+use super::build::AXES_ARE_INPUTS;
 use super::context::{Context, Parts};
 use super::{Step, unsupported};
 use crate::attributes::Attributes;
@@ -9,9 +10,6 @@ use crate::error::Error;
 use crate::proto::NodeProto;
 use crate::tensor;
 use crate::tensor::element_type::FLOAT;
-
-/// Operator set from which on reductions take their axes as an input.
-const AXES_ARE_INPUTS: i64 = 18;
 
 /// Writes the division out: the compiler divides by a norm of zero, which is not a number.
 pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> Result<Step, Error> {

@@ -13,6 +13,8 @@ mod attention;
 mod average_pool;
 mod axis;
 mod batch_norm;
+mod bilinear;
+mod bit_cast;
 mod body;
 mod build;
 mod cast;
@@ -23,12 +25,14 @@ mod col2im;
 mod conditional;
 mod constant;
 mod context;
+mod conv_integer;
 mod conv_transpose;
 mod conv_transpose_groups;
 mod cumulative;
 mod data_dependent;
 mod dead;
 mod defaults;
+mod deform_conv;
 mod depth_space;
 mod determinant;
 mod dropout;
@@ -36,6 +40,7 @@ mod duplicate;
 mod einsum;
 mod empty;
 mod expand;
+mod flex_attention;
 mod fourier;
 mod functions;
 mod gelu;
@@ -48,7 +53,9 @@ mod linear_attention;
 mod losses;
 mod lp_normalization;
 mod lp_pool;
+mod machine_learning;
 mod matmul;
+mod max_unpool;
 mod modulo;
 mod names;
 mod opset;
@@ -57,23 +64,34 @@ mod opset_oldest;
 mod pad;
 mod places;
 mod pool;
+mod pool_places;
 mod pow;
+mod pow_integers;
+mod quantized_blocks;
 mod quantized_operator;
 mod quantized_product;
 mod random;
+mod range;
 mod recurrent;
 mod recurrent_steps;
 mod reduce;
 mod reshape;
 mod resize;
+mod reverse_sequence;
 mod rms_norm;
+mod roi_align;
 mod rotary_embedding;
+mod scatter;
+mod sequences;
 mod sign;
 mod single_position;
+mod slice;
 mod softmax;
 mod softsign;
 mod strided_points;
 mod swish;
+mod tensor_scatter;
+mod training;
 mod transpose;
 mod unroll;
 mod unsigned;
@@ -166,13 +184,17 @@ impl Step {
     }
 }
 
-/// Looks at one node of the default domain, which has an output; `Body` is what comes before it in its graph.
+/// Looks at one node, which has an output; `Body` is what comes before it in its graph.
 type Pass = fn(&NodeProto, &mut Body, &mut Context) -> Result<Step, Error>;
 
 /// What leaves less behind.
 const SIMPLIFY: &[Pass] = &[
     constant::initializer,
     |node, body, context| Ok(known::initializer(node, body, context)),
+    empty::initializer,
+    |node, body, context| Ok(empty::inputs(node, body, context)),
+    |node, body, context| Ok(empty::concat(node, body, context)),
+    empty::reduce,
     weights::fold,
     |node, body, context| Ok(identity::remove(node, body, context)),
     dropout::remove,
@@ -181,6 +203,7 @@ const SIMPLIFY: &[Pass] = &[
     duplicate::merge,
     gemm::forget_addend,
     reduce::remove_empty,
+    sequences::read,
     conditional::inline,
     unroll::rewrite,
 ];
@@ -191,18 +214,31 @@ const REWRITE: &[Pass] = &[
     attention::rewrite,
     causal_conv::rewrite,
     center_crop_pad::rewrite,
+    conv_integer::rewrite,
     cumulative::rewrite,
+    deform_conv::rewrite,
     determinant::rewrite,
     fourier::rewrite,
     linear_attention::rewrite,
     losses::rewrite,
+    max_unpool::rewrite,
+    pool_places::rewrite,
+    quantized_blocks::rewrite,
+    reverse_sequence::rewrite,
     rms_norm::rewrite,
+    roi_align::rewrite,
     rotary_embedding::rewrite,
+    scatter::rewrite,
+    sequences::split,
+    |node, body, context| Ok(slice::backwards(node, body, context)),
     swish::rewrite,
+    tensor_scatter::rewrite,
     window_function::initializer,
     |node, body, context| Ok(ceil_mode::remove(node, body, context)),
     average_pool::rewrite,
     batch_norm::rewrite,
+    |node, body, context| Ok(bit_cast::rewrite(node, body, context)),
+    |node, body, context| Ok(cast::like(node, body, context)),
     |node, body, context| Ok(cast::through_signed(node, body, context)),
     |node, body, context| Ok(cast::to_bool(node, body, context)),
     col2im::rewrite,
@@ -220,7 +256,9 @@ const REWRITE: &[Pass] = &[
     modulo::rewrite,
     pad::rewrite,
     pow::rewrite,
+    |node, body, context| Ok(pow_integers::rewrite(node, body, context)),
     |node, body, context| Ok(quantized_product::rewrite(node, body, context)),
+    |node, body, context| Ok(range::widen(node, body, context)),
     recurrent_steps::rewrite,
     reduce::log_sum_exp,
     resize::rewrite,
@@ -231,12 +269,16 @@ const REWRITE: &[Pass] = &[
     |node, body, context| Ok(unsigned::widen(node, body, context)),
 ];
 
+/// What writes an operator of another domain in those of ONNX itself.
+const OTHER_DOMAINS: &[Pass] = &[flex_attention::rewrite, machine_learning::rewrite, training::rewrite];
+
 /// Refuses a node that the compiler would get wrong.
 type Check = fn(&NodeProto, &Context) -> Result<(), Error>;
 
 /// What is refused. Nothing takes the place of such a node.
 const CHECKS: &[Check] = &[
     axis::check,
+    bit_cast::check,
     data_dependent::check,
     empty::check,
     places::check,
@@ -245,6 +287,7 @@ const CHECKS: &[Check] = &[
     quantized_operator::check,
     random::check,
     recurrent::check,
+    sequences::check,
     unsigned::check,
 ];
 
@@ -314,9 +357,10 @@ impl Rewriter<'_, '_> {
     }
 
     fn step(&mut self, node: &NodeProto, body: &mut Body) -> Result<Step, Error> {
-        if !is_default_domain(&node.domain) || node.output.is_empty() {
+        if node.output.is_empty() {
             return Ok(Step::Keep);
         }
+        let passes = if is_default_domain(&node.domain) { self.passes } else { OTHER_DOMAINS };
         let mut named = None;
         if node.output[0].is_empty() {
             // New nodes take their names from the first output.
@@ -325,7 +369,7 @@ impl Rewriter<'_, '_> {
             named = Some(node);
         }
         let node = named.as_ref().unwrap_or(node);
-        for pass in self.passes {
+        for pass in passes {
             let step = pass(node, body, &mut self.context)?;
             if let Step::Replace { nodes, aliases } = &step {
                 // An alias alone may come to nothing, which `Body::alias` says.

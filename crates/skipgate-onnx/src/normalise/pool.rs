@@ -6,14 +6,11 @@ use crate::attributes::Attributes;
 use crate::error::Error;
 use crate::proto::NodeProto;
 
-/// Refuses a `MaxPool` whose indices are read, which the compiler counts in each channel anew, and pools whose windows
-/// have distances while their padding follows from their size: ONNX Runtime leaves the distances out of that.
+/// Refuses pools whose windows have distances while their padding follows from their size: ONNX Runtime leaves the
+/// distances out of that.
 pub(super) fn check(node: &NodeProto, _: &Context) -> Result<(), Error> {
     if !matches!(node.op_type.as_str(), "AveragePool" | "LpPool" | "MaxPool") {
         return Ok(());
-    }
-    if node.output.get(1).is_some_and(|indices| !indices.is_empty()) {
-        return Err(unsupported(node, "its indices are read, which the compiler gets wrong"));
     }
     let attributes = Attributes::of(node);
     let same = attributes.string("auto_pad").map_err(|problem| problem.of(node))?;

@@ -51,7 +51,16 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
 
 /// Refuses the powers that are left: of other element types.
 pub(super) fn check(node: &NodeProto, context: &Context) -> Result<(), Error> {
-    if node.op_type != "Pow" || is_honoured(node, context)? {
+    if node.op_type != "Pow" {
+        return Ok(());
+    }
+    if node.input.first().is_some_and(|base| context.is_of(base, INT32) || context.is_of(base, INT64)) {
+        return Err(unsupported(
+            node,
+            "its base is of integers, and its exponents are not known to be whole",
+        ));
+    }
+    if is_honoured(node, context)? {
         return Ok(());
     }
     Err(unsupported(

@@ -10,12 +10,19 @@ use super::{Step, unsupported};
 use crate::attributes::Attributes;
 use crate::edit::int_attribute;
 use crate::error::{Error, NodeProblem};
-use crate::proto::NodeProto;
-use crate::shapes::resize::{Stretch, stretches};
-use crate::tensor::element_type::FLOAT;
+use crate::proto::{NodeProto, TensorProto};
+use crate::shapes::resize::{SIZES, Stretch, WHOLE, stretches};
+use crate::shapes::site::Site;
+use crate::tensor::element_type::{BOOL, FLOAT};
 
 /// Most elements of an axis, whose places become constants.
 const MAX_EXTENT: usize = 1 << 16;
+
+/// Most elements of the input that one of the result is a sum of, along one axis.
+const MAX_TAPS: usize = 64;
+
+/// The input with the part of each axis that is taken.
+const REGIONS: usize = 1;
 
 /// Writes the resizing axis by axis: whole repetitions as an `Expand`, everything else as `Gather` nodes whose results are
 /// weighted and summed.
@@ -27,25 +34,46 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     let method = method.map_err(|reason| unsupported(node, reason))?;
     let input = node.input.first().map_or("", String::as_str);
     let known = stretches(&context.site(node)).ok();
-    let Some((known, input_type)) = known.zip(context.tensor_type(input)) else {
+    let Some((mut known, input_type)) = known.zip(context.tensor_type(input)) else {
         return Err(unsupported(node, "the size of its input or of its result is not known"));
     };
+    if method.coordinates == Coordinates::Crop && !take_regions(&mut known, &context.site(node)) {
+        return Err(unsupported(
+            node,
+            "the part of its input that it takes, or the size of its result, is not constant",
+        ));
+    }
     if input_type.element_type != FLOAT && !matches!(method.filter, Filter::Nearest(_)) {
         return Err(unsupported(node, "it interpolates other numbers than 32-bit floats"));
     }
     if known.iter().any(|stretch| stretch.input.max(stretch.output) > MAX_EXTENT || stretch.output == 0) {
         return Err(unsupported(node, "an axis has too many elements, or none"));
     }
-    if method.coordinates == Coordinates::AlignCorners && known.iter().any(is_fractional) {
+    if known.iter().any(is_cropped_alone) {
+        return Err(unsupported(
+            node,
+            "it takes a part of an axis and keeps its size, which engines compute in two ways",
+        ));
+    }
+    let by_corners = matches!(method.coordinates, Coordinates::AlignCorners | Coordinates::Crop);
+    if by_corners && known.iter().any(is_fractional) {
         return Err(unsupported(
             node,
             "it aligns the corners of a result whose size is not whole, which engines compute in two ways",
         ));
     }
-    let shape = input_type.shape.clone();
+    let (shape, element_type) = (input_type.shape.clone(), input_type.element_type);
+    let has_outside =
+        method.coordinates == Coordinates::Crop && known.iter().any(|stretch| method.leaves(stretch));
+    if has_outside && element_type != FLOAT {
+        return Err(unsupported(node, "it takes more than its input, which is not of 32-bit floats"));
+    }
     let mut parts = Parts::of(node);
     let mut value = input.to_owned();
-    let changed = known.iter().filter(|stretch| method.changes(stretch));
+    let changed: Vec<_> = known.iter().filter(|stretch| method.changes(stretch)).collect();
+    if changed.iter().any(|stretch| method.count(stretch) > MAX_TAPS) {
+        return Err(unsupported(node, "it sums too many elements"));
+    }
     if let Some(repeated) = repetitions(&method, &known, &shape) {
         value = repeat(&repeated, &value, context, &mut parts);
     } else {
@@ -53,7 +81,31 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
             value = along(&method, stretch, shape.len(), &value, context, &mut parts);
         }
     }
+    if has_outside {
+        for stretch in known.iter().filter(|stretch| method.leaves(stretch)) {
+            value = extrapolated(&method, stretch, shape.len(), &value, context, &mut parts);
+        }
+    }
     Ok(Step::nodes(parts.finish("Identity", &[&value], vec![])))
+}
+
+/// Gives each axis the part of it that is taken, if those are constant and sizes say how large the result is: with scales,
+/// engines have results of different sizes.
+fn take_regions(stretches: &mut [Stretch], site: &Site) -> bool {
+    let (Ok(regions), true) = (site.floats(REGIONS), site.has_input(SIZES)) else { return false };
+    let count = stretches.len();
+    if regions.len() != 2 * count {
+        return false;
+    }
+    for (place, stretch) in stretches.iter_mut().enumerate() {
+        stretch.region = [regions[place], regions[place + count]];
+    }
+    regions.iter().all(|place| place.is_finite())
+}
+
+/// Whether a part of an axis gets the size of the whole. ONNX Runtime takes the axis as it is then, in some modes.
+fn is_cropped_alone(stretch: &Stretch) -> bool {
+    stretch.input == stretch.output && stretch.region != WHOLE
 }
 
 /// Whether the scale of an axis gives no whole number of elements.
@@ -70,6 +122,10 @@ struct Method {
     filter: Filter,
     /// Whether elements outside of the image have no weight; else its edge goes on.
     excludes_outside: bool,
+    /// Whether the filter of a smaller result reaches over as many elements of the input as are between its own.
+    antialias: bool,
+    /// What stands outside of the image where a part of the result is taken from there.
+    outside: f32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +135,8 @@ enum Coordinates {
     PytorchHalfPixel,
     AlignCorners,
     Asymmetric,
+    /// A part of the input, whose corners are aligned.
+    Crop,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -124,13 +182,33 @@ impl Method {
             b"pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
             b"align_corners" => Coordinates::AlignCorners,
             b"asymmetric" => Coordinates::Asymmetric,
-            _ => return Ok(Err("its `coordinate_transformation_mode` is one that is not computed")),
+            b"tf_crop_and_resize" => Coordinates::Crop,
+            _ => return Ok(Err("its `coordinate_transformation_mode` is not known")),
         };
-        if attributes.flag("antialias")? {
-            return Ok(Err("it has `antialias`, which is not computed"));
+        let antialias = attributes.flag("antialias")?;
+        if antialias && matches!(filter, Filter::Nearest(_)) {
+            return Ok(Err("it has `antialias` without a filter"));
         }
-        let excludes_outside = attributes.flag("exclude_outside")? && matches!(filter, Filter::Cubic(_));
-        Ok(Ok(Self { coordinates, filter, excludes_outside }))
+        let excludes_outside =
+            attributes.flag("exclude_outside")? && (antialias || matches!(filter, Filter::Cubic(_)));
+        let outside = attributes.float("extrapolation_value")?.unwrap_or(0.0);
+        Ok(Ok(Self { coordinates, filter, excludes_outside, antialias, outside }))
+    }
+
+    /// Most elements of the input that one of the result is made up of.
+    fn count(&self, stretch: &Stretch) -> usize {
+        (0..stretch.output).map(|place| self.taps(stretch, place).len()).max().unwrap_or(0)
+    }
+
+    /// Whether a part of the result is taken from outside of the image.
+    fn leaves(&self, stretch: &Stretch) -> bool {
+        (0..stretch.output).any(|place| self.is_outside(stretch, place))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "places are below `MAX_EXTENT`")]
+    fn is_outside(&self, stretch: &Stretch, place: usize) -> bool {
+        let source = self.source(stretch, place);
+        source < 0.0 || source > (stretch.input - 1) as f32
     }
 
     /// Whether anything happens along an axis.
@@ -155,16 +233,26 @@ impl Method {
             Coordinates::AlignCorners if stretch.output > 1 => x * (input - 1.0) / (output - 1.0),
             Coordinates::PytorchHalfPixel | Coordinates::AlignCorners => 0.0,
             Coordinates::Asymmetric => x / stretch.scale,
+            Coordinates::Crop => {
+                let ([start, end], last) = (stretch.region, input - 1.0);
+                if stretch.output > 1 {
+                    start * last + x * (end - start) * last / (output - 1.0)
+                } else {
+                    0.5 * (start + end) * last
+                }
+            }
         }
     }
 
     /// The elements of the input that make up element `place` of the result.
     fn taps(&self, stretch: &Stretch, place: usize) -> Vec<Tap> {
-        if stretch.input == stretch.output && (stretch.scale - 1.0).abs() < f32::EPSILON {
+        let is_same = stretch.input == stretch.output && (stretch.scale - 1.0).abs() < f32::EPSILON;
+        if is_same && self.coordinates != Coordinates::Crop {
             return vec![(place, 1.0)];
         }
         let source = self.source(stretch, place);
         let weights = match self.filter {
+            _ if self.antialias => self.filter.stretched(source, stretch.scale.min(1.0)),
             Filter::Nearest(rounding) => vec![(rounding.apply(source), 1.0)],
             Filter::Linear => {
                 let source = source.max(0.0);
@@ -209,6 +297,29 @@ impl Method {
     }
 }
 
+impl Filter {
+    /// The elements around `source` with their weights, by a filter that is as much wider as `scale` is below 1.
+    fn stretched(self, source: f32, scale: f32) -> Vec<(f32, f32)> {
+        let reach = if matches!(self, Self::Cubic(_)) { 2.0 } else { 1.0 } / scale;
+        let (first, last) = ((source - reach).floor() + 1.0, (source + reach).ceil() - 1.0);
+        let places = std::iter::successors(Some(first), |place| Some(place + 1.0));
+        let weighted: Vec<_> = places
+            .take_while(|place| *place <= last)
+            .map(|place| (place, self.weight((place - source) * scale)))
+            .collect();
+        let sum: f32 = weighted.iter().map(|(_, weight)| weight).sum();
+        weighted.into_iter().map(|(place, weight)| (place, weight / sum)).collect()
+    }
+
+    /// The weight of an element at a distance.
+    fn weight(self, distance: f32) -> f32 {
+        match self {
+            Self::Cubic(a) => keys(distance.abs(), a),
+            _ => 1.0 - distance.abs(),
+        }
+    }
+}
+
 impl Rounding {
     #[expect(clippy::float_cmp, reason = "halves are exact")]
     fn apply(self, source: f32) -> f32 {
@@ -226,10 +337,17 @@ impl Rounding {
 /// The four neighbours of `source` with their weights (Keys' cubic convolution).
 fn cubic(source: f32, a: f32) -> Vec<(f32, f32)> {
     let (first, share) = (source.floor(), source - source.floor());
-    let far = |distance: f32| ((a * distance - 5.0 * a) * distance + 8.0 * a) * distance - 4.0 * a;
-    let near = |distance: f32| ((a + 2.0) * distance - (a + 3.0)) * distance * distance + 1.0;
-    let weights = [far(share + 1.0), near(share), near(1.0 - share), far(2.0 - share)];
+    let weights = [share + 1.0, share, 1.0 - share, 2.0 - share].map(|distance| keys(distance, a));
     [-1.0, 0.0, 1.0, 2.0].into_iter().zip(weights).map(|(offset, weight)| (first + offset, weight)).collect()
+}
+
+/// Keys' cubic at a distance of 0 to 2.
+fn keys(distance: f32, a: f32) -> f32 {
+    if distance > 1.0 {
+        ((a * distance - 5.0 * a) * distance + 8.0 * a) * distance - 4.0 * a
+    } else {
+        ((a + 2.0) * distance - (a + 3.0)) * distance * distance + 1.0
+    }
 }
 
 /// A dimension with the number of times that each of its elements is there afterwards.
@@ -311,6 +429,30 @@ fn along(
         });
     }
     sum.unwrap_or_else(|| value.to_owned())
+}
+
+/// `value` with what stands outside of the image where an element of the axis is taken from there.
+fn extrapolated(
+    method: &Method,
+    stretch: &Stretch,
+    rank: usize,
+    value: &str,
+    context: &mut Context,
+    parts: &mut Parts,
+) -> String {
+    let mut dims = vec![1; rank];
+    dims[stretch.axis] = signed(stretch.output);
+    let raw_data = (0..stretch.output).map(|place| u8::from(method.is_outside(stretch, place))).collect();
+    let is_outside = context.fresh(&format!("{value}.outside"));
+    context.add(TensorProto {
+        name: is_outside.clone(),
+        dims,
+        data_type: BOOL,
+        raw_data,
+        ..TensorProto::default()
+    });
+    let outside = context.add_floats(&format!("{value}.extrapolation"), vec![], &[method.outside]);
+    parts.add(context, "Where", &[&is_outside, &outside, value], vec![])
 }
 
 fn signed(size: usize) -> i64 {

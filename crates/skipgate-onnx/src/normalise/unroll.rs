@@ -149,7 +149,7 @@ impl<'n> Rounds<'n> {
 }
 
 /// Writes the nodes of `body` with new names, and `given` in the place of its inputs; the names of its outputs.
-fn instance(
+pub(super) fn instance(
     body: &GraphProto,
     given: HashMap<String, String>,
     build: &mut Build,

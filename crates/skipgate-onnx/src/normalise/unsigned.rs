@@ -92,6 +92,7 @@ fn is_sign_free(node: &NodeProto) -> Result<bool, Error> {
 /// Operators of modular arithmetic, on bits, on places, and from and to quantised values.
 const SIGN_FREE: &[&str] = &[
     "Add",
+    "BitCast",
     "BitwiseAnd",
     "BitwiseNot",
     "BitwiseOr",

@@ -8,7 +8,7 @@ use crate::error::NodeProblem;
 const EARLY_SCALES: usize = 1;
 /// Inputs of the operator from operator set 11 on.
 const SCALES: usize = 2;
-const SIZES: usize = 3;
+pub(crate) const SIZES: usize = 3;
 
 /// What happens to one dimension.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +18,12 @@ pub(crate) struct Stretch {
     pub(crate) output: usize,
     /// Elements of the result for each of the input.
     pub(crate) scale: f32,
+    /// Where the part of the input begins and ends that is taken, from 0 for the first element to 1 for the last one.
+    pub(crate) region: [f32; 2],
 }
+
+/// The whole input.
+pub(crate) const WHOLE: [f32; 2] = [0.0, 1.0];
 
 /// The type of the result.
 pub(super) fn output(site: &Site) -> Inferred<TensorType> {
@@ -101,7 +106,7 @@ fn by_scale(shape: &[Dim], axis: usize, scale: f32) -> Inferred<Option<Stretch>>
         return Err(shape_problem("scales above 0", scale.to_string()));
     }
     let output = rounded((as_float(input) * scale).floor())?;
-    Ok(Some(Stretch { axis, input, output, scale }))
+    Ok(Some(Stretch { axis, input, output, scale, region: WHOLE }))
 }
 
 fn by_sizes(site: &Site, shape: &[Dim], axes: &[usize], sizes: &[i64]) -> Inferred<Vec<Stretch>> {
@@ -109,7 +114,7 @@ fn by_sizes(site: &Site, shape: &[Dim], axes: &[usize], sizes: &[i64]) -> Inferr
     let mut stretches = Vec::new();
     for (&axis, &size) in axes.iter().zip(sizes) {
         let (input, output) = (known(axis)?, extent(size.into())?);
-        stretches.push(Stretch { axis, input, output, scale: ratio(output, input) });
+        stretches.push(Stretch { axis, input, output, scale: ratio(output, input), region: WHOLE });
     }
     if let Some(decide) = keeps_aspect(site)? {
         let scale = stretches.iter().map(|stretch| stretch.scale).reduce(decide).unwrap_or(1.0);

@@ -3,6 +3,7 @@
 use super::TensorType;
 use super::site::{Dim, Inferred, Site, Stop, extent, int64, shape_problem, show, wide};
 use crate::error::NodeProblem;
+use crate::tensor::element_type::INT32;
 
 /// The spatial attributes of a node, one entry per spatial dimension.
 struct Window {
@@ -85,6 +86,11 @@ fn convolved<'v>(site: &Site<'v>) -> Inferred<(&'v TensorType, &'v TensorType)> 
         return Err(shape_problem("an image and a kernel of one rank", found));
     }
     Ok((input, weight))
+}
+
+/// A convolution of 8-bit integers, whose result is of 32-bit ones.
+pub(super) fn conv_integer(site: &Site) -> Inferred<TensorType> {
+    Ok(TensorType { element_type: INT32, ..conv(site)? })
 }
 
 pub(super) fn conv(site: &Site) -> Inferred<TensorType> {
