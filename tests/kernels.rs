@@ -99,7 +99,8 @@ fn kernels_compute_the_convolution_on_the_host() {
 #[test]
 fn kernels_for_avx2_compute_the_convolution() {
     if Target::named("x86-64-v3").unwrap().missing_features().is_empty() {
-        check("x86-64-v3", skipgate, &CASES);
+        // The registers are others, the code is the same: a few cases of each kind.
+        check("x86-64-v3", skipgate, CASES.iter().step_by(3));
     }
 }
 
@@ -108,10 +109,10 @@ fn kernels_for_the_board_compute_the_convolution() {
     check("odroid-xu4", board, &CASES);
 }
 
-fn check(target: &str, program: fn() -> Command, cases: &[Case]) {
+fn check<'c>(target: &str, program: fn() -> Command, cases: impl IntoIterator<Item = &'c Case>) {
     let dir = scratch(&format!("kernels-{target}"));
     let [mut exact, mut fast] = [0f64, 0f64];
-    for (number, case) in cases.iter().enumerate() {
+    for (number, case) in cases.into_iter().enumerate() {
         let mut noise = Noise(u64::try_from(number).unwrap() + 1);
         let numbers = |count: usize, noise: &mut Noise| (0..count).map(|_| noise.next()).collect::<Vec<_>>();
         let image = numbers(case.channels * case.size[0] * case.size[1], &mut noise);

@@ -13,7 +13,7 @@ fn neither_masks_nor_profiles_lose_memory() {
     let artifact = scratch("memory").join("artifact");
     // Valgrind does not know every instruction of newer machines.
     compile(&repository().join("models/digits/resnet20.onnx"), "x86-64-v3", &artifact);
-    for mask in ["111111", "000000", "011111", "101010"] {
+    for mask in ["111111", "101010"] {
         let mut valgrind = valgrind();
         valgrind.arg("run").arg(&artifact);
         valgrind.arg("--image").arg(repository().join("models/digits/samples/3.png"));

@@ -20,7 +20,7 @@ use support::{
 const EXPORTERS: [&str; 2] = ["torchscript", "dynamo"];
 
 /// Network, number of its residual blocks, and of those that get a gate by default.
-const NETWORKS: [(&str, usize, usize); 10] = [
+const NETWORKS: [(&str, usize, usize); 9] = [
     ("cifar-resnet20-a", 9, 6),
     ("cifar-resnet20-b", 9, 6),
     ("cifar-resnet20-a-preact", 9, 6),
@@ -29,7 +29,6 @@ const NETWORKS: [(&str, usize, usize); 10] = [
     ("resnet18", 8, 4),
     ("resnet50", 16, 12),
     ("resnext50_32x4d", 16, 12),
-    ("wide_resnet50_2", 16, 12),
     ("mobilenet_v2", 10, 10),
 ];
 
@@ -115,15 +114,15 @@ fn resnet18_agrees_with_onnx_runtime_under_every_mask() {
 }
 
 #[test]
-fn resnet50_agrees_with_onnx_runtime_under_every_mask() {
+fn resnet50_agrees_with_onnx_runtime_under_every_single_skip() {
     let network = Network::new("artifact", "resnet50", "torchscript", 224);
-    network.check(&masks(12, 10));
+    network.check(&masks(12, 2));
 }
 
 #[test]
-fn mobilenet_v2_agrees_with_onnx_runtime_under_every_mask() {
+fn mobilenet_v2_agrees_with_onnx_runtime_under_every_single_skip() {
     let network = Network::new("artifact", "mobilenet_v2", "dynamo", 224);
-    network.check(&masks(10, 10));
+    network.check(&masks(10, 2));
 }
 
 /// An exported network with its gated model.

@@ -124,7 +124,7 @@ impl Report for Profile {
             self.dispatches.len(),
             self.latency.median_us,
             self.target,
-            report::threads(self.threads),
+            report::counted(self.threads, "thread"),
             self.calls,
         )
     }

@@ -92,7 +92,7 @@ impl Report for Measured {
             self.latencies(),
             self.switch_text(),
             self.target,
-            report::threads(self.threads),
+            report::counted(self.threads, "thread"),
             self.rounds,
             self.calls,
             worst.unwrap_or_default()

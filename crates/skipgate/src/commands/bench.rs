@@ -152,7 +152,7 @@ fn plot(measured: &Measured) -> Result<String> {
         "{} ({}, {})",
         measured.artifact.display(),
         measured.target,
-        report::threads(measured.threads)
+        report::counted(measured.threads, "thread")
     );
     Ok(Figure::latency_over_skipped(title, drawn).svg()?)
 }

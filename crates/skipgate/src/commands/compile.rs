@@ -31,9 +31,9 @@ impl Report for Written {
     fn text(&self) -> String {
         let Self { artifact, vmfb_bytes, manifest, verification } = self;
         let wrote = format!(
-            "wrote {}: {} gates, {}B of code and weights for {}",
+            "wrote {}: {}, {}B of code and weights for {}",
             artifact.display(),
-            manifest.gates.len(),
+            report::counted(manifest.gates.len(), "gate"),
             report::si(*vmfb_bytes),
             manifest.target.name,
         );

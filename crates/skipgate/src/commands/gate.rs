@@ -20,8 +20,9 @@ impl Report for Gated {
         let count = self.gates.len();
         let macs: u64 = self.gates.iter().map(|gate| gate.macs).sum();
         format!(
-            "wrote {}: {count} gates, input `{MASK_INPUT}` is bool[{count}]; skipping all saves {}MAC",
+            "wrote {}: {}, input `{MASK_INPUT}` is bool[{count}]; skipping all saves {}MAC",
             self.output.display(),
+            report::counted(count, "gate"),
             report::si(macs)
         )
     }
