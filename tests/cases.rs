@@ -549,7 +549,7 @@ fn a_layer_on_one_place_of_a_line_has_a_bias() {
 /// As in networks with parallel branches before those are put together.
 #[test]
 fn branches_that_look_at_every_second_element_are_added() {
-    for pool in ["", "AveragePool", "MaxPool"] {
+    for pool in ["", "MaxPool"] {
         let (mut net, x) = stem(16);
         let wide = net.conv(&x, 16, &Window::strided(3, 2), 16, true);
         let points = Window::strided(1, 2);
@@ -565,7 +565,7 @@ fn branches_that_look_at_every_second_element_are_added() {
 /// The second one's input is copied from where the first one finds it into one with more room.
 #[test]
 fn filters_of_several_sizes_read_one_value() {
-    for (first, second) in [(3, 5), (3, 7), (5, 7), (5, 3)] {
+    for (first, second) in [(3, 5), (7, 3)] {
         let (mut net, x) = stem(16);
         let x = net.map("Sigmoid", &[&x], vec![]);
         let a = conv(&mut net, &x, 16, first, 1);

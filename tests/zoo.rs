@@ -20,11 +20,10 @@ use support::{
 const EXPORTERS: [&str; 2] = ["torchscript", "dynamo"];
 
 /// Network, number of its residual blocks, and of those that get a gate by default.
-const NETWORKS: [(&str, usize, usize); 9] = [
+const NETWORKS: [(&str, usize, usize); 8] = [
     ("cifar-resnet20-a", 9, 6),
     ("cifar-resnet20-b", 9, 6),
     ("cifar-resnet20-a-preact", 9, 6),
-    ("cifar-resnet20-b-preact", 9, 6),
     ("cifar-resnet110-a", 54, 51),
     ("resnet18", 8, 4),
     ("resnet50", 16, 12),
