@@ -164,6 +164,24 @@ impl Code {
         });
     }
 
+    /// Calls `body` for pieces that together are `count` long, with the length and the first place of each: pieces of
+    /// `most`, and one of what is left.
+    pub(super) fn pieces(
+        &mut self,
+        count: usize,
+        most: usize,
+        mut body: impl FnMut(&mut Self, usize, &Value),
+    ) {
+        let piece = most.min(count);
+        let rest = count % piece;
+        let end = count - rest;
+        self.repeat(end, piece, |code, first| body(code, piece, first));
+        if rest > 0 {
+            let first = self.index(end);
+            body(self, rest, &first);
+        }
+    }
+
     /// What `body` does only where `value` is `expected`.
     pub(super) fn only_at(&mut self, value: &Value, expected: usize, body: impl FnOnce(&mut Self)) {
         let expected = self.index(expected);

@@ -30,9 +30,9 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let workgroups = divisor(rows, WORKGROUPS);
     let workgroup = code.workgroup();
     let first = code.multiple(&workgroup, rows / workgroups);
-    each(&mut code, rows / workgroups, HEIGHT, |code, height, row| {
+    code.pieces(rows / workgroups, HEIGHT, |code, height, row| {
         let row = code.sum(&first, row);
-        each(code, columns, simd.sums / height, |code, width, column| {
+        code.pieces(columns, simd.sums / height, |code, width, column| {
             code.repeat(convolution.window.channels, simd.lanes, |code, channel| {
                 let tile = Tile { convolution, buffers: &buffers, size: [height, width] };
                 tile.compute(code, [&row, column, channel]);
@@ -41,20 +41,6 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     });
     output::write_zeros(&mut code, convolution, &buffers.result, &workgroup);
     Body { text: code.finish(), workgroups }
-}
-
-/// Calls `body` for pieces that together are `count` long, with the first place of each: pieces of `most`, and one of what
-/// is left.
-fn each(code: &mut Code, count: usize, most: usize, mut body: impl FnMut(&mut Code, usize, &Value)) {
-    let piece = most.min(count);
-    let rest = count % piece;
-    if count > rest {
-        code.repeat(count - rest, piece, |code, first| body(code, piece, first));
-    }
-    if rest > 0 {
-        let first = code.index(count - rest);
-        body(code, rest, &first);
-    }
 }
 
 /// Neighbouring results of one vector of channels.
@@ -67,11 +53,7 @@ struct Tile<'a> {
 
 impl Tile<'_> {
     fn compute(&self, code: &mut Code, [row, column, channel]: [&Value; 3]) {
-        let from = |code: &mut Code, at: &Value, axis: usize| {
-            let at = code.multiple(at, self.convolution.window.strides[axis]);
-            code.offset(&at, self.convolution.input.low[axis])
-        };
-        let (top, left) = (from(code, row, 0), from(code, column, 1));
+        let [top, left] = self.convolution.first_tap(code, [row, column]);
         let [height, width] = self.size;
         let bias = code.load(&self.buffers.bias, std::slice::from_ref(channel));
         let mut sums = vec![bias; height * width];

@@ -74,11 +74,7 @@ fn pixels(
     let bias: Vec<_> =
         filters.iter().map(|filter| code.load(&buffers.bias, slice::from_ref(filter))).collect();
     let start = bias.iter().cloned().cycle().take(tile.pixels * tile.vectors).collect();
-    let from = |code: &mut Code, at: &Value, axis: usize| {
-        let at = code.multiple(at, convolution.window.strides[axis]);
-        code.offset(&at, convolution.input.low[axis])
-    };
-    let (top, left) = (from(code, row, 0), from(code, column, 1));
+    let [top, left] = convolution.first_tap(code, [row, column]);
     let [tap_rows, tap_columns] = convolution.window.taps;
     let sums = code.accumulate(tap_rows, 1, start, |code, tap_row, sums| {
         let image_row = code.sum(&top, tap_row);

@@ -29,7 +29,7 @@ pub(crate) use output::{Quantization, ROUNDER, Step};
 pub(crate) use simd::Simd;
 pub(crate) use transform::Transform;
 
-use code::Code;
+use code::{Code, Value};
 
 /// An image of rows and columns somewhere in a larger one: the rest of it is room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +84,14 @@ pub(crate) struct Convolution {
 }
 
 impl Convolution {
+    /// Row and column of the image that the first tap meets for the result at `row` and `column`.
+    fn first_tap(&self, code: &mut Code, [row, column]: [&Value; 2]) -> [Value; 2] {
+        [(row, 0), (column, 1)].map(|(at, axis)| {
+            let at = code.multiple(at, self.window.strides[axis]);
+            code.offset(&at, self.input.low[axis])
+        })
+    }
+
     /// The image that is added, of which there is one at most.
     pub(crate) fn residual(&self) -> Option<&Place> {
         self.steps.iter().find_map(|step| match step {

@@ -21,14 +21,8 @@ impl Tile {
         mut body: impl FnMut(&mut Code, Self, &Value),
     ) {
         let vectors = vectors(convolution, code.simd());
-        let full = Self { pixels: pixels.min(code.simd().sums / vectors), vectors };
-        let rest = Self { pixels: pixels % full.pixels, vectors };
-        let end = pixels - rest.pixels;
-        code.repeat(end, full.pixels, |code, first| body(code, full, first));
-        if rest.pixels > 0 {
-            let first = code.index(end);
-            body(code, rest, &first);
-        }
+        let most = code.simd().sums / vectors;
+        code.pieces(pixels, most, |code, pixels, first| body(code, Self { pixels, vectors }, first));
     }
 
     pub(super) fn filters(self, simd: Simd) -> usize {

@@ -123,13 +123,12 @@ fn inside(moved: &Commands, bytes: &[u64]) -> Result<(), CheckError> {
     outside.map_or(Ok(()), |((command, access), _)| Err(CheckError::Outside { command, access }))
 }
 
+/// Checks that every access begins where in its cache line it did.
 fn alignment(commands: &Commands, moved: &Commands) -> Result<(), CheckError> {
-    let starts = |commands: &Commands| -> Vec<_> {
-        commands.places().map(|(_, access)| in_cache_line(access.range.start)).collect()
-    };
-    let (before, after) = (starts(commands), starts(moved));
-    let off = commands.places().zip(before.iter().zip(&after)).find(|(_, (before, after))| before != after);
-    off.map_or(Ok(()), |(((command, access), _), _)| Err(CheckError::Alignment { command, access }))
+    let start = |access: &Access| in_cache_line(access.range.start);
+    let shifted = |(place, access): &(Place, &Access)| start(access) != start(moved.access(*place));
+    let shifted = commands.places().find(shifted);
+    shifted.map_or(Ok(()), |((command, access), _)| Err(CheckError::Alignment { command, access }))
 }
 
 /// Checks that commands of one wave do not get in each other's way, and that none gets in its own, more than they did where
