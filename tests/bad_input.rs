@@ -627,7 +627,7 @@ fn an_output_without_dimensions_is_a_value_for_every_image() {
     support::succeed(&mut compile_beside(&model));
     let artifact = model.with_file_name("artifact");
     let (input, output) = (model.with_file_name("x.npy"), model.with_file_name("y.npy"));
-    support::write_npy(&input, [2, 3, 4, 4], &[1.0; 96]);
+    support::write_npy(&input, &[2, 3, 4, 4], &[1.0; 96]);
     let mut command = skipgate();
     support::succeed(
         command.arg("run").arg(&artifact).arg("--input").arg(&input).arg("--output").arg(&output),

@@ -114,7 +114,7 @@ fn oracle_accuracies(artifact: &Path, masks: &[&str]) -> Vec<f64> {
     }
     let dir = artifact.parent().unwrap();
     let (input, gated) = (dir.join("input.npy"), dir.join("gated.onnx"));
-    support::write_npy(&input, [images.len() as u64, 3, 32, 32], &values);
+    support::write_npy(&input, &[images.len() as u64, 3, 32, 32], &values);
     let model = repository().join("models/digits/resnet20.onnx");
     succeed(skipgate().arg("gate").arg(model).arg("-o").arg(&gated));
     let job = |mask: &&str| Job {

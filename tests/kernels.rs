@@ -8,13 +8,8 @@ use std::process::Command;
 
 use skipgate_core::Target;
 use skipgate_onnx::Model;
-use skipgate_onnx::proto::attribute_proto::AttributeType;
-use skipgate_onnx::proto::tensor_proto::DataType;
-use skipgate_onnx::proto::tensor_shape_proto::{Dimension, dimension};
-use skipgate_onnx::proto::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
-    TypeProto, ValueInfoProto, type_proto,
-};
+use skipgate_onnx::proto::{NodeProto, TensorProto};
+use support::model::{int, ints, model, node, tensor, value};
 use support::{Noise, board, scratch, skipgate, succeed, write_npy};
 
 /// Largest error allowed, in units of the largest sum. A sum of n products is off by some multiple of sqrt(n) units
@@ -31,6 +26,10 @@ enum Activation {
     HardSwish,
     /// `x * Sigmoid(x)`.
     Silu,
+    /// `x * (1 + Erf(x / sqrt(2))) / 2`, as exporters write it.
+    Gelu,
+    /// `x * Clip(x + 3, 0, 6) / 6`, as exporters write `HardSwish`.
+    HardSwishInParts,
 }
 
 /// A convolution, and its input again as residual where `residual`.
@@ -59,7 +58,9 @@ const CASE: Case = Case {
     activation: Activation::None,
 };
 
-const CASES: [Case; 22] = [
+const POINTWISE: Case = Case { channels: 10, filters: 7, size: [5, 7], taps: 1, pads: [0; 4], ..CASE };
+
+const CASES: [Case; 30] = [
     Case { residual: true, activation: Activation::Relu, ..CASE },
     Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
     // Tiles of two outputs.
@@ -89,6 +90,16 @@ const CASES: [Case; 22] = [
     Case { groups: 16, size: [10, 5], taps: 7, pads: [3; 4], activation: Activation::Relu, ..CASE },
     Case { groups: 16, size: [9, 9], taps: 2, stride: 3, pads: [0, 1, 0, 0], ..CASE },
     Case { size: [8, 8], pads: [0, 2, 2, 0], ..CASE },
+    // Filters of one pixel: any number of channels, filters and pixels.
+    Case { activation: Activation::Gelu, ..POINTWISE },
+    Case { channels: 30, filters: 41, size: [1, 1], activation: Activation::Silu, ..POINTWISE },
+    Case { channels: 64, filters: 100, size: [3, 1], ..POINTWISE },
+    Case { channels: 1, filters: 1, size: [9, 1], residual: true, ..POINTWISE },
+    Case { channels: 17, filters: 17, residual: true, activation: Activation::HardSwishInParts, ..POINTWISE },
+    // More filters than pixels, and fewer.
+    Case { channels: 8, filters: 72, size: [7, 7], activation: Activation::Relu, ..POINTWISE },
+    Case { channels: 6, filters: 24, size: [13, 11], ..POINTWISE },
+    Case { channels: 24, filters: 10, pads: [1, 0, 2, 1], ..POINTWISE },
 ];
 
 #[test]
@@ -121,7 +132,7 @@ fn check<'c>(target: &str, program: fn() -> Command, cases: impl IntoIterator<It
         let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
         case.model(&weights, &bias).save(&model).unwrap();
         let shape = [1, case.channels, case.size[0], case.size[1]].map(|extent| extent as u64);
-        write_npy(&input, shape, &image);
+        write_npy(&input, &shape, &image);
         let (expected, scale) = case.expected(&image, &weights, &bias);
         // Groups are never transformed.
         let ways = [(Some("--exact"), &mut exact, EXACT_TOLERANCE), (None, &mut fast, FAST_TOLERANCE)];
@@ -158,61 +169,159 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Largest error of a sigmoid relative to itself, where it is no smaller than an exponent can be.
-const SIGMOID_TOLERANCE: f64 = 1e-6;
+/// The share of the normal distribution below `x`.
+fn normal(x: f64) -> f64 {
+    libm::erfc(-x / std::f64::consts::SQRT_2) / 2.0
+}
+
+/// A curve from 0 to 1 that kernels compute.
+struct Curve {
+    name: &'static str,
+    at: fn(f64) -> f64,
+    /// Whether the test's network has it as the product with its own number.
+    is_product: bool,
+    activation: Activation,
+    /// Numbers below this give next to nothing.
+    least: f64,
+    /// Largest error relative to itself of what is above that.
+    tolerance: f64,
+}
+
+/// Exponents end at -87.
+const SIGMOID: Curve = Curve {
+    name: "sigmoid",
+    at: sigmoid,
+    is_product: false,
+    activation: Activation::None,
+    least: -87.0,
+    tolerance: 1e-6,
+};
+/// The square of the number is rounded before it becomes an exponent, of -72 at the least number. Shares below those of -13
+/// are no normal floats.
+const NORMAL: Curve = Curve {
+    name: "normal",
+    at: normal,
+    is_product: true,
+    activation: Activation::Gelu,
+    least: -12.0,
+    tolerance: 1e-5,
+};
 
 #[test]
-fn a_sigmoid_is_right_for_all_numbers_on_the_host() {
-    check_sigmoid("host", skipgate);
+fn curves_are_right_for_all_numbers_on_the_host() {
+    check_curves("host", skipgate);
 }
 
 #[test]
-fn a_sigmoid_is_right_for_all_numbers_with_avx2() {
+fn curves_are_right_for_all_numbers_with_avx2() {
     if Target::named("x86-64-v3").unwrap().missing_features().is_empty() {
-        check_sigmoid("x86-64-v3", skipgate);
+        check_curves("x86-64-v3", skipgate);
     }
 }
 
 #[test]
-fn a_sigmoid_is_right_for_all_numbers_on_the_board() {
-    check_sigmoid("odroid-xu4", board);
+fn curves_are_right_for_all_numbers_on_the_board() {
+    check_curves("odroid-xu4", board);
 }
 
-/// A layer that hands on its input, and a sigmoid behind it, for numbers that are none, infinite and in between.
-fn check_sigmoid(target: &str, program: fn() -> Command) {
+fn check_curves(target: &str, program: fn() -> Command) {
+    for curve in [SIGMOID, NORMAL] {
+        check_curve(&curve, target, program);
+    }
+}
+
+/// A layer that hands on its input, and a curve behind it, for numbers that are none, infinite and in between.
+fn check_curve(curve: &Curve, target: &str, program: fn() -> Command) {
     const SIDE: usize = 32;
-    let dir = scratch(&format!("sigmoid-{target}"));
+    let dir = scratch(&format!("{}-{target}", curve.name));
     let count = 4 * SIDE * SIDE;
     let mut image: Vec<f32> = (0..count).map(|number| number as f32 * 200.0 / count as f32 - 100.0).collect();
     image[..3].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
-    let case = Case { channels: 4, filters: 4, groups: 4, size: [SIDE; 2], taps: 1, pads: [0; 4], ..CASE };
+    let activation = curve.activation;
+    let case = Case {
+        channels: 4,
+        filters: 4,
+        groups: 4,
+        size: [SIDE; 2],
+        taps: 1,
+        pads: [0; 4],
+        activation,
+        ..CASE
+    };
     let mut proto = case.model(&[1.0; 4], &[0.0; 4]).proto().clone();
-    let graph = proto.graph.as_mut().unwrap();
-    graph.node.insert(1, node("Sigmoid", &["sum"], "curve"));
-    "curve".clone_into(&mut graph.node[2].input[0]);
+    if !curve.is_product {
+        let graph = proto.graph.as_mut().unwrap();
+        let behind = graph.node.iter_mut().find(|node| node.op_type == "Identity").unwrap();
+        *behind = node("Sigmoid", &["sum"], "activated");
+    }
     let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
     Model::from_proto(proto).unwrap().save(&model).unwrap();
-    write_npy(&input, [1, 4, SIDE as u64, SIDE as u64], &image);
+    write_npy(&input, &[1, 4, SIDE as u64, SIDE as u64], &image);
     let found = results(&dir, &model, &input, target, program, None);
     assert!(found[0].is_nan(), "{}", found[0]);
-    assert!((found[1] - 1.0).abs() < 1e-6 && found[2] < 1e-37, "{:?}", &found[1..3]);
+    if curve.is_product {
+        assert!(found[1] == f32::INFINITY, "{:?}", &found[1..3]);
+    } else {
+        assert!((found[1] - 1.0).abs() < 1e-6 && found[2] < 1e-37, "{:?}", &found[1..3]);
+    }
     let mut worst = 0f64;
     for (&x, &found) in image.iter().zip(&found).skip(3) {
-        let expected = sigmoid(x.into());
-        if x < -87.0 {
-            assert!((0.0..1e-37).contains(&found), "{found:e} for {x}");
-        } else {
-            worst = worst.max((f64::from(found) - expected).abs() / expected);
+        let (number, found) = (f64::from(x), f64::from(found));
+        let expected = (curve.at)(number) * if curve.is_product { number } else { 1.0 };
+        if number < curve.least {
+            assert!(found.abs() < 1e-31, "{found:e} for {x}");
+        } else if expected != 0.0 {
+            worst = worst.max((found - expected).abs() / expected.abs());
         }
     }
-    println!("{target}: largest relative error of a sigmoid {worst:.1e}");
-    assert!(worst <= SIGMOID_TOLERANCE, "{worst:e} for {target}");
+    println!("{target}: largest relative error of a {} {worst:.1e}", curve.name);
+    assert!(worst <= curve.tolerance, "{worst:e} for {target}");
 }
 
 fn largest_error(found: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let errors = found.iter().zip(expected).map(|(&found, expected)| (f64::from(found) - expected).abs());
     errors.fold(0.0, f64::max)
+}
+
+impl Activation {
+    /// The nodes behind `input`, their constants, and the name of what they give.
+    fn nodes(self, input: &str) -> (Vec<NodeProto>, Vec<TensorProto>, &'static str) {
+        let scalar = |name: &str, value: f32| tensor(name, &[], &[value]);
+        let (nodes, constants) = match self {
+            Self::None => (vec![node("Identity", &[input], "activated")], vec![]),
+            Self::Relu => (vec![node("Relu", &[input], "activated")], vec![]),
+            Self::Relu6 => (
+                vec![node("Clip", &[input, "zero", "six"], "activated")],
+                vec![scalar("zero", 0.0), scalar("six", 6.0)],
+            ),
+            Self::HardSwish => (vec![node("HardSwish", &[input], "activated")], vec![]),
+            Self::Silu => (
+                vec![node("Sigmoid", &[input], "curve"), node("Mul", &[input, "curve"], "activated")],
+                vec![],
+            ),
+            Self::Gelu => (
+                vec![
+                    node("Div", &[input, "root"], "scaled"),
+                    node("Erf", &["scaled"], "curve"),
+                    node("Add", &["curve", "one"], "risen"),
+                    node("Mul", &[input, "risen"], "product"),
+                    node("Mul", &["product", "half"], "activated"),
+                ],
+                vec![scalar("root", std::f32::consts::SQRT_2), scalar("one", 1.0), scalar("half", 0.5)],
+            ),
+            Self::HardSwishInParts => (
+                vec![
+                    node("Add", &[input, "three"], "risen"),
+                    node("Clip", &["risen", "zero", "six"], "curve"),
+                    node("Mul", &[input, "curve"], "product"),
+                    node("Div", &["product", "six"], "activated"),
+                ],
+                vec![scalar("zero", 0.0), scalar("three", 3.0), scalar("six", 6.0)],
+            ),
+        };
+        (nodes, constants, "activated")
+    }
 }
 
 impl Case {
@@ -258,8 +367,11 @@ impl Case {
                     Activation::None => sum,
                     Activation::Relu => sum.max(0.0),
                     Activation::Relu6 => sum.clamp(0.0, 6.0),
-                    Activation::HardSwish => sum * (sum / 6.0 + 0.5).clamp(0.0, 1.0),
+                    Activation::HardSwish | Activation::HardSwishInParts => {
+                        sum * (sum / 6.0 + 0.5).clamp(0.0, 1.0)
+                    }
                     Activation::Silu => sum * sigmoid(sum),
+                    Activation::Gelu => sum * normal(sum),
                 });
             }
         }
@@ -271,108 +383,20 @@ impl Case {
         let mut initializer =
             vec![tensor("weights", &filters, weights), tensor("bias", &[self.filters], bias)];
         let mut convolution = node("Conv", &["image", "weights", "bias"], "sum");
-        convolution.attribute = vec![
-            ints("strides", &[self.stride; 2]),
-            ints("pads", &self.pads),
-            AttributeProto {
-                name: "group".to_owned(),
-                type_: AttributeType::INT.into(),
-                i: Some(integer(self.groups)),
-                ..Default::default()
-            },
-        ];
+        convolution.attribute =
+            vec![ints("strides", &[self.stride; 2]), ints("pads", &self.pads), int("group", self.groups)];
         let mut nodes = vec![convolution];
         let mut last = "sum";
         if self.residual {
             nodes.push(node("Add", &[last, "image"], "total"));
             last = "total";
         }
-        match self.activation {
-            Activation::None | Activation::HardSwish | Activation::Silu => {}
-            Activation::Relu => {
-                nodes.push(node("Relu", &[last], "positive"));
-                last = "positive";
-            }
-            Activation::Relu6 => {
-                initializer.extend([tensor("zero", &[], &[0.0]), tensor("six", &[], &[6.0])]);
-                nodes.push(node("Clip", &[last, "zero", "six"], "positive"));
-                last = "positive";
-            }
-        }
-        match self.activation {
-            Activation::HardSwish => {
-                nodes.push(node("HardSwish", &[last], "product"));
-                last = "product";
-            }
-            Activation::Silu => {
-                nodes.push(node("Sigmoid", &[last], "curve"));
-                nodes.push(node("Mul", &[last, "curve"], "product"));
-                last = "product";
-            }
-            _ => {}
-        }
+        let (activation, constants, last) = self.activation.nodes(last);
+        nodes.extend(activation);
+        initializer.extend(constants);
         nodes.push(node("Flatten", &[last], "logits"));
         let [rows, columns] = self.result_size();
-        let graph = GraphProto {
-            name: "convolution".to_owned(),
-            node: nodes,
-            initializer,
-            input: vec![value("image", &[1, self.channels, self.size[0], self.size[1]])],
-            output: vec![value("logits", &[1, self.filters * rows * columns])],
-            ..Default::default()
-        };
-        let opset = OperatorSetIdProto { version: 17, ..Default::default() };
-        let opset_import = vec![opset];
-        let proto =
-            ModelProto { ir_version: 8, opset_import, graph: Some(graph).into(), ..Default::default() };
-        Model::from_proto(proto).unwrap()
+        let input = value("image", &[1, self.channels, self.size[0], self.size[1]]);
+        model(nodes, initializer, input, value("logits", &[1, self.filters * rows * columns]))
     }
-}
-
-fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
-    NodeProto {
-        name: output.to_owned(),
-        op_type: op_type.to_owned(),
-        input: inputs.iter().map(|&input| input.to_owned()).collect(),
-        output: vec![output.to_owned()],
-        ..Default::default()
-    }
-}
-
-fn integer(value: usize) -> i64 {
-    i64::try_from(value).unwrap()
-}
-
-fn ints(name: &str, values: &[usize]) -> AttributeProto {
-    AttributeProto {
-        name: name.to_owned(),
-        type_: AttributeType::INTS.into(),
-        ints: values.iter().copied().map(integer).collect(),
-        ..Default::default()
-    }
-}
-
-fn tensor(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
-    TensorProto {
-        name: name.to_owned(),
-        data_type: DataType::FLOAT as i32,
-        dims: shape.iter().copied().map(integer).collect(),
-        float_data: values.to_vec(),
-        ..Default::default()
-    }
-}
-
-fn value(name: &str, shape: &[usize]) -> ValueInfoProto {
-    let extent = |&extent: &usize| Dimension {
-        value: Some(dimension::Value::DimValue(integer(extent))),
-        ..Default::default()
-    };
-    let shape = TensorShapeProto { dim: shape.iter().map(extent).collect(), ..Default::default() };
-    let tensor = type_proto::Tensor {
-        elem_type: DataType::FLOAT as i32,
-        shape: Some(shape).into(),
-        ..Default::default()
-    };
-    let ty = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
-    ValueInfoProto { name: name.to_owned(), type_: Some(ty).into(), ..Default::default() }
 }

@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the programs, the oracle, masks and the measure of agreement.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod model;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -167,14 +169,14 @@ pub(crate) fn masks(gates: usize, random: usize) -> Vec<String> {
 pub(crate) fn write_noise(path: &Path, shape: [u64; 4]) {
     let mut noise = Noise(7);
     let values: Vec<_> = (0..shape.iter().product()).map(|_| noise.next()).collect();
-    write_npy(path, shape, &values);
+    write_npy(path, &shape, &values);
 }
 
 /// Writes a tensor.
-pub(crate) fn write_npy(path: &Path, shape: [u64; 4], values: &[f32]) {
+pub(crate) fn write_npy(path: &Path, shape: &[u64], values: &[f32]) {
     use npyz::WriterBuilder as _;
     let file = fs::File::create(path).unwrap();
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd().unwrap();
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd().unwrap();
     writer.extend(values).unwrap();
     writer.finish().unwrap();
 }

@@ -42,7 +42,7 @@ pub enum Arithmetic {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
-    /// Number of layers (convolutions and matrix products with weights) that kernels compute.
+    /// Number of layers (convolutions and matrix products) that kernels compute.
     pub kernels: usize,
     /// The layers that are left to the compiler's generic code.
     pub generic: Vec<GenericLayer>,

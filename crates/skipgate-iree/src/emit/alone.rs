@@ -32,7 +32,13 @@ impl<'p, 'm> Operators<'p, 'm> {
                     self.collect(&step.otherwise.steps);
                     self.collect(&step.then.steps);
                 }
-                Step::Kernel(_) | Step::Excerpt(_) | Step::Quantise(_) | Step::Sum(_) | Step::Put(_) => {}
+                Step::Kernel(_)
+                | Step::Excerpt(_)
+                | Step::Product(_)
+                | Step::Quantise(_)
+                | Step::Rows(_)
+                | Step::Sum(_)
+                | Step::Put(_) => {}
             }
         }
     }

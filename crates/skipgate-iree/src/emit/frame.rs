@@ -5,7 +5,7 @@ use skipgate_onnx::TensorType;
 use super::excerpt::{Part, Source};
 use super::{Emitter, types};
 use crate::ImportError;
-use crate::plan::{CHANNELS_FIRST, CHANNELS_LAST, Frame, Put, TensorId, permuted};
+use crate::plan::{CHANNELS_FIRST, CHANNELS_LAST, Frame, Layout, Put, TensorId, permuted};
 
 impl Emitter<'_, '_> {
     pub(super) fn put(&mut self, put: &Put) -> Result<(), ImportError> {
@@ -26,6 +26,7 @@ impl Emitter<'_, '_> {
     fn padded(&mut self, tensor: TensorId, frame: &Frame) -> Result<String, ImportError> {
         let is_planar = self.plan.inputs.contains(&tensor);
         let from = self.plan.tensor(tensor).frame.clone();
+        let from = from.filter(|from| from.layout() == frame.layout());
         let (memory, shape, low) = match from {
             Some(from) => (self.memory(tensor)?.0, from.outer(), from.low().to_vec()),
             // The kernel reads the network's own input as it is.
@@ -47,12 +48,14 @@ impl Emitter<'_, '_> {
         Ok(builtin)
     }
 
-    /// The value of `tensor` with its channels last, as a builtin tensor that fits into `frame`.
+    /// The value of `tensor` in the layout of `frame`, as a builtin tensor that fits into it.
     fn builtin(&mut self, tensor: TensorId, frame: &Frame) -> Result<String, ImportError> {
-        let (value, plan) = (self.value(tensor), self.plan.tensor(tensor));
-        let value = self.transpose(&value, &plan.ty, CHANNELS_LAST)?;
+        let (mut value, plan) = (self.value(tensor), self.plan.tensor(tensor));
+        if frame.layout() == Layout::ChannelsLast {
+            value = self.transpose(&value, &plan.ty, CHANNELS_LAST)?;
+        }
         let builtin = self.fresh();
-        let torch = types::vtensor(plan.name, &permuted(&plan.ty, CHANNELS_LAST))?;
+        let torch = types::vtensor(plan.name, &frame.layout().of_type(&plan.ty))?;
         self.line(&format!(
             "{builtin} = torch_c.to_builtin_tensor {value} : {torch} -> {}",
             types::inner(frame)
@@ -67,10 +70,13 @@ impl Emitter<'_, '_> {
         let (place, inner, outer) = (types::place(&frame), types::inner(&frame), types::outer(&frame));
         self.line(&format!("{slice} = tensor.extract_slice {memory}{place} : {outer} to {inner}"));
         let plan = self.plan.tensor(tensor);
-        let ty = permuted(&plan.ty, CHANNELS_LAST);
+        let ty = frame.layout().of_type(&plan.ty);
         let torch = types::vtensor(plan.name, &ty)?;
         self.line(&format!("{value} = torch_c.from_builtin_tensor {slice} : {inner} -> {torch}"));
-        let value = self.transpose(&value, &ty, CHANNELS_FIRST)?;
+        let value = match frame.layout() {
+            Layout::ChannelsLast => self.transpose(&value, &ty, CHANNELS_FIRST)?,
+            Layout::InOrder => value,
+        };
         self.names[tensor.0] = super::Names { value, memory };
         Ok(())
     }

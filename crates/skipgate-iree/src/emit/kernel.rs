@@ -2,18 +2,18 @@
 
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::proto::TensorProto;
-use skipgate_onnx::tensor_bytes;
+use skipgate_onnx::{NodeId, tensor_bytes};
 
 use super::{Emitter, types};
 use crate::ImportError;
-use crate::plan;
+use crate::plan::{self, TensorId};
 
 impl Emitter<'_, '_> {
     pub(super) fn kernel(&mut self, step: &plan::Kernel) -> Result<(), ImportError> {
         let input = self.memory(step.input)?;
         let residual = step.residual.map(|residual| self.memory(residual)).transpose()?;
         let (_, result) = self.memory(step.result)?;
-        let weights = floats(step.weights)?;
+        let weights = by_filter(&step.weights, step.convolution.window.filters)?;
         let bias = match step.bias {
             Some(bias) => floats(bias)?,
             None => vec![0.0; step.convolution.window.filters],
@@ -40,8 +40,27 @@ impl Emitter<'_, '_> {
         self.stand(step.result, names[0].clone())
     }
 
+    /// Calls the kernel `symbol`, which does `node`, with `operands`, names and their types.
+    pub(super) fn call(
+        &mut self,
+        symbol: &str,
+        node: NodeId,
+        operands: &[(String, String)],
+        result: TensorId,
+    ) -> Result<(), ImportError> {
+        let (operands, operand_types): (Vec<_>, Vec<_>) = operands.iter().cloned().unzip();
+        let (name, (_, ty)) = (self.fresh(), self.memory(result)?);
+        let location = types::quoted(&self.plan.graph.node(node).label());
+        self.line(&format!(
+            "{name} = flow.dispatch @{symbol}::@{symbol}({}) : ({}) -> {ty} loc({location})",
+            operands.join(", "),
+            operand_types.join(", "),
+        ));
+        self.stand(result, name)
+    }
+
     /// The SSA name of a constant, and its type.
-    fn constant_floats(&mut self, values: &[f32], shape: &[usize]) -> (String, String) {
+    pub(super) fn constant_floats(&mut self, values: &[f32], shape: &[usize]) -> (String, String) {
         let literal = self.blobs.floats(values, shape);
         let value = self.fresh();
         self.line(&format!("{value} = arith.constant {literal}"));
@@ -49,8 +68,17 @@ impl Emitter<'_, '_> {
     }
 }
 
+/// Weights as `[filter][channel][row][column]`.
+fn by_filter(weights: &plan::Weights, filters: usize) -> Result<Vec<f32>, ImportError> {
+    let floats = floats(weights.tensor)?;
+    if !weights.filters_last {
+        return Ok(floats);
+    }
+    Ok((0..filters).flat_map(|filter| floats.iter().skip(filter).step_by(filters)).copied().collect())
+}
+
 /// The elements of `tensor`, which is one of floats.
-fn floats(tensor: &TensorProto) -> Result<Vec<f32>, ImportError> {
+pub(super) fn floats(tensor: &TensorProto) -> Result<Vec<f32>, ImportError> {
     debug_assert_eq!(tensor.data_type, FLOAT, "so the plan has it");
     let bytes = tensor_bytes(tensor)?;
     Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())

@@ -18,7 +18,9 @@ mod frame;
 mod gate;
 mod kernel;
 mod operator;
+mod product;
 mod quantise;
+mod rows;
 mod sum;
 mod types;
 
@@ -176,6 +178,8 @@ impl Emitter<'_, '_> {
             Step::Operator(step) => self.operator(step),
             Step::Excerpt(step) => self.excerpt(step),
             Step::Quantise(step) => self.quantise(step),
+            Step::Product(step) => self.product(step),
+            Step::Rows(step) => self.rows(step),
             Step::Sum(step) => self.sum(step),
             Step::Put(step) => self.put(step),
             Step::Gate(step) => self.gate(step),

@@ -45,7 +45,7 @@ pub(super) fn builtin(shape: impl Iterator<Item = usize>) -> String {
     format!("tensor<{}xf32>", extents.join("x"))
 }
 
-/// Type of the value in `frame`, channels last.
+/// Type of the value in `frame`.
 pub(super) fn inner(frame: &Frame) -> String {
     builtin(frame.inner().iter().copied())
 }

@@ -56,12 +56,20 @@ impl Code {
         format!("vector<{}xf32>", self.simd.lanes)
     }
 
+    /// What `body` writes, with vectors of `lanes` floats.
+    pub(super) fn with_lanes(&mut self, lanes: usize, body: impl FnOnce(&mut Self)) {
+        let simd = self.simd;
+        self.simd = Simd { lanes, ..simd };
+        body(self);
+        self.simd = simd;
+    }
+
     /// Binding number `number` of the dispatch.
     pub(super) fn binding(&mut self, number: usize, shape: &[usize]) -> Memory {
         self.binding_behind(number, 0, shape)
     }
 
-    /// What of binding number `number` is behind its first `floats`, which must fill whole cache lines.
+    /// What of binding number `number` is behind its first `floats`.
     pub(super) fn binding_behind(&mut self, number: usize, floats: usize, shape: &[usize]) -> Memory {
         let extents: Vec<_> = shape.iter().map(ToString::to_string).collect();
         let ty = format!("memref<{}xf32>", extents.join("x"));
@@ -115,6 +123,18 @@ impl Code {
         self.operation(format_args!("arith.muli {value}, {factor} overflow<nsw, nuw> : index"))
     }
 
+    /// `value / divisor`, rounded down.
+    pub(super) fn quotient(&mut self, value: &Value, divisor: usize) -> Value {
+        let divisor = self.index(divisor);
+        self.operation(format_args!("arith.divui {value}, {divisor} : index"))
+    }
+
+    /// What is left of `value` when it is divided.
+    pub(super) fn remainder(&mut self, value: &Value, divisor: usize) -> Value {
+        let divisor = self.index(divisor);
+        self.operation(format_args!("arith.remui {value}, {divisor} : index"))
+    }
+
     /// `value`, or `limit` if that is less.
     pub(super) fn up_to(&mut self, value: &Value, limit: usize) -> Value {
         let limit = self.index(limit);
@@ -162,6 +182,21 @@ impl Code {
             body(code, counter);
             vec![]
         });
+    }
+
+    /// A loop over `from, from + step, ...` below `end`.
+    pub(super) fn repeat_from(
+        &mut self,
+        from: &Value,
+        end: usize,
+        step: usize,
+        body: impl FnOnce(&mut Self, &Value),
+    ) {
+        let (to, by) = (self.index(end), self.index(step));
+        let [counter] = self.fresh(1).try_into().expect("asked for one");
+        self.line(format_args!("scf.for {counter} = {from} to {to} step {by} {{"));
+        body(self, &counter);
+        self.line("}");
     }
 
     /// Calls `body` for pieces that together are `count` long, with the length and the first place of each: pieces of
@@ -278,9 +313,48 @@ impl Code {
         self.splat(&element)
     }
 
-    fn splat(&mut self, element: &Value) -> Value {
+    pub(super) fn splat(&mut self, element: &Value) -> Value {
         let ty = self.vector();
         self.operation(format_args!("vector.broadcast {element} : f32 to {ty}"))
+    }
+
+    /// The first lane of `vector`.
+    pub(super) fn first_lane(&mut self, vector: &Value) -> Value {
+        let ty = self.vector();
+        self.operation(format_args!("vector.extract {vector}[0] : f32 from {ty}"))
+    }
+
+    /// One float of all lanes of `vectors`, put together two by two.
+    pub(super) fn fold(
+        &mut self,
+        vectors: Vec<Value>,
+        mut together: impl FnMut(&mut Self, &Value, &Value) -> Value,
+    ) -> Value {
+        let vector = vectors.into_iter().reduce(|a, b| together(self, &a, &b)).expect("there is a vector");
+        self.fold_lanes(&vector, &mut together)
+    }
+
+    fn fold_lanes(
+        &mut self,
+        vector: &Value,
+        together: &mut impl FnMut(&mut Self, &Value, &Value) -> Value,
+    ) -> Value {
+        let (whole, half) = (self.simd.lanes, self.simd.lanes / 2);
+        if half == 0 {
+            return self.first_lane(vector);
+        }
+        let halves = [0, half].map(|first| {
+            self.operation(format_args!(
+                "\"vector.extract_strided_slice\"({vector}) <{{offsets = [{first}], sizes = [{half}], strides = [1]}}> \
+                 : (vector<{whole}xf32>) -> vector<{half}xf32>"
+            ))
+        });
+        let mut result = Value::new();
+        self.with_lanes(half, |code| {
+            let both = together(code, &halves[0], &halves[1]);
+            result = code.fold_lanes(&both, together);
+        });
+        result
     }
 
     /// `value` as one float.
@@ -307,6 +381,16 @@ impl Code {
     /// The sum of two single floats.
     pub(super) fn add_one(&mut self, a: &Value, b: &Value) -> Value {
         self.operation(format_args!("arith.addf {a}, {b} : f32"))
+    }
+
+    /// The quotient of two single floats.
+    pub(super) fn divide_one(&mut self, a: &Value, b: &Value) -> Value {
+        self.operation(format_args!("arith.divf {a}, {b} : f32"))
+    }
+
+    /// The square root of a single float.
+    pub(super) fn square_root_one(&mut self, value: &Value) -> Value {
+        self.operation(format_args!("math.sqrt {value} : f32"))
     }
 
     pub(super) fn subtract(&mut self, a: &Value, b: &Value) -> Value {
@@ -374,13 +458,24 @@ impl Code {
         self.limited("minimumf", "olt", value, limit)
     }
 
+    /// `positive` where `value` is zero or more, `other` elsewhere.
+    pub(super) fn by_sign(&mut self, value: &Value, positive: &Value, other: &Value) -> Value {
+        let zero = self.constant(0.0);
+        let is_positive = self.binary("cmpf oge,", value, &zero);
+        self.select(&is_positive, positive, other)
+    }
+
+    fn select(&mut self, condition: &Value, then: &Value, otherwise: &Value) -> Value {
+        let (flags, ty) = (format!("vector<{}xi1>", self.simd.lanes), self.vector());
+        self.operation(format_args!("arith.select {condition}, {then}, {otherwise} : {flags}, {ty}"))
+    }
+
     fn limited(&mut self, operation: &str, predicate: &str, value: &Value, limit: &Value) -> Value {
         if self.simd.has_maximum {
             return self.binary(operation, value, limit);
         }
         let exceeds = self.binary(&format!("cmpf {predicate},"), limit, value);
-        let (flags, ty) = (format!("vector<{}xi1>", self.simd.lanes), self.vector());
-        self.operation(format_args!("arith.select {exceeds}, {limit}, {value} : {flags}, {ty}"))
+        self.select(&exceeds, limit, value)
     }
 
     /// `a * b + c`.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
-use super::{Body, Buffers, Convolution, Simd, divisor, output};
+use super::output::{self, Position};
+use super::{Body, Buffers, Convolution, Simd, divisor};
 
 /// Most taps of a filter, 7x7: there is code for each.
 pub(super) const MAX_TAPS: usize = 49;
@@ -39,7 +40,7 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
             });
         });
     });
-    output::write_zeros(&mut code, convolution, &buffers.result, &workgroup);
+    output::write_zeros(&mut code, convolution, &workgroup);
     Body { text: code.finish(), workgroups }
 }
 
@@ -64,7 +65,8 @@ impl Tile<'_> {
         }
         for (place, sum) in sums.iter().enumerate() {
             let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
-            output::write(code, self.convolution, self.buffers, sum, [&row, &column, channel]);
+            let position = Position::of(code, self.convolution, [&row, &column]);
+            output::write(code, self.convolution, self.buffers, sum, (&position, channel));
         }
     }
 

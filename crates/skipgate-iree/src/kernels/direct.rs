@@ -3,8 +3,9 @@
 use std::slice;
 
 use super::code::{Code, Value};
-use super::product::{self, Tile, add_channels};
-use super::{Body, Buffers, Convolution, Simd, divisor, output};
+use super::output::{self, Position};
+use super::product::{self, Factors, Tile, add_channels};
+use super::{Body, Buffers, Convolution, Simd, divisor};
 
 /// Workgroups of a kernel, at most: as many as the boards that skipgate knows have fast cores.
 pub(super) const WORKGROUPS: usize = 4;
@@ -54,7 +55,7 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
             });
         });
     });
-    output::write_zeros(&mut code, convolution, &buffers.result, &workgroup);
+    output::write_zeros(&mut code, convolution, &workgroup);
     Body { text: code.finish(), workgroups }
 }
 
@@ -87,13 +88,16 @@ fn pixels(
                 })
                 .collect();
             let filters = [block.clone(), tap_row.clone(), tap_column.clone()];
-            add_channels(code, tile, channels, sums, (&buffers.image, &pixels), (&buffers.weights, &filters))
+            let none = code.index(0);
+            let factors = Factors { memory: &buffers.weights, before: &filters, column: &none };
+            add_channels(code, tile, channels, sums, (&buffers.image, &pixels), factors)
         })
     });
     for (pixel, sums) in sums.chunks(tile.vectors).enumerate() {
         let column = code.offset(column, pixel);
+        let position = Position::of(code, convolution, [row, &column]);
         for (sum, filter) in sums.iter().zip(&filters) {
-            output::write(code, convolution, buffers, sum, [row, &column, filter]);
+            output::write(code, convolution, buffers, sum, (&position, filter));
         }
     }
 }

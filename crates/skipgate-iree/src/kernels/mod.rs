@@ -2,17 +2,22 @@
 //!
 //! IREE's own code for convolutions keeps few sums in registers and knows no fast form of them. So the importer calls
 //! kernels of its own, which are generated here for the sizes at hand and the target's vector unit ([`Simd`]):
-//! [`winograd`] for filters of 3x3 with stride 1, [`direct`] for all others, and [`depthwise`] for layers whose filters are
-//! of one channel each. Bias, residual sum and activation are
-//! part of a kernel, and a kernel writes the zeros around its result that the next convolution asks for.
+//! [`winograd`] for filters of 3x3 with stride 1, [`pointwise`] for those of 1x1 and for matrix products, [`direct`] for all
+//! others, and [`depthwise`] for layers whose filters are of one channel each. [`batched`] multiplies computed matrices, and
+//! [`rows`] does what networks do to rows. Bias, residual sum and activation are part of
+//! a kernel, and a kernel writes the zeros around its result that the next convolution asks for.
 
+mod batched;
 mod code;
 mod curve;
 mod depthwise;
 mod direct;
 mod excerpt;
+mod grid;
 mod output;
+mod pointwise;
 mod product;
+mod rows;
 mod simd;
 mod sum;
 mod transform;
@@ -23,9 +28,11 @@ use std::fmt::Write as _;
 
 use skipgate_core::{Arithmetic, CompileOptions};
 
+pub(crate) use batched::Product;
 pub(crate) use curve::Curve;
 pub(crate) use excerpt::Excerpt;
 pub(crate) use output::{Quantization, ROUNDER, Step};
+pub(crate) use rows::{RowOperation, Rows};
 pub(crate) use simd::Simd;
 pub(crate) use transform::Transform;
 
@@ -60,6 +67,11 @@ impl Window {
     /// Whether each filter is of the one channel of its number.
     fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.channels && self.groups == self.filters
+    }
+
+    /// Whether each result is of one pixel and all of its channels.
+    fn is_pointwise(&self) -> bool {
+        self.groups == 1 && self.taps == [1, 1] && self.strides == [1, 1]
     }
 
     fn channels_of_group(&self) -> usize {
@@ -106,6 +118,7 @@ impl Convolution {
 pub(crate) enum Method {
     Depthwise,
     Direct,
+    Pointwise,
     Winograd(Transform),
 }
 
@@ -127,6 +140,8 @@ pub(crate) struct Kernels {
     options: CompileOptions,
     convolutions: BTreeMap<(Convolution, Method), Executable>,
     excerpts: BTreeMap<Excerpt, Executable>,
+    products: BTreeMap<Product, Executable>,
+    rows: BTreeMap<Rows, Executable>,
     /// By number of elements.
     sums: BTreeMap<usize, Executable>,
 }
@@ -165,6 +180,7 @@ impl Method {
         let method = match self {
             Self::Depthwise => "depthwise".to_owned(),
             Self::Direct => "direct".to_owned(),
+            Self::Pointwise => "pointwise".to_owned(),
             Self::Winograd(transform) => format!("winograd{}", transform.outputs()),
         };
         format!("conv_{sizes}x{channels}x{filters}_{groups}{taps}_by_{strides}_{method}")
@@ -178,14 +194,22 @@ impl Kernels {
             options: options.clone(),
             convolutions: BTreeMap::new(),
             excerpts: BTreeMap::new(),
+            products: BTreeMap::new(),
+            rows: BTreeMap::new(),
             sums: BTreeMap::new(),
         }
     }
 
+    /// Fails if there are no kernels at all.
+    pub(crate) fn are_on(&self) -> Result<(), String> {
+        if self.options.kernels { Ok(()) } else { Err("kernels are turned off".to_owned()) }
+    }
+
     /// Fails, with the reason, if there is no kernel for a convolution with this window.
     pub(crate) fn take(&self, window: &Window) -> Result<(), String> {
-        if !self.options.kernels {
-            return Err("kernels are turned off".to_owned());
+        self.are_on()?;
+        if window.is_pointwise() {
+            return Ok(());
         }
         let filters = window.alike_filters();
         if self.simd.filled_by(filters).is_none() {
@@ -201,15 +225,19 @@ impl Kernels {
 
     /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
     pub(crate) fn kernel(&mut self, convolution: &Convolution, weights: &[f32]) -> Kernel {
-        let simd =
-            self.simd.filled_by(convolution.window.alike_filters()).expect("only such layers are taken");
+        // Those of 1x1 have registers of several widths, others such as all filters fill.
+        let simd = self.simd.filled_by(convolution.window.alike_filters()).unwrap_or(self.simd);
         let method = self.method(convolution, simd);
+        let simd = if method == Method::Pointwise { self.simd } else { simd };
         let (weights, weights_shape, scratch) = match method {
             Method::Depthwise => {
                 (depthwise::weights(convolution, weights), depthwise::weights_shape(convolution), None)
             }
             Method::Direct => {
                 (direct::weights(convolution, simd, weights), direct::weights_shape(convolution, simd), None)
+            }
+            Method::Pointwise => {
+                (pointwise::weights(convolution, simd, weights), pointwise::weights_shape(convolution), None)
             }
             Method::Winograd(transform) => (
                 winograd::weights(convolution, transform, simd, weights),
@@ -223,6 +251,7 @@ impl Kernels {
             let body = match method {
                 Method::Depthwise => depthwise::body(convolution, simd),
                 Method::Direct => direct::body(convolution, simd),
+                Method::Pointwise => pointwise::body(convolution, simd),
                 Method::Winograd(transform) => winograd::body(convolution, transform, simd),
             };
             let read_only = 3 + usize::from(convolution.residual().is_some());
@@ -238,6 +267,28 @@ impl Kernels {
         let executable = self.excerpts.entry(excerpt.clone()).or_insert_with(|| {
             let symbol = format!("{}_{number}", excerpt.name());
             let text = executable(&symbol, [1, 1], &excerpt::body(excerpt, simd));
+            Executable { symbol, text }
+        });
+        executable.symbol.clone()
+    }
+
+    /// The symbol of the kernel for `product`.
+    pub(crate) fn product(&mut self, product: &Product) -> String {
+        let (number, simd) = (self.count(), self.simd);
+        let executable = self.products.entry(*product).or_insert_with(|| {
+            let symbol = format!("{}_{number}", product.name());
+            let text = executable(&symbol, [2, 1], &batched::body(product, simd));
+            Executable { symbol, text }
+        });
+        executable.symbol.clone()
+    }
+
+    /// The symbol of the kernel for `rows`.
+    pub(crate) fn rows(&mut self, rows: &Rows) -> String {
+        let (number, simd) = (self.count(), self.simd);
+        let executable = self.rows.entry(*rows).or_insert_with(|| {
+            let symbol = format!("{}_{number}", rows.name());
+            let text = executable(&symbol, [rows.read(), 1], &rows::body(rows, simd));
             Executable { symbol, text }
         });
         executable.symbol.clone()
@@ -269,12 +320,19 @@ impl Kernels {
     }
 
     fn count(&self) -> usize {
-        self.convolutions.len() + self.excerpts.len() + self.sums.len()
+        self.convolutions.len()
+            + self.excerpts.len()
+            + self.products.len()
+            + self.rows.len()
+            + self.sums.len()
     }
 
     fn method(&self, convolution: &Convolution, simd: Simd) -> Method {
         if convolution.window.is_depthwise() {
             return Method::Depthwise;
+        }
+        if convolution.window.is_pointwise() {
+            return Method::Pointwise;
         }
         let outputs = match self.options.arithmetic {
             Arithmetic::Exact => None,
@@ -287,7 +345,9 @@ impl Kernels {
 
     /// Writes the executables, which stand in the module beside the functions that call them.
     pub(crate) fn write(&self, text: &mut String) {
-        for executable in self.convolutions.values().chain(self.excerpts.values()).chain(self.sums.values()) {
+        let copies = self.convolutions.values().chain(self.excerpts.values());
+        let matrices = self.products.values().chain(self.rows.values());
+        for executable in copies.chain(matrices).chain(self.sums.values()) {
             text.push_str(&executable.text);
         }
     }
@@ -337,8 +397,30 @@ struct Buffers {
 }
 
 impl Buffers {
+    /// With images as rows of columns of pixels.
     fn bind(code: &mut Code, convolution: &Convolution, weights: &[usize]) -> Self {
-        let image = |place: &Place, channels| [place.outer[0], place.outer[1], channels];
+        Self::shaped(code, convolution, weights, image)
+    }
+
+    /// With images as pixels, row by row.
+    fn of_vectors(code: &mut Code, convolution: &Convolution, weights: &[usize]) -> Self {
+        Self::shaped(code, convolution, weights, |place, channels| {
+            vec![place.outer.iter().product(), channels]
+        })
+    }
+
+    /// The result alone, as rows of columns of pixels.
+    fn result(code: &mut Code, convolution: &Convolution) -> code::Memory {
+        let number = RESIDUAL_AND_RESULT[usize::from(convolution.residual().is_some())];
+        code.binding(number, &image(&convolution.output, convolution.window.filters))
+    }
+
+    fn shaped(
+        code: &mut Code,
+        convolution: &Convolution,
+        weights: &[usize],
+        image: fn(&Place, usize) -> Vec<usize>,
+    ) -> Self {
         let filters = convolution.window.filters;
         let mut number = 0;
         let mut bind = |shape: &[usize]| {
@@ -352,6 +434,11 @@ impl Buffers {
         let result = bind(&image(&convolution.output, filters));
         Self { image: input, weights, bias, residual, result, scratch: number }
     }
+}
+
+/// The shape of an image with so many channels, and what is around it.
+fn image(place: &Place, channels: usize) -> Vec<usize> {
+    vec![place.outer[0], place.outer[1], channels]
 }
 
 /// The largest divisor of `number` that is at most `limit`.

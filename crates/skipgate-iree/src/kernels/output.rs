@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::code::{Code, Memory, Value};
+use super::code::{Code, Value};
 use super::curve::Curve;
 use super::{Buffers, Convolution, Place, Window};
 
@@ -54,72 +54,96 @@ impl Quantization {
     }
 }
 
-/// Writes `sum` as the result at `row`, `column` and `filter`.
+/// Where a pixel is in the buffers, by dimension but for the filters.
+pub(super) struct Position {
+    /// In the image that is added, if there is one.
+    pub(super) residual: Option<Vec<Value>>,
+    pub(super) result: Vec<Value>,
+}
+
+impl Position {
+    /// The pixel at `row` and `column` of the result.
+    pub(super) fn of(code: &mut Code, convolution: &Convolution, [row, column]: [&Value; 2]) -> Self {
+        let at = |place: &Place, code: &mut Code| {
+            vec![code.offset(row, place.low[0]), code.offset(column, place.low[1])]
+        };
+        Self {
+            residual: convolution.residual().map(|place| at(place, code)),
+            result: at(&convolution.output, code),
+        }
+    }
+}
+
+/// Writes `sum` as the result of `filter` at `position`.
 pub(super) fn write(
     code: &mut Code,
     convolution: &Convolution,
     buffers: &Buffers,
     sum: &Value,
-    [row, column, filter]: [&Value; 3],
+    (position, filter): (&Position, &Value),
 ) {
+    let at = |pixel: &[Value]| [pixel, std::slice::from_ref(filter)].concat();
     let mut result = sum.clone();
     for step in &convolution.steps {
-        result = match (step, &buffers.residual) {
-            (Step::Add(place), Some(residual)) => {
-                let at = [code.offset(row, place.low[0]), code.offset(column, place.low[1]), filter.clone()];
-                let residual = code.load(residual, &at);
+        result = match step {
+            Step::Add(_) => {
+                let residual = buffers.residual.as_ref().zip(position.residual.as_deref());
+                let (memory, pixel) = residual.expect("what is added is bound");
+                let residual = code.load(memory, &at(pixel));
                 code.add(&result, &residual)
             }
-            (Step::Add(_), None) => unreachable!("what is added is bound"),
-            (Step::Relu, _) => {
+            Step::Relu => {
                 let zero = code.constant(0.0);
                 code.at_least(&result, &zero)
             }
-            (Step::Clip { low, high }, _) => {
+            Step::Clip { low, high } => {
                 let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(*bits))));
                 let result = code.at_least(&result, &low);
                 code.at_most(&result, &high)
             }
-            (Step::Curve(curve), _) => curve.at(code, &result),
-            (Step::TimesCurve(curve), _) => {
+            Step::Curve(curve) => curve.at(code, &result),
+            Step::TimesCurve(curve) => {
                 let factor = curve.at(code, &result);
                 code.multiply(&result, &factor)
             }
-            (Step::Quantize(quantization), _) => quantization.apply(code, &result),
+            Step::Quantize(quantization) => quantization.apply(code, &result),
         };
     }
-    let low = convolution.output.low;
-    let at = [code.offset(row, low[0]), code.offset(column, low[1]), filter.clone()];
-    code.store(&result, &buffers.result, &at);
+    code.store(&result, &buffers.result, &at(&position.result));
 }
 
 /// Writes the zeros around the image, in the first workgroup.
-pub(super) fn write_zeros(code: &mut Code, convolution: &Convolution, result: &Memory, workgroup: &Value) {
+pub(super) fn write_zeros(code: &mut Code, convolution: &Convolution, workgroup: &Value) {
     let Convolution { output: Place { outer, low }, window: Window { size, .. }, .. } = *convolution;
     if outer == size {
         return;
     }
     let high = [0, 1].map(|axis| low[axis] + size[axis]);
     code.only_at(workgroup, 0, |code| {
-        zeros(code, convolution, result, [0..low[0], 0..outer[1]]);
-        zeros(code, convolution, result, [low[0]..high[0], 0..low[1]]);
-        zeros(code, convolution, result, [low[0]..high[0], high[1]..outer[1]]);
-        zeros(code, convolution, result, [high[0]..outer[0], 0..outer[1]]);
+        zeros(code, convolution, [0..low[0], 0..outer[1]]);
+        zeros(code, convolution, [low[0]..high[0], 0..low[1]]);
+        zeros(code, convolution, [low[0]..high[0], high[1]..outer[1]]);
+        zeros(code, convolution, [high[0]..outer[0], 0..outer[1]]);
     });
 }
 
-fn zeros(code: &mut Code, convolution: &Convolution, result: &Memory, [rows, columns]: [Range<usize>; 2]) {
+fn zeros(code: &mut Code, convolution: &Convolution, [rows, columns]: [Range<usize>; 2]) {
     if rows.is_empty() || columns.is_empty() {
         return;
     }
-    let zero = code.constant(0.0);
-    let lanes = code.simd().lanes;
+    let result = Buffers::result(code, convolution);
+    let (zero, one_zero) = (code.constant(0.0), code.scalar(0.0));
     code.repeat(rows.len(), 1, |code, row| {
         let row = code.offset(row, rows.start);
         code.repeat(columns.len(), 1, |code, column| {
             let column = code.offset(column, columns.start);
-            code.repeat(convolution.window.filters, lanes, |code, filter| {
-                code.store(&zero, result, &[row.clone(), column.clone(), filter.clone()]);
+            code.channels(convolution.window.filters, |code, filter, is_vector| {
+                let at = [row.clone(), column.clone(), filter.clone()];
+                if is_vector {
+                    code.store(&zero, &result, &at);
+                } else {
+                    code.store_one(&one_zero, &result, &at);
+                }
             });
         });
     });

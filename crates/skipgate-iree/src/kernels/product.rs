@@ -3,6 +3,9 @@
 use super::code::{Code, Memory, Value};
 use super::{Convolution, Simd, divisor};
 
+/// Channels of a round of the inner loop, where factors are loaded one by one.
+const ROUND: usize = 4;
+
 /// Sums that are computed at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tile {
@@ -36,47 +39,81 @@ pub(super) fn vectors(convolution: &Convolution, simd: Simd) -> usize {
 }
 
 /// Adds to `sums`, pixel by pixel, what `channels` channels give. `pixels` say where the first channel of each pixel is: the
-/// last index is the channel. `filters` say where the vectors of that channel are: the last index but one, which comes
-/// behind them, is the channel.
+/// last index is the channel.
 pub(super) fn add_channels(
     code: &mut Code,
     tile: Tile,
     channels: usize,
     sums: Vec<Value>,
     (image, pixels): (&Memory, &[Vec<Value>]),
-    (weights, filters): (&Memory, &[Value]),
+    factors: Factors,
 ) -> Vec<Value> {
     let simd = code.simd();
-    let by_lane = simd.by_lane && channels % simd.lanes == 0;
-    let step = if by_lane { simd.lanes } else { divisor(channels, 4) };
-    code.accumulate(channels, step, sums, |code, channel, mut sums| {
+    let step = if simd.by_lane { simd.lanes } else { ROUND };
+    let whole = channels - channels % step;
+    let inner = Inner { tile, image, pixels, factors };
+    let mut sums = if whole > 0 {
+        code.accumulate(whole, step, sums, |code, channel, sums| inner.add(code, step, channel, sums))
+    } else {
+        sums
+    };
+    for channel in whole..channels {
+        let channel = code.index(channel);
+        sums = inner.add(code, 1, &channel, sums);
+    }
+    sums
+}
+
+/// Where the vectors of filters are.
+#[derive(Clone, Copy)]
+pub(super) struct Factors<'a> {
+    pub(super) memory: &'a Memory,
+    /// What comes before the last two indices, which are the channel and the filter.
+    pub(super) before: &'a [Value],
+    /// The first filter.
+    pub(super) column: &'a Value,
+}
+
+/// What the inner loop reads.
+struct Inner<'a> {
+    tile: Tile,
+    image: &'a Memory,
+    pixels: &'a [Vec<Value>],
+    factors: Factors<'a>,
+}
+
+impl Inner<'_> {
+    /// Adds what `count` channels from `first` on give.
+    fn add(&self, code: &mut Code, count: usize, first: &Value, mut sums: Vec<Value>) -> Vec<Value> {
+        let simd = code.simd();
         let mut rows = Vec::new();
-        for pixel in pixels.iter().filter(|_| by_lane) {
-            let at = at_channel(code, pixel, channel);
-            rows.push(code.load(image, &at));
+        for pixel in self.pixels.iter().filter(|_| simd.by_lane && count == simd.lanes) {
+            let at = at_channel(code, pixel, first);
+            rows.push(code.load(self.image, &at));
         }
-        for lane in 0..step {
-            let channel = code.offset(channel, lane);
-            let vectors: Vec<_> = (0..tile.vectors)
+        for lane in 0..count {
+            let channel = code.offset(first, lane);
+            let vectors: Vec<_> = (0..self.tile.vectors)
                 .map(|vector| {
-                    let column = code.index(vector * simd.lanes);
-                    code.load(weights, &[filters, &[channel.clone(), column]].concat())
+                    let column = code.offset(self.factors.column, vector * simd.lanes);
+                    let at = [self.factors.before, &[channel.clone(), column]].concat();
+                    code.load(self.factors.memory, &at)
                 })
                 .collect();
-            for (number, pixel) in pixels.iter().enumerate() {
+            for (number, pixel) in self.pixels.iter().enumerate() {
                 let factor = if let Some(row) = rows.get(number) {
                     code.lane(row, lane)
                 } else {
                     let at = at_channel(code, pixel, &channel);
-                    code.load_splat(image, &at)
+                    code.load_splat(self.image, &at)
                 };
-                for (sum, vector) in sums[number * tile.vectors..].iter_mut().zip(&vectors) {
+                for (sum, vector) in sums[number * self.tile.vectors..].iter_mut().zip(&vectors) {
                     *sum = code.multiply_add(&factor, vector, sum);
                 }
             }
         }
         sums
-    })
+    }
 }
 
 /// The place of channel number `channel` behind the one at `place`, whose last index is the channel.

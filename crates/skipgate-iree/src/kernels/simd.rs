@@ -51,8 +51,8 @@ impl Simd {
             },
             Arch::X86_64 if has("avx512f") => Self {
                 lanes: 16,
-                sums: 16,
-                vectors: 1,
+                sums: 24,
+                vectors: 2,
                 by_lane: false,
                 fused: true,
                 divides: true,

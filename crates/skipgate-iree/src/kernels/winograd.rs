@@ -8,9 +8,10 @@ use std::slice;
 
 use super::code::{Code, Memory, Value};
 use super::direct::WORKGROUPS;
-use super::product::{self, Tile, add_channels};
+use super::output::{self, Position};
+use super::product::{self, Factors, Tile, add_channels};
 use super::transform::TAPS;
-use super::{Body, Buffers, Convolution, Simd, Transform, divisor, output};
+use super::{Body, Buffers, Convolution, Simd, Transform, divisor};
 
 /// Tiles of a strip, at least, where a workgroup has as many: fewer would leave registers of the product unused.
 const STRIP: usize = 4;
@@ -140,7 +141,7 @@ pub(super) fn body(convolution: &Convolution, transform: Transform, simd: Simd) 
         strip.multiply(code);
         strip.transform_outputs(code, &row);
     });
-    output::write_zeros(&mut code, convolution, &buffers.result, &workgroup);
+    output::write_zeros(&mut code, convolution, &workgroup);
     Body { text: code.finish(), workgroups: grid.workgroups }
 }
 
@@ -236,10 +237,10 @@ impl Strip<'_> {
                         vec![self.workgroup.clone(), position.clone(), code.offset(first, number)]
                     };
                     let places: Vec<_> = (0..tile.pixels).map(|number| at(code, number)).collect();
-                    let (zero, channel) = (code.constant(0.0), code.index(0));
+                    let (zero, none) = (code.constant(0.0), code.index(0));
                     let pixels: Vec<_> = places
                         .iter()
-                        .map(|place| [&place[..], std::slice::from_ref(&channel)].concat())
+                        .map(|place| [&place[..], std::slice::from_ref(&none)].concat())
                         .collect();
                     let sums = add_channels(
                         code,
@@ -247,7 +248,11 @@ impl Strip<'_> {
                         self.convolution.window.channels,
                         vec![zero; tile.pixels * tile.vectors],
                         (&self.inputs, &pixels),
-                        (&self.buffers.weights, &[position.clone(), block.clone()]),
+                        Factors {
+                            memory: &self.buffers.weights,
+                            before: &[position.clone(), block.clone()],
+                            column: &none,
+                        },
                     );
                     let filter = code.multiple(block, tile.filters(simd));
                     for (place, sums) in places.iter().zip(sums.chunks(tile.vectors)) {
@@ -288,8 +293,14 @@ impl Strip<'_> {
                         for (x, value) in values.iter().enumerate() {
                             let column = code.offset(&spot.first[1], x);
                             self.only_new(code, 1, &column, spot, |code| {
-                                let at = [&row, &column, filter];
-                                output::write(code, self.convolution, self.buffers, value, at);
+                                let position = Position::of(code, self.convolution, [&row, &column]);
+                                output::write(
+                                    code,
+                                    self.convolution,
+                                    self.buffers,
+                                    value,
+                                    (&position, filter),
+                                );
                             });
                         }
                     });

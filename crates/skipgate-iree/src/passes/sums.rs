@@ -59,7 +59,7 @@ mod tests {
     use crate::net::Net;
     use crate::plan;
 
-    /// A network of two blocks that each multiply by a matrix.
+    /// A network of two blocks that each multiply by a matrix, with an activation that kernels do not know.
     fn network() -> Model {
         let (mut net, image) = Net::new(&[1, 3, 4, 4], 1);
         let shape = net.ints(&[1, 3, 16]);
@@ -67,6 +67,7 @@ mod tests {
         for _ in 0..2 {
             let weights = net.floats(&[16, 16], |random| random);
             let f = net.op("MatMul", &[&x, &weights], &[]);
+            let f = net.op("Tanh", &[&f], &[]);
             x = net.op("Add", &[&x, &f], &[]);
         }
         net.output(&x, &[1, 3, 16]);

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 
 use skipgate_onnx::Reader;
 
-use super::{Body, Branch, Excerpt, Frame, Gate, Kernel, Plan, Put, Step, TensorId, text};
-use crate::kernels::Place;
+use super::{
+    Body, Branch, Excerpt, Frame, Gate, Kernel, Layout, Plan, Product, Put, Rows, Step, TensorId, text,
+};
+use crate::kernels::{self, Place};
 
 /// A plan that would compute something else than its model. None is expected of any model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +101,10 @@ impl Checker<'_, '_> {
 
     fn step(&mut self, step: &Step) -> Result<(), PlanError> {
         let at = |problem| PlanError { step: text::headline(self.plan, step), problem };
-        let private = matches!(step, Step::Kernel(_) | Step::Excerpt(_) | Step::Sum(_));
+        let private = matches!(
+            step,
+            Step::Kernel(_) | Step::Excerpt(_) | Step::Product(_) | Step::Rows(_) | Step::Sum(_)
+        );
         for operand in step.operands() {
             (if private { self.reach(operand) } else { self.read(operand) }).map_err(at)?;
         }
@@ -107,6 +112,8 @@ impl Checker<'_, '_> {
             Step::Constant(_) | Step::Operator(_) => Ok(()),
             Step::Kernel(kernel) => self.kernel(kernel),
             Step::Excerpt(excerpt) => self.excerpt(excerpt),
+            Step::Product(product) => self.product(product),
+            Step::Rows(rows) => self.rows(rows),
             Step::Quantise(step) => self.same_type(step.source, step.result),
             Step::Sum(sum) => self.alike_in_frames(&[sum.x, sum.addend, sum.result]),
             Step::Put(put) => self.put(put),
@@ -173,7 +180,12 @@ impl Checker<'_, '_> {
             convolution.window.size[axis].saturating_sub(1) * convolution.window.strides[axis]
                 + convolution.window.taps[axis]
         });
-        let pads = self.plan.graph.node(kernel.nodes[0]).ints("pads").unwrap_or(&[0; 4]);
+        let node = self.plan.graph.node(kernel.nodes[0]);
+        let layout = if node.is("Conv") { Layout::ChannelsLast } else { Layout::InOrder };
+        for tensor in [kernel.input, kernel.result].into_iter().chain(kernel.residual) {
+            self.in_layout(tensor, layout)?;
+        }
+        let pads = node.ints("pads").unwrap_or(&[0; 4]);
         let pads = [0, 1].map(|axis| pads.get(axis).and_then(|&pad| usize::try_from(pad).ok()).unwrap_or(0));
         self.image(kernel.input, &convolution.input, reach, convolution.window.channels, pads)?;
         if let (Some(residual), Some(place)) = (kernel.residual, convolution.residual()) {
@@ -200,14 +212,14 @@ impl Checker<'_, '_> {
         pads: [usize; 2],
     ) -> Checked {
         let fits = |frame: &Frame| {
-            let (outer, low) = frame.rows_and_columns()?;
+            let found = frame.pixels()?;
+            let Place { outer, low } = found.place;
             let begins =
                 [0, 1].iter().all(|&axis| place.low[axis].checked_add(pads[axis]) == Some(low[axis]));
             let ends = [0, 1]
                 .iter()
                 .all(|&axis| place.low[axis].checked_add(extent[axis]).is_some_and(|end| end <= outer[axis]));
-            let of_channels = frame.outer().first() == Some(&1) && frame.outer().last() == Some(&channels);
-            (outer == place.outer && begins && ends && of_channels).then_some(())
+            (outer == place.outer && begins && ends && found.channels == channels).then_some(())
         };
         match self.plan.tensor(tensor).frame.as_ref().and_then(fits) {
             Some(()) => self.frame(tensor),
@@ -218,10 +230,20 @@ impl Checker<'_, '_> {
     /// Whether the frame that `tensor` stands in, if any, is one for its type.
     fn frame(&self, tensor: TensorId) -> Checked {
         let found = self.plan.tensor(tensor);
-        let expected = Frame::without_room(&found.ty);
-        let fits =
-            |frame: &Frame| expected.as_ref().is_some_and(|expected| expected.inner() == frame.inner());
+        let fits = |frame: &Frame| {
+            let expected = Frame::just(&found.ty, frame.layout());
+            expected.is_some_and(|expected| expected.inner() == frame.inner())
+        };
         if found.frame.as_ref().is_none_or(fits) {
+            return Ok(());
+        }
+        Err(PlanProblem::Room { value: self.name(tensor) })
+    }
+
+    /// Whether `tensor` stands in a frame with its dimensions in this order.
+    fn in_layout(&self, tensor: TensorId, layout: Layout) -> Checked {
+        let frame = self.plan.tensor(tensor).frame.as_ref();
+        if frame.is_some_and(|frame| frame.layout() == layout) {
             return Ok(());
         }
         Err(PlanProblem::Room { value: self.name(tensor) })
@@ -254,8 +276,41 @@ impl Checker<'_, '_> {
         };
         let taken =
             |axis: usize| sizes[axis].checked_sub(1)?.checked_mul(steps[axis])?.checked_add(starts[axis]);
+        self.in_layout(*source, Layout::ChannelsLast)?;
+        self.in_layout(*result, Layout::ChannelsLast)?;
         within(*source, &taken)?;
         within(*result, &|axis| sizes[axis].checked_sub(1)?.checked_add(low[axis]))
+    }
+
+    fn product(&self, product: &Product) -> Checked {
+        let kernels::Product { batches, rows, common, columns } = product.sizes;
+        self.matrices(product.first, [batches, rows, common])?;
+        self.matrices(product.second, [batches, common, columns])?;
+        self.matrices(product.result, [batches, rows, columns])
+    }
+
+    fn rows(&self, rows: &Rows) -> Checked {
+        let sizes = [1, rows.sizes.count, rows.sizes.columns];
+        self.matrices(rows.source, sizes)?;
+        self.matrices(rows.result, sizes)?;
+        self.same_type(rows.source, rows.result)
+    }
+
+    /// Whether `tensor` stands in order, and is so many matrices of so many rows and columns; those of several are its last
+    /// two dimensions.
+    fn matrices(&self, tensor: TensorId, [batches, rows, columns]: [usize; 3]) -> Checked {
+        self.in_layout(tensor, Layout::InOrder)?;
+        self.frame(tensor)?;
+        let fits = |frame: &Frame| {
+            let outer = frame.outer();
+            let elements: usize = outer.iter().product();
+            let is_stack = batches == 1 || outer.ends_with(&[rows, columns]);
+            is_stack && elements == batches * rows * columns && outer.last() == Some(&columns)
+        };
+        if self.plan.tensor(tensor).frame.as_ref().is_some_and(fits) {
+            return Ok(());
+        }
+        Err(PlanProblem::Room { value: self.name(tensor) })
     }
 
     fn put(&mut self, put: &Put) -> Checked {

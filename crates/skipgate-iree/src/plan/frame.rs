@@ -3,19 +3,47 @@
 //! A kernel with padding reads its input among zeros. So the kernel that computes such an input writes it into the middle of
 //! a tensor, its *frame*, and zeros around it, and everything that reads it reads that tensor.
 //!
-//! Frames hold images with their channels last, the layout that convolutions are compiled in.
+//! Images of convolutions stand in frames with their channels last, the layout that convolutions are compiled in; what matrix
+//! products read and write stands there as it is in the model, which has the factors' common dimension last.
 
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::{Node, TensorType};
+
+use crate::kernels::Place;
 
 /// From NCHW to NHWC, and back.
 pub(crate) const CHANNELS_LAST: [usize; 4] = [0, 2, 3, 1];
 pub(crate) const CHANNELS_FIRST: [usize; 4] = [0, 3, 1, 2];
 
+/// The order of a value's dimensions in a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// An image whose channels, which the model has in front of rows and columns, are behind them.
+    ChannelsLast,
+    /// As the model has them.
+    InOrder,
+}
+
+impl Layout {
+    /// How convolutions read and write a value of type `ty`: whatever has not an image's four dimensions has no channels.
+    fn of_image(ty: &TensorType) -> Self {
+        if ty.shape.len() == CHANNELS_LAST.len() { Self::ChannelsLast } else { Self::InOrder }
+    }
+
+    /// The type `ty` with its dimensions in this order.
+    pub(crate) fn of_type(self, ty: &TensorType) -> TensorType {
+        match self {
+            Self::ChannelsLast => permuted(ty, CHANNELS_LAST),
+            Self::InOrder => ty.clone(),
+        }
+    }
+}
+
 /// Room around a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frame {
-    /// Shape of the value, channels last.
+    layout: Layout,
+    /// Shape of the value in that layout, as all that follows.
     inner: Vec<usize>,
     /// Zeros in front of the value, by dimension.
     low: Vec<usize>,
@@ -32,27 +60,33 @@ impl Frame {
         if pads.iter().all(|&pad| pad == 0) {
             return None;
         }
-        Self::new(ty, vec![0, top, left, 0], vec![0, bottom, right, 0])
+        Self::new(ty, Layout::ChannelsLast, vec![0, top, left, 0], vec![0, bottom, right, 0])
     }
 
-    /// Just the value.
+    /// Just the value, an image with its channels last.
     pub(crate) fn without_room(ty: &TensorType) -> Option<Self> {
-        let none = vec![0; ty.shape.len()];
-        Self::new(ty, none.clone(), none)
+        Self::just(ty, Layout::of_image(ty))
     }
 
-    fn new(ty: &TensorType, low: Vec<usize>, high: Vec<usize>) -> Option<Self> {
-        let inner = permuted(ty, CHANNELS_LAST).static_shape()?;
+    /// Just the value in `layout`.
+    pub(crate) fn just(ty: &TensorType, layout: Layout) -> Option<Self> {
+        let none = vec![0; ty.shape.len()];
+        Self::new(ty, layout, none.clone(), none)
+    }
+
+    fn new(ty: &TensorType, layout: Layout, low: Vec<usize>, high: Vec<usize>) -> Option<Self> {
+        let inner = layout.of_type(ty).static_shape()?;
         let extents = inner.iter().zip(&low).zip(&high);
         let fits = extents.map(|((inner, low), high)| inner.checked_add(*low)?.checked_add(*high));
         let fits = fits.collect::<Option<Vec<_>>>().is_some();
-        (ty.element_type == FLOAT && inner.len() == low.len() && fits).then_some(Self { inner, low, high })
+        let is_possible = ty.element_type == FLOAT && inner.len() == low.len() && fits;
+        is_possible.then_some(Self { layout, inner, low, high })
     }
 
     /// Whether this frame has the room of `other` too.
     pub(crate) fn has_room_for(&self, other: &Self) -> bool {
         let enough = |(have, want): (&usize, &usize)| have >= want;
-        self.inner == other.inner
+        (self.layout, &self.inner) == (other.layout, &other.inner)
             && self.low.iter().zip(&other.low).all(enough)
             && self.high.iter().zip(&other.high).all(enough)
     }
@@ -62,7 +96,11 @@ impl Frame {
         self.low.iter().chain(&self.high).any(|&zeros| zeros > 0)
     }
 
-    /// Shape of the value, channels last.
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Shape of the value.
     pub(crate) fn inner(&self) -> &[usize] {
         &self.inner
     }
@@ -82,13 +120,28 @@ impl Frame {
             .collect()
     }
 
-    /// Rows and columns of an image's frame, and where those of the image begin; `None` if it holds no image.
-    pub(crate) fn rows_and_columns(&self) -> Option<([usize; 2], [usize; 2])> {
-        let ([_, rows, columns, _], [_, top, left, _]) = (&self.outer()[..], &self.low[..]) else {
-            return None;
-        };
-        Some(([*rows, *columns], [*top, *left]))
+    /// The frame as kernels see it; `None` if it holds neither one image nor vectors.
+    pub(crate) fn pixels(&self) -> Option<Pixels> {
+        let outer = self.outer();
+        match (self.layout, &outer[..], &self.low[..]) {
+            (Layout::ChannelsLast, &[1, rows, columns, channels], &[_, top, left, _]) => {
+                Some(Pixels { place: Place { outer: [rows, columns], low: [top, left] }, channels })
+            }
+            // One row of vectors.
+            (Layout::InOrder, [vectors @ .., channels], _) => {
+                let place = Place { outer: [1, vectors.iter().product()], low: [0; 2] };
+                Some(Pixels { place, channels: *channels })
+            }
+            _ => None,
+        }
     }
+}
+
+/// A frame whose last dimension is that of the channels, and all in front of it are rows and columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pixels {
+    pub(crate) place: Place,
+    pub(crate) channels: usize,
 }
 
 /// The type of an image with its dimensions in another order; any other tensor has no channels and stays as it is.
@@ -151,6 +204,6 @@ mod tests {
 
     #[test]
     fn a_frame_that_no_memory_holds_is_none() {
-        assert_eq!(Frame::new(&image(), vec![0, usize::MAX, 0, 0], vec![0; 4]), None);
+        assert_eq!(Frame::new(&image(), Layout::ChannelsLast, vec![0, usize::MAX, 0, 0], vec![0; 4]), None);
     }
 }

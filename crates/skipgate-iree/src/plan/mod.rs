@@ -1,7 +1,7 @@
 //! What a compiled network does, step by step, before any of it is written as MLIR.
 //!
-//! A value of the model may stand in several *tensors*: as the compiler's generic code has it, in ONNX's layout, and with
-//! its channels last in the middle of a [`Frame`], which is how kernels read and write. Steps say which tensors they
+//! A value of the model may stand in several *tensors*: as the compiler's generic code has it, in ONNX's layout, and in
+//! the middle of a [`Frame`], an image with its channels last there, which is how kernels read and write. Steps say which tensors they
 //! read and which they define; names of the model serve messages and locations only.
 //!
 //! [`crate::passes`] makes plans, [`Plan::check`] checks one on its own, and [`crate::emit`] writes one as MLIR.
@@ -17,11 +17,11 @@ use skipgate_core::{CompileOptions, Coverage};
 use skipgate_onnx::proto::TensorProto;
 use skipgate_onnx::{Graph, NodeId, TensorType};
 
-use crate::kernels::{Convolution, Quantization, Simd};
+use crate::kernels::{self, Convolution, Quantization, Simd};
 
 pub(crate) use build::{build, unsupported};
 pub use check::{PlanError, PlanProblem};
-pub(crate) use frame::{CHANNELS_FIRST, CHANNELS_LAST, Frame, permuted};
+pub(crate) use frame::{CHANNELS_FIRST, CHANNELS_LAST, Frame, Layout, permuted};
 
 /// The steps of a network.
 ///
@@ -51,7 +51,7 @@ pub(crate) struct Tensor<'m> {
     pub(crate) name: &'m str,
     /// The value's type, in ONNX's layout.
     pub(crate) ty: TensorType,
-    /// The frame that it stands in, channels last; `None` for the form that the compiler's generic code works on.
+    /// The frame that it stands in; `None` for the form that the compiler's generic code works on.
     pub(crate) frame: Option<Frame>,
 }
 
@@ -62,7 +62,9 @@ pub(crate) enum Step<'m> {
     Kernel(Box<Kernel<'m>>),
     Operator(Operator),
     Excerpt(Excerpt),
+    Product(Product),
     Quantise(Quantise),
+    Rows(Rows<'m>),
     Sum(Sum),
     Put(Put),
     Gate(Gate<'m>),
@@ -76,19 +78,28 @@ pub(crate) struct Constant<'m> {
     pub(crate) tensor: Cow<'m, TensorProto>,
 }
 
-/// A convolution and what follows it, as one call of a kernel.
+/// A layer and what follows it, as one call of a kernel. A matrix product is a convolution of 1x1 whose pixels are the rows
+/// of the first factor.
 #[derive(Debug)]
 pub(crate) struct Kernel<'m> {
-    /// The convolution, and the nodes that the kernel does besides, in order.
+    /// The layer, and the nodes that the kernel does besides, in order.
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) convolution: Convolution,
-    pub(crate) weights: &'m TensorProto,
+    pub(crate) weights: Weights<'m>,
     /// Zeros if there is none.
     pub(crate) bias: Option<&'m TensorProto>,
     pub(crate) input: TensorId,
     /// What is added.
     pub(crate) residual: Option<TensorId>,
     pub(crate) result: TensorId,
+}
+
+/// The weights of a layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weights<'m> {
+    pub(crate) tensor: &'m TensorProto,
+    /// Whether they are `[channel][filter]`, as a matrix product has them; otherwise `[filter][channel][row][column]`.
+    pub(crate) filters_last: bool,
 }
 
 /// A node that the compiler's generic code computes.
@@ -118,6 +129,29 @@ pub(crate) struct Excerpt {
     pub(crate) sizes: [usize; 4],
     /// Where in the result they begin.
     pub(crate) low: [usize; 4],
+}
+
+/// A product of two computed stacks of matrices.
+#[derive(Debug)]
+pub(crate) struct Product {
+    pub(crate) node: NodeId,
+    pub(crate) sizes: kernels::Product,
+    pub(crate) first: TensorId,
+    pub(crate) second: TensorId,
+    pub(crate) result: TensorId,
+}
+
+/// Something that is computed from each row of a matrix alone.
+#[derive(Debug)]
+pub(crate) struct Rows<'m> {
+    pub(crate) node: NodeId,
+    pub(crate) sizes: kernels::Rows,
+    /// Of a normalisation.
+    pub(crate) scale: Option<&'m TensorProto>,
+    /// Zeros if there is none.
+    pub(crate) bias: Option<&'m TensorProto>,
+    pub(crate) source: TensorId,
+    pub(crate) result: TensorId,
 }
 
 /// A value rounded to what is left of it after quantisation.
@@ -216,7 +250,9 @@ impl Step<'_> {
             Self::Kernel(step) => vec![step.result],
             Self::Operator(step) => step.results.clone(),
             Self::Excerpt(step) => vec![step.result],
+            Self::Product(step) => vec![step.result],
             Self::Quantise(step) => vec![step.result],
+            Self::Rows(step) => vec![step.result],
             Self::Sum(step) => vec![step.result],
             Self::Put(step) => vec![step.result],
             Self::Gate(step) => vec![step.y],
@@ -231,7 +267,9 @@ impl Step<'_> {
             Self::Kernel(step) => [step.input].into_iter().chain(step.residual).collect(),
             Self::Operator(step) => step.operands.iter().copied().flatten().collect(),
             Self::Excerpt(step) => vec![step.source],
+            Self::Product(step) => vec![step.first, step.second],
             Self::Quantise(step) => vec![step.source],
+            Self::Rows(step) => vec![step.source],
             Self::Sum(step) => vec![step.x, step.addend],
             Self::Put(step) => vec![step.source],
             Self::Gate(step) => vec![step.x],

@@ -6,7 +6,7 @@ use std::fmt;
 use skipgate_onnx::TensorType;
 use skipgate_onnx::element_type;
 
-use super::{Body, Frame, Kernel, Plan, Step, TensorId};
+use super::{Body, Frame, Kernel, Layout, Plan, Step, TensorId};
 use crate::kernels;
 
 impl fmt::Display for Plan<'_> {
@@ -128,6 +128,15 @@ pub(super) fn headline(plan: &Plan, step: &Step) -> String {
             let (node, rounding) = (label(step.node), quantization(step.quantization));
             format!("rounding {node} of {} {rounding}", name(step.source))
         }
+        Step::Product(step) => {
+            let kernels::Product { batches, rows, common, columns } = step.sizes;
+            let (node, first, second) = (label(step.node), name(step.first), name(step.second));
+            format!("product {node} of {first}, {second}: {batches} of {rows}x{common} by {common}x{columns}")
+        }
+        Step::Rows(step) => {
+            let kernels::Rows { count, columns, .. } = step.sizes;
+            format!("rows {} of {}: {count} of {columns}", label(step.node), name(step.source))
+        }
         Step::Sum(step) => {
             format!("sum {} of {}, {}", label(step.node), name(step.x), name(step.addend))
         }
@@ -178,6 +187,7 @@ fn then(step: &kernels::Step, kernel: &Kernel) -> String {
 fn curve(curve: kernels::Curve) -> String {
     match curve {
         kernels::Curve::Sigmoid => "sigmoid".to_owned(),
+        kernels::Curve::Normal => "normal distribution".to_owned(),
         kernels::Curve::HardSigmoid { slope, middle } => {
             format!("hard sigmoid of slope {} around {}", f32::from_bits(slope), f32::from_bits(middle))
         }
@@ -191,7 +201,10 @@ fn quantization(step: kernels::Quantization) -> String {
 /// Rows and columns of zeros above, left of, below and right of an image, or by dimension for anything else.
 fn room(frame: &Frame) -> String {
     if !frame.has_room() {
-        return " channels last".to_owned();
+        return match frame.layout() {
+            Layout::ChannelsLast => " channels last".to_owned(),
+            Layout::InOrder => " in a frame".to_owned(),
+        };
     }
     let (outer, inner, low) = (frame.outer(), frame.inner(), frame.low());
     let high = |axis: usize| outer[axis] - inner[axis] - low[axis];

@@ -6,17 +6,18 @@ use super::Builder;
 use crate::ImportError;
 use crate::kernels::{self, Convolution, Place};
 use crate::passes::{Layer, Then};
-use crate::plan::{Frame, Kernel, Put, Step, TensorId};
+use crate::plan::{Frame, Kernel, Layout, Put, Step, TensorId};
 
 impl<'m> Builder<'_, 'm> {
     pub(super) fn kernel(&mut self, layer: &Layer<'m>) -> Result<(), ImportError> {
         let node = self.graph.node(layer.nodes[0]);
         let wanted = Frame::of_reader(node, self.ty(layer.input)?);
-        let input = self.image(layer.input, wanted)?;
-        let residual = layer.residual.map(|value| self.image(value, None)).transpose()?;
-        let frame = match self.findings.frames.of_value(layer.result) {
+        let input = self.laid_out(layer.input, layer.layout, wanted)?;
+        let residual = layer.residual.map(|value| self.laid_out(value, layer.layout, None)).transpose()?;
+        let wanted = self.findings.frames.of_value(layer.result);
+        let frame = match wanted.filter(|frame| frame.layout() == layer.layout) {
             Some(frame) => Some(frame.clone()),
-            None => Frame::without_room(self.ty(layer.result)?),
+            None => Frame::just(self.ty(layer.result)?, layer.layout),
         };
         let result = self.define(layer.result, frame)?;
         let convolution = self.convolution(layer, input, residual, result)?;
@@ -30,7 +31,7 @@ impl<'m> Builder<'_, 'm> {
             residual,
             result,
         })));
-        Ok(())
+        self.put_where_wanted(layer.result)
     }
 
     fn convolution(
@@ -59,7 +60,8 @@ impl<'m> Builder<'_, 'm> {
 
     /// Where in its frame an image begins, `before` rows and columns further up and left.
     fn place(&self, tensor: TensorId, before: [usize; 2]) -> Result<Place, ImportError> {
-        let place = self.frame_of(tensor).and_then(Frame::rows_and_columns).and_then(|(outer, low)| {
+        let place = self.frame_of(tensor).and_then(Frame::pixels).and_then(|pixels| {
+            let Place { outer, low } = pixels.place;
             let low = [low[0].checked_sub(before[0])?, low[1].checked_sub(before[1])?];
             Some(Place { outer, low })
         });
@@ -67,15 +69,20 @@ impl<'m> Builder<'_, 'm> {
         place.ok_or_else(|| ImportError::UnknownShape { value: name() })
     }
 
-    /// The image `value` among the room of `wanted`, if that is asked for, else as it stands. It gets a frame of its own
-    /// for this where it stands in none, or in one with less room.
-    pub(super) fn image(&mut self, value: ValueId, wanted: Option<Frame>) -> Result<TensorId, ImportError> {
+    /// `value` in `layout` among the room of `wanted`, if that is asked for, else as it stands. It gets a frame of its own
+    /// for this where it stands in none, in another layout, or in one with less room.
+    pub(super) fn laid_out(
+        &mut self,
+        value: ValueId,
+        layout: Layout,
+        wanted: Option<Frame>,
+    ) -> Result<TensorId, ImportError> {
         let source = self.read(value)?;
-        let fits = |frame: &Frame| wanted.as_ref().is_none_or(|wanted| frame.has_room_for(wanted));
-        if self.frame_of(source).is_some_and(fits) {
+        let has_room = |frame: &Frame| wanted.as_ref().is_none_or(|wanted| frame.has_room_for(wanted));
+        if self.frame_of(source).is_some_and(|frame| frame.layout() == layout && has_room(frame)) {
             return Ok(source);
         }
-        let own = wanted.or(Frame::without_room(self.ty(value)?));
+        let own = wanted.or(Frame::just(self.ty(value)?, layout));
         let name = || self.graph.value(value).name.to_owned();
         self.copy(value, own.ok_or_else(|| ImportError::UnknownShape { value: name() })?)
     }

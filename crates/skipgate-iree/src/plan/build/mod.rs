@@ -3,6 +3,7 @@
 mod branch;
 mod constant;
 mod kernel;
+mod matrices;
 mod unread;
 
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use skipgate_onnx::{
     Attribute, Graph, MaskedGate, Model, Node, NodeId, Origin, ScopeId, TensorType, ValueId,
 };
 
-use super::{Excerpt, Frame, Gate, Operator, Plan, Put, Quantise, Step, Sum, Tensor, TensorId};
+use super::{Excerpt, Frame, Gate, Layout, Operator, Plan, Put, Quantise, Step, Sum, Tensor, TensorId};
 use crate::ImportError;
 use crate::kernels::Simd;
 use crate::passes::{self, Cut, Findings, Rounding};
@@ -88,6 +89,12 @@ impl Builder<'_, '_> {
         }
         if let Some(layer) = findings.layers.get(id) {
             return self.kernel(layer);
+        }
+        if let Some(product) = findings.layers.product(id) {
+            return self.product(id, product);
+        }
+        if let Some(rows) = findings.rows.get(&id) {
+            return self.rows(id, rows);
         }
         if let Some(cut) = findings.excerpts.get(&id) {
             return self.excerpt(id, cut);
@@ -173,10 +180,10 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// Puts `value`, just computed by the compiler's generic code, into the frame that it is to stand in.
+    /// Puts `value`, just computed, into the frame that it is to stand in, unless it stands there already.
     fn put_where_wanted(&mut self, value: ValueId) -> Result<(), ImportError> {
         match self.findings.frames.of_value(value) {
-            Some(frame) => self.put(value, frame.clone()).map(drop),
+            Some(frame) => self.in_frame(value, frame).map(drop),
             None => Ok(()),
         }
     }
@@ -190,7 +197,7 @@ impl Builder<'_, '_> {
     }
 
     fn excerpt(&mut self, node: NodeId, cut: &Cut) -> Result<(), ImportError> {
-        let source = self.image(cut.source, None)?;
+        let source = self.laid_out(cut.source, Layout::ChannelsLast, None)?;
         let Some(output) = self.graph.node(node).only_output() else { return Ok(()) };
         let whole = Frame::without_room(self.ty(output)?);
         let result = self.define(output, whole)?;

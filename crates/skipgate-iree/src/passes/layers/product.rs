@@ -1,0 +1,88 @@
+//! Matrix products with weights: `Gemm` and `MatMul`.
+//!
+//! The rows of the first factor are what pixels are to a convolution of 1x1, and the columns of the second one are filters.
+
+use skipgate_onnx::element_type::FLOAT;
+use skipgate_onnx::{Graph, Node, NodeId, TensorType, ValueId};
+
+use super::{Layer, bias_of, constant_floats};
+use crate::kernels::{Kernels, Window};
+use crate::plan::{Layout, Weights};
+
+/// The matrix product `id` on its own, or why there is no kernel for it.
+pub(super) fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Result<Layer<'m>, String> {
+    let node = graph.node(id);
+    let (Some(input), Some(weights), Some(result)) = (node.input(0), node.input(1), node.only_output())
+    else {
+        return Err("its operands or results are incomplete".to_owned());
+    };
+    plain(node)?;
+    let filters_last = !flag(node, "transB");
+    let tensor = constant_floats(graph, weights).ok_or("its second factor is not constant floats")?;
+    let window = window(graph, [input, weights, result], filters_last)?;
+    kernels.take(&window)?;
+    let bias = node.input(2).map(|bias| bias_of(graph, bias, window.filters)).transpose()?;
+    let (weights, layout) = (Weights { tensor, filters_last }, Layout::InOrder);
+    Ok(Layer {
+        nodes: vec![id],
+        layout,
+        window,
+        weights,
+        bias,
+        input,
+        then: Vec::new(),
+        residual: None,
+        result,
+    })
+}
+
+/// Fails, with the reason, if a `Gemm` does more than to multiply and add.
+fn plain(node: &Node) -> Result<(), String> {
+    if flag(node, "transA") {
+        return Err("its first factor is transposed".to_owned());
+    }
+    let scales = |name| node.float(name).is_some_and(|factor| factor.to_bits() != 1.0f32.to_bits());
+    if scales("alpha") || scales("beta") {
+        return Err("its terms are scaled".to_owned());
+    }
+    Ok(())
+}
+
+fn flag(node: &Node, name: &str) -> bool {
+    node.int(name).is_some_and(|value| value != 0)
+}
+
+/// The product of `input` and `weights` as a convolution.
+fn window(
+    graph: &Graph,
+    [input, weights, result]: [ValueId; 3],
+    filters_last: bool,
+) -> Result<Window, String> {
+    if graph.ty(input).is_none_or(|ty| ty.element_type != FLOAT) {
+        return Err("its first factor is not of 32-bit floats".to_owned());
+    }
+    let shape = |value| graph.ty(value).and_then(TensorType::static_shape).ok_or("its shapes are not known");
+    let (x, w, y) = (shape(input)?, shape(weights)?, shape(result)?);
+    let &[first, second] = &w[..] else {
+        return Err(format!("its second factor has {} dimensions", w.len()));
+    };
+    let (channels, filters) = if filters_last { (first, second) } else { (second, first) };
+    // Kernels check no bounds, so nothing that a file says of shapes is taken for granted.
+    let (Some((&common, rows)), Some((&columns, rows_of_result))) = (x.split_last(), y.split_last()) else {
+        return Err("its first factor has no dimensions".to_owned());
+    };
+    if common != channels || columns != filters || rows != rows_of_result {
+        return Err("its result is not of the size that its factors give".to_owned());
+    }
+    let pixels = rows.iter().try_fold(1, |product: usize, &extent| product.checked_mul(extent));
+    let pixels = pixels.filter(|_| channels > 0 && filters > 0).filter(|&pixels| pixels > 0);
+    Ok(Window {
+        channels,
+        filters,
+        groups: 1,
+        taps: [1, 1],
+        strides: [1, 1],
+        low: [0, 0],
+        size: [1, pixels.ok_or("it is empty")?],
+    })
+}
