@@ -15,8 +15,18 @@ pub(super) struct Code {
 #[derive(Debug, Clone)]
 pub(super) struct Memory {
     name: String,
-    ty: String,
+    shape: Vec<usize>,
 }
+
+impl Memory {
+    fn ty(&self) -> String {
+        let extents: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
+        format!("memref<{}xf32>", extents.join("x"))
+    }
+}
+
+/// Floats of the vectors that one instruction loads two of.
+const LANES_OF_TWO: usize = 4;
 
 /// `index` constants and values, and vectors.
 pub(super) type Value = String;
@@ -71,14 +81,13 @@ impl Code {
 
     /// What of binding number `number` is behind its first `floats`.
     pub(super) fn binding_behind(&mut self, number: usize, floats: usize, shape: &[usize]) -> Memory {
-        let extents: Vec<_> = shape.iter().map(ToString::to_string).collect();
-        let ty = format!("memref<{}xf32>", extents.join("x"));
-        let offset = self.index(floats * size_of::<f32>());
+        let mut memory = Memory { name: String::new(), shape: shape.to_vec() };
+        let (offset, ty) = (self.index(floats * size_of::<f32>()), memory.ty());
         // No more than a float's own alignment: the compiler passes a slice of a tensor on where it lies.
-        let name = self.operation(format_args!(
+        memory.name = self.operation(format_args!(
             "hal.interface.binding.subspan layout(#layout) binding({number}) alignment(4) offset({offset}) : {ty}"
         ));
-        Memory { name, ty }
+        memory
     }
 
     /// Number of this workgroup.
@@ -272,8 +281,45 @@ impl Code {
             "vector.load {}[{}] : {}, {vector}",
             memory.name,
             place.join(", "),
-            memory.ty
+            memory.ty()
         ))
+    }
+
+    /// The vectors that follow one another from `place` on.
+    pub(super) fn load_several(&mut self, memory: &Memory, place: &[Value], count: usize) -> Vec<Value> {
+        if count == 2 && self.simd.loads_two && self.simd.lanes == LANES_OF_TWO {
+            return self.load_two(memory, place);
+        }
+        let (last, others) = place.split_last().expect("a buffer has dimensions");
+        let one = |number| {
+            let last = self.offset(last, number * self.simd.lanes);
+            self.load(memory, &[others, &[last]].concat())
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// Two vectors by one instruction, which the compiler does not find by itself.
+    fn load_two(&mut self, memory: &Memory, place: &[Value]) -> Vec<Value> {
+        let start = self.operation(format_args!(
+            "memref.extract_aligned_pointer_as_index {} : {} -> index",
+            memory.name,
+            memory.ty()
+        ));
+        let mut element = self.index(0);
+        for (at, extent) in place.iter().zip(&memory.shape) {
+            element = self.multiple(&element, *extent);
+            element = self.sum(&element, at);
+        }
+        let bytes = self.multiple(&element, size_of::<f32>());
+        let address = self.sum(&start, &bytes);
+        let address = self.operation(format_args!("arith.index_cast {address} : index to i32"));
+        let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
+        let ty = format!("!llvm.struct<({0}, {0})>", self.vector());
+        let both = self.operation(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vld1x2.v4f32.p0\"({pointer}) : (!llvm.ptr) -> {ty}"
+        ));
+        let half = |number| self.operation(format_args!("llvm.extractvalue {both}[{number}] : {ty}"));
+        [0, 1].map(half).to_vec()
     }
 
     pub(super) fn store(&mut self, value: &Value, memory: &Memory, place: &[Value]) {
@@ -282,13 +328,13 @@ impl Code {
             "vector.store {value}, {}[{}] : {}, {vector}",
             memory.name,
             place.join(", "),
-            memory.ty
+            memory.ty()
         ));
     }
 
     /// The one float at `place`.
     pub(super) fn load_one(&mut self, memory: &Memory, place: &[Value]) -> Value {
-        self.operation(format_args!("memref.load {}[{}] : {}", memory.name, place.join(", "), memory.ty))
+        self.operation(format_args!("memref.load {}[{}] : {}", memory.name, place.join(", "), memory.ty()))
     }
 
     pub(super) fn store_one(&mut self, value: &Value, memory: &Memory, place: &[Value]) {
@@ -296,7 +342,7 @@ impl Code {
             "memref.store {value}, {}[{}] : {}",
             memory.name,
             place.join(", "),
-            memory.ty
+            memory.ty()
         ));
     }
 
@@ -456,13 +502,6 @@ impl Code {
     /// `value`, or `limit` where that is less.
     pub(super) fn at_most(&mut self, value: &Value, limit: &Value) -> Value {
         self.limited("minimumf", "olt", value, limit)
-    }
-
-    /// `positive` where `value` is zero or more, `other` elsewhere.
-    pub(super) fn by_sign(&mut self, value: &Value, positive: &Value, other: &Value) -> Value {
-        let zero = self.constant(0.0);
-        let is_positive = self.binary("cmpf oge,", value, &zero);
-        self.select(&is_positive, positive, other)
     }
 
     fn select(&mut self, condition: &Value, then: &Value, otherwise: &Value) -> Value {

@@ -93,13 +93,8 @@ impl Inner<'_> {
         }
         for lane in 0..count {
             let channel = code.offset(first, lane);
-            let vectors: Vec<_> = (0..self.tile.vectors)
-                .map(|vector| {
-                    let column = code.offset(self.factors.column, vector * simd.lanes);
-                    let at = [self.factors.before, &[channel.clone(), column]].concat();
-                    code.load(self.factors.memory, &at)
-                })
-                .collect();
+            let at = [self.factors.before, &[channel.clone(), self.factors.column.clone()]].concat();
+            let vectors = code.load_several(self.factors.memory, &at, self.tile.vectors);
             for (number, pixel) in self.pixels.iter().enumerate() {
                 let factor = if let Some(row) = rows.get(number) {
                     code.lane(row, lane)

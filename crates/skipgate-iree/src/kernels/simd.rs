@@ -17,6 +17,8 @@ pub(crate) struct Simd {
     pub(super) vectors: usize,
     /// Whether a multiplication takes one lane of a register for all; otherwise such factors are loaded one by one.
     pub(super) by_lane: bool,
+    /// Whether one instruction loads two vectors.
+    pub(super) loads_two: bool,
     /// Whether there is a multiply-add that rounds once and is no slower.
     pub(super) fused: bool,
     /// Whether there is a division of vectors.
@@ -36,6 +38,7 @@ impl Simd {
                 sums: 8,
                 vectors: 2,
                 by_lane: true,
+                loads_two: true,
                 fused: false,
                 divides: false,
                 has_maximum: true,
@@ -45,6 +48,7 @@ impl Simd {
                 sums: 16,
                 vectors: 4,
                 by_lane: true,
+                loads_two: false,
                 fused: true,
                 divides: true,
                 has_maximum: true,
@@ -54,6 +58,7 @@ impl Simd {
                 sums: 24,
                 vectors: 2,
                 by_lane: false,
+                loads_two: false,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -63,6 +68,7 @@ impl Simd {
                 sums: 12,
                 vectors: 2,
                 by_lane: false,
+                loads_two: false,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -72,6 +78,7 @@ impl Simd {
                 sums: 8,
                 vectors: 2,
                 by_lane: false,
+                loads_two: false,
                 fused: false,
                 divides: true,
                 has_maximum: false,
