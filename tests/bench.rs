@@ -107,15 +107,15 @@ fn every_layer_is_found_behind_one_dispatch() {
         for dispatch in dispatches {
             check_latency(&dispatch["latency"]);
             let nodes = dispatch["nodes"].as_array().unwrap().iter().map(|node| node.as_str().unwrap());
-            let convolutions: Vec<_> =
-                nodes.flat_map(|node| node.split(", ")).filter(|node| node.starts_with("Conv ")).collect();
+            let is_layer = |node: &&str| node.starts_with("Conv ") || node.starts_with("Gemm ");
+            let found: Vec<_> = nodes.flat_map(|node| node.split(", ")).filter(is_layer).collect();
             let kernel = dispatch["kernel"].as_str().unwrap();
-            assert_eq!(kernel.starts_with("conv_"), !convolutions.is_empty(), "{dispatch}");
-            layers.extend(convolutions);
+            assert_eq!(kernel.starts_with("conv_"), !found.is_empty(), "{dispatch}");
+            layers.extend(found);
         }
         layers.sort_unstable();
         layers.dedup();
-        assert_eq!(layers.len(), 19);
+        assert_eq!(layers.len(), 20);
         let gates = dispatches.iter().filter_map(|dispatch| dispatch["gate"].as_u64()).collect::<Vec<_>>();
         assert_eq!(gates, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
     }

@@ -3,7 +3,7 @@
 
 use std::env;
 
-use skipgate_core::Target;
+use skipgate_core::{CostlyGate, GateForm, Target};
 use skipgate_fuzz::net::{Net, Value, Window, int, ints, signed_int, text};
 use skipgate_fuzz::{Checker, Outcome};
 use skipgate_iree::{Build, Compiler, Gating, Source};
@@ -344,12 +344,42 @@ fn a_perceptron_of_any_width_has_free_gates() {
     }
 }
 
-/// No gate of `model` copies or branches on the board.
+/// No gate of `model` costs anything on the board.
 fn assert_free(model: &Model, gating: &Gating) {
+    let found = costly_gates(model, gating);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn costly_gates(model: &Model, gating: &Gating) -> Vec<CostlyGate> {
     let source = Source::of(model.clone()).unwrap();
     let build = Build::new(&source, gating, Target::named(BOARD).unwrap()).unwrap();
-    let coverage = build.compile(Compiler::get().unwrap()).unwrap().manifest.coverage;
-    assert!(coverage.costly_gates.is_empty(), "{:?}", coverage.costly_gates);
+    build.compile(Compiler::get().unwrap()).unwrap().manifest.coverage.costly_gates
+}
+
+/// The compiler puts a value together piece by piece, and each piece counts as a reader of what was there before.
+#[test]
+fn a_gate_that_leaves_out_a_part_of_its_block_says_so() {
+    let (mut net, image) = Net::new(17, &[1, 1, 8, 8, 16]);
+    let mut x = net.matmul(&image, 16);
+    for _ in 0..3 {
+        let y = rolled(&mut net, &x, 3);
+        let y = net.matmul(&y, 16);
+        let y = rolled(&mut net, &y, 5);
+        x = net.binary("Add", &x, &y);
+    }
+    let y = net.mean(&x, &[1, 2, 3], false);
+    let y = net.matmul(&y, 10);
+    net.output(&y);
+    let model = net.model().unwrap();
+    assert_equal(&model, 2);
+    let found = costly_gates(&model, &Gating::Default);
+    assert!(found.iter().all(|costly| costly.form == GateForm::Partial) && !found.is_empty(), "{found:?}");
+}
+
+/// The columns of `x` from number `first` on, and then those before.
+fn rolled(net: &mut Net, x: &Value, first: usize) -> Value {
+    let [behind, before] = [(first, 8), (0, first)].map(|(from, to)| net.slice(x, 3, from, to));
+    net.concat(&[&behind, &before], 3)
 }
 
 #[test]

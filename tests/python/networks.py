@@ -59,16 +59,17 @@ class Network:
     thorough: bool = False
     # Exporter and operator set, where those that it would get in turn fail.
     way: tuple[str, int] | None = None
+    classes: int = CLASSES
 
     def make(self) -> nn.Module:
         """Build it."""
         if self.name.startswith("tv_"):
             options = {name: value for name, value in self.options.items() if name != "depth"}
-            network = torchvision.models.get_model(self.name.removeprefix("tv_"), num_classes=CLASSES, **options)
+            network = torchvision.models.get_model(self.name.removeprefix("tv_"), num_classes=self.classes, **options)
             if "depth" in self.options:
                 network.encoder.layers = network.encoder.layers[: self.options["depth"]]
             return network
-        return timm.create_model(self.name, pretrained=False, num_classes=CLASSES, **self.options)
+        return timm.create_model(self.name, pretrained=False, num_classes=self.classes, **self.options)
 
 
 def _small(*, heads: int = 3, depth: int = 4) -> dict[str, Any]:

@@ -1,11 +1,14 @@
-"""What people would use instead, measured: ONNX Runtime and ncnn.
+"""What people would use instead, measured: ONNX Runtime, ncnn and tract.
 
     peers.py prepare MODEL.onnx GATED.onnx DIR
+    peers.py prepare-plain MODEL.onnx DIR
     peers.py measure DIR --threads N --calls N
 
 `prepare` writes to DIR what the engines load: the model as it is, the model without its gated blocks, the gated model,
-and the first two in ncnn's format, checked against ONNX Runtime. `measure` runs every engine on one image: a round for
-each line on standard input, answered by a line of JSON with the round's median of every engine in microseconds.
+and the first two in ncnn's format, checked against ONNX Runtime. `prepare-plain` writes the model as it is alone, for
+any network: where an engine cannot load it, or computes something else, DIR says so in plain.ENGINE.txt, and it is left
+out. `measure` runs every engine on one image: a round for each line on standard input, answered by a line of JSON with
+the round's median of every engine in microseconds.
 
 Everything computes in float32. ncnn otherwise runs with its defaults, which on every CPU are its fast settings
 (Winograd, packed layouts).
@@ -28,6 +31,7 @@ import ncnn
 import numpy as np
 import onnx
 import onnxruntime
+import tract
 from numpy.typing import NDArray
 
 import oracle
@@ -52,6 +56,24 @@ def prepare(model: Path, gated: Path, folder: Path) -> None:
         _check_ncnn(folder / name)
 
 
+def prepare_plain(model: Path, folder: Path) -> None:
+    """Write what the engines load of one model, and why an engine cannot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / "plain"
+    shutil.copyfile(model, folder / "plain.onnx")
+    for engine, check in (("ncnn", _prepare_ncnn), ("tract", _check_tract)):
+        try:
+            check(stem)
+        except Exception as error:
+            # Engines raise whatever they like.
+            Path(f"{stem}.{engine}.txt").write_text(f"{type(error).__name__}: {error}\n")
+
+
+def _prepare_ncnn(stem: Path) -> None:
+    _to_ncnn(stem)
+    _check_ncnn(stem)
+
+
 def measure(folder: Path, threads: int, calls: int) -> None:
     """Answer each line on standard input with a round."""
     engines = _engines(folder, threads)
@@ -63,21 +85,36 @@ def measure(folder: Path, threads: int, calls: int) -> None:
 
 def _engines(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     """Return a function for each engine that runs one image."""
-    image = _image()
+    image = _image(_session(folder / "plain.onnx", threads))
+    engines: dict[str, Callable[[], object]] = {}
+    for name in NAMES:
+        stem = folder / name
+        if not Path(f"{stem}.onnx").exists():
+            continue
+        engines[f"onnxruntime {name}"] = _bound(_session(Path(f"{stem}.onnx"), threads), image, None)
+        if not Path(f"{stem}.ncnn.txt").exists():
+            engines[f"ncnn {name}"] = partial(_run_ncnn, _net(stem, threads), ncnn.Mat(image[0]).clone())
+    if (folder / "gated.onnx").exists():
+        engines |= _gated_engines(folder, threads, image)
+    elif threads == 1 and not (folder / "plain.tract.txt").exists():
+        # It has no threads of its own.
+        engines["tract plain"] = partial(_tract(folder / "plain").run, [image])
+    return engines
+
+
+def _gated_engines(folder: Path, threads: int, image: NDArray[np.float32]) -> dict[str, Callable[[], object]]:
     gated = _session(folder / "gated.onnx", threads)
     gates = next(value.shape[0] for value in gated.get_inputs() if value.name == "skip_mask")
     engines = {}
-    for name in NAMES:
-        engines[f"onnxruntime {name}"] = _bound(_session(folder / f"{name}.onnx", threads), image, None)
-        engines[f"ncnn {name}"] = partial(_run_ncnn, _net(folder / name, threads), ncnn.Mat(image[0]).clone())
     for name, runs in (("all-run", True), ("all-skip", False)):
         session = _session(folder / "gated.onnx", threads)
         engines[f"onnxruntime gated {name}"] = _bound(session, image, np.full(gates, runs))
     return engines
 
 
-def _image() -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal((1, 3, 32, 32)).astype(np.float32)
+def _image(session: onnxruntime.InferenceSession) -> NDArray[np.float32]:
+    shape = [extent if isinstance(extent, int) else 1 for extent in session.get_inputs()[0].shape]
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def _median_us(call: Callable[[], object], calls: int) -> float:
@@ -137,7 +174,8 @@ def _to_ncnn(stem: Path) -> None:
         raise RuntimeError("pnnx is not installed")
     # Importing the package would import PyTorch; its program does not need that.
     program = Path(package.origin).with_name("pnnx")
-    command = [program, f"{stem}.onnx", "fp16=0", "inputshape=[1,3,32,32]"]
+    shape = ",".join(map(str, _image(_session(Path(f"{stem}.onnx"), 1)).shape))
+    command = [program, f"{stem}.onnx", "fp16=0", f"inputshape=[{shape}]"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=stem.parent)
     param = Path(f"{stem}.ncnn.param")
     param.write_text(subsample(param.read_text()))
@@ -152,13 +190,30 @@ def subsample(param: str) -> str:
 
 def _check_ncnn(stem: Path) -> None:
     """Compare ncnn with ONNX Runtime on the same network."""
-    image = _image()
-    session = _session(Path(f"{stem}.onnx"), 1)
-    expected = session.run(None, {session.get_inputs()[0].name: image})[0][0]
+    image, expected = _image_and_logits(stem)
     found = np.array(_run_ncnn(_net(stem, 1), ncnn.Mat(image[0]).clone()))
+    _check("ncnn", stem, found, expected)
+
+
+def _tract(stem: Path) -> tract.Runnable:
+    return tract.onnx().load(f"{stem}.onnx").into_model().into_runnable()
+
+
+def _check_tract(stem: Path) -> None:
+    image, expected = _image_and_logits(stem)
+    _check("tract", stem, _tract(stem).run([image])[0].to_numpy()[0], expected)
+
+
+def _image_and_logits(stem: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    session = _session(Path(f"{stem}.onnx"), 1)
+    image = _image(session)
+    return image, session.run(None, {session.get_inputs()[0].name: image})[0][0]
+
+
+def _check(engine: str, stem: Path, found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
     difference = np.abs(found - expected).max() / np.abs(expected).max()
     if not difference <= TOLERANCE:
-        raise RuntimeError(f"ncnn differs from ONNX Runtime on {stem}.onnx by {difference:.1e}")
+        raise RuntimeError(f"{engine} differs from ONNX Runtime on {stem}.onnx by {difference:.1e}")
 
 
 def main() -> None:
@@ -167,6 +222,8 @@ def main() -> None:
     match arguments.command:
         case "prepare":
             prepare(arguments.model, arguments.gated, arguments.folder)
+        case "prepare-plain":
+            prepare_plain(arguments.model, arguments.folder)
         case "measure":
             measure(arguments.folder, arguments.threads, arguments.calls)
 
@@ -178,6 +235,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("prepare", help="write what the engines load")
     command.add_argument("model", type=Path)
     command.add_argument("gated", type=Path)
+    command.add_argument("folder", type=Path)
+
+    command = commands.add_parser("prepare-plain", help="write what the engines load of one network")
+    command.add_argument("model", type=Path)
     command.add_argument("folder", type=Path)
 
     command = commands.add_parser("measure", help="measure a round for each line on standard input")

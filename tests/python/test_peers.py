@@ -35,6 +35,16 @@ def test_every_engine_answers_every_line(tmp_path: Path) -> None:
         assert all(median > 0 for median in answer.values())
 
 
+def test_any_network_has_its_engines_or_the_reason_why_not(tmp_path: Path) -> None:
+    peers.prepare_plain(DIGITS / "resnet20.onnx", tmp_path)
+    command = [sys.executable, peers.__file__, "measure", tmp_path, "--threads", "1", "--calls", "1"]
+    (answer,) = subprocess.run(command, input="\n", text=True, capture_output=True, check=True).stdout.splitlines()
+    assert json.loads(answer).keys() == {"onnxruntime plain", "ncnn plain", "tract plain"}
+    (tmp_path / "plain.ncnn.txt").write_text("it differs")
+    (answer,) = subprocess.run(command, input="\n", text=True, capture_output=True, check=True).stdout.splitlines()
+    assert json.loads(answer).keys() == {"onnxruntime plain", "tract plain"}
+
+
 def _with_unused_mask(source: Path, destination: Path) -> None:
     """Give a model the inputs of a gated one; gates themselves are the rewriter's business."""
     model = onnx.load(source)

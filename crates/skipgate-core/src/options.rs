@@ -78,6 +78,8 @@ pub struct CostlyGate {
 pub enum GateForm {
     /// The block's input is copied to where its output is expected, when the block is skipped.
     Copy,
+    /// Some of the block's commands run when it is skipped, too.
+    Partial,
     /// A branch of the program, with buffers and waits of its own.
     Branch,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for GateForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Copy => "a copy when it is skipped",
+            Self::Partial => "left out in part when it is skipped",
             Self::Branch => "a branch",
         })
     }

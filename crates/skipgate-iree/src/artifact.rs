@@ -13,7 +13,7 @@ use skipgate_onnx::{
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
 use crate::passes::plan_gates;
-use crate::{CompileError, Compiler, ImportError, Plan, blame, size};
+use crate::{CompileError, Compiler, ImportError, Plan, blame, partial, size};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -46,8 +46,7 @@ pub fn compile(
     let model = &plain(model)?;
     size::check(model, target)?;
     // First, since its errors name the node where the trouble starts.
-    let plan = plan_gates(model, target, options, None)?;
-    let mut coverage = plan.coverage().clone();
+    let mut plan = plan_gates(model, target, options, None)?;
     let mut abi = abi(model)?;
     let gates = model.gates().map_err(crate::ImportError::from)?;
     check_mask(&abi, gates.len())?;
@@ -59,14 +58,15 @@ pub fn compile(
     };
     let output = match build(&plan) {
         Err(error) if !gates.is_empty() && error.is_about_gates() => {
-            let plan = plan_gates(model, target, options, Some(&error.to_string()))?;
-            coverage = plan.coverage().clone();
+            plan = plan_gates(model, target, options, Some(&error.to_string()))?;
             build(&plan)?
         }
         output => output?,
     };
     let Output { vmfb, dispatches, copying } = output;
+    let mut coverage = plan.coverage().clone();
     coverage.costly_gates.extend(copying.into_iter().map(copying_gate));
+    coverage.costly_gates.extend(partial::gates(&plan, &dispatches));
     coverage.costly_gates.sort_by_key(|gate| gate.gate);
     let manifest = Manifest {
         format_version: FORMAT_VERSION,

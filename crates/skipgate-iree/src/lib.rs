@@ -54,6 +54,7 @@ mod mlir_bindings;
 #[path = "../../skipgate-onnx/tests/suite/net.rs"]
 #[expect(dead_code, reason = "tests of another crate use all of it")]
 mod net;
+mod partial;
 mod passes;
 mod plan;
 mod size;

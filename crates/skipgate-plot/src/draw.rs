@@ -5,6 +5,7 @@ use std::sync::Once;
 use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 use crate::{Figure, LegendPlace, Line, Marks, Panel};
@@ -58,6 +59,7 @@ where
     match &panel.marks {
         Marks::Lines(lines, corner) => self::lines(panel, area, lines, *corner),
         Marks::Bars(values) => bars(panel, area, values),
+        Marks::Ratios(names, lines) => ratios(panel, area, names, lines),
     }
 }
 
@@ -76,20 +78,78 @@ where
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color.stroke_width(2)));
     }
     if lines.len() > 1 {
-        chart
-            .configure_series_labels()
-            .position(match legend {
+        self::legend(
+            &mut chart,
+            match legend {
                 LegendPlace::LowerLeft => SeriesLabelPosition::LowerLeft,
                 LegendPlace::UpperLeft => SeriesLabelPosition::UpperLeft,
                 LegendPlace::LowerRight => SeriesLabelPosition::LowerRight,
                 LegendPlace::MiddleRight => SeriesLabelPosition::MiddleRight,
-            })
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .label_font(("sans-serif", 13))
-            .draw()?;
+            },
+        )?;
     }
     Ok(())
+}
+
+fn legend<'a, DB>(chart: &mut Chart<'a, '_, DB>, position: SeriesLabelPosition) -> Drawn
+where
+    DB: DrawingBackend + 'a,
+    DB::ErrorType: 'static,
+{
+    chart
+        .configure_series_labels()
+        .position(position)
+        .background_style(WHITE.mix(0.85))
+        .border_style(BLACK.mix(0.3))
+        .label_font(("sans-serif", 13))
+        .draw()?;
+    Ok(())
+}
+
+/// Pixels for the names of what has bars.
+const NAMES: u32 = 150;
+
+fn ratios<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, names: &[String], lines: &[Line]) -> Drawn
+where
+    DB::ErrorType: 'static,
+{
+    let largest = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(1.0, f64::max);
+    let (rows, right) = (names.len() as f64, 1.05 * largest);
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .margin_left(12 + NAMES)
+        .x_label_area_size(40)
+        .build_cartesian_2d(0.0..right, -rows..0.0)?;
+    chart
+        .configure_mesh()
+        .x_desc(&panel.x)
+        .x_label_formatter(&label)
+        .disable_y_mesh()
+        .label_style(("sans-serif", 13))
+        .axis_desc_style(("sans-serif", 14))
+        .light_line_style(TRANSPARENT)
+        .draw()?;
+    // A tenth of a row is left free on each side.
+    let height = 0.8 / lines.len().max(1) as f64;
+    for (number, Line { name, color, points }) in lines.iter().enumerate() {
+        let color = COLORS[color % COLORS.len()];
+        let bar = |&(row, value): &(f64, f64)| {
+            let top = -row - 0.1 - number as f64 * height;
+            Rectangle::new([(0.0, top), (value, top - 0.9 * height)], color.filled())
+        };
+        chart
+            .draw_series(points.iter().map(bar))?
+            .label(name)
+            .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 18, y + 5)], color.filled()));
+    }
+    chart.draw_series([PathElement::new([(1.0, 0.0), (1.0, -rows)], BLACK.stroke_width(1))])?;
+    let style = TextStyle::from(("sans-serif", 13)).pos(Pos::new(HPos::Right, VPos::Center));
+    for (row, name) in names.iter().enumerate() {
+        let (x, y) = chart.backend_coord(&(0.0, -(row as f64) - 0.5));
+        let (left, top) = area.get_base_pixel();
+        area.draw_text(name, &style, (x - left - 8, y - top))?;
+    }
+    legend(&mut chart, SeriesLabelPosition::LowerRight)
 }
 
 fn bars<DB: DrawingBackend>(panel: &Panel, area: &Area<DB>, values: &[(usize, f64)]) -> Drawn

@@ -60,6 +60,9 @@ pub enum Marks {
     Lines(Vec<Line>, LegendPlace),
     /// Bars from zero, at whole numbers.
     Bars(Vec<(usize, f64)>),
+    /// Names from top to bottom, and bars to the right for each, with a mark at 1. A line's points are the number of a name
+    /// and a value. The panel's `y` and `from_zero` mean nothing.
+    Ratios(Vec<String>, Vec<Line>),
 }
 
 /// Points that a line joins.

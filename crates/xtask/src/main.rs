@@ -57,11 +57,10 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Measure the gated networks beside statically pruned ones, ONNX Runtime and ncnn, and write BENCHMARKS.md
+    /// Measure gated networks beside statically pruned ones, ONNX Runtime, ncnn and tract, and write BENCHMARKS.md
     Bench {
-        /// Only a few rounds of ResNet-20, to see that it works; writes no BENCHMARKS.md
-        #[arg(long)]
-        quick: bool,
+        #[command(flatten)]
+        what: bench::What,
         /// Form of the table
         #[arg(long, value_enum, default_value_t)]
         format: Format,
@@ -133,7 +132,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
         Command::Demo { format } => demo::run(&workspace, format),
-        Command::Bench { quick, format } => bench::run(&workspace, quick, format),
+        Command::Bench { ref what, format } => bench::run(&workspace, what, format),
         Command::Capi { ref prefix, board } => {
             let tools = setup::for_demo(&workspace)?;
             let (arm_rust, profile) =

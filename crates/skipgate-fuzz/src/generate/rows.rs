@@ -40,7 +40,9 @@ impl Generator<'_> {
                 self.maybe_activation(&y)
             }
             7 | 8 => {
-                let fits = |value: &Value| value.shape.len() > last && value.shape[..last] == x.shape[..last];
+                let fits = |value: &Value| {
+                    value.shape.len() == x.shape.len() && value.shape[..last] == x.shape[..last]
+                };
                 let Some(before) = self.saved(fits) else { return self.rows_block(x) };
                 let y = self.join(x, &before, last);
                 self.maybe_activation(&y)

@@ -166,6 +166,31 @@ struct Executable {
     text: String,
 }
 
+/// What a new executable gets.
+struct Make {
+    number: usize,
+    name: String,
+    /// Bindings that are read and that are written.
+    bindings: [usize; 2],
+}
+
+impl Make {
+    /// The symbol of the executable for `key` among `executables`.
+    fn unless_there<K: Ord + Clone>(
+        self,
+        executables: &mut BTreeMap<K, Executable>,
+        key: &K,
+        body: impl FnOnce(&K) -> Body,
+    ) -> String {
+        let make = || {
+            let symbol = format!("{}_{}", self.name, self.number);
+            let text = executable(&symbol, self.bindings, &body(key));
+            Executable { symbol, text }
+        };
+        executables.entry(key.clone()).or_insert_with(make).symbol.clone()
+    }
+}
+
 /// What a kernel's generator is asked for.
 struct Body {
     text: String,
@@ -263,46 +288,26 @@ impl Kernels {
 
     /// The symbol of the kernel for `excerpt`.
     pub(crate) fn excerpt(&mut self, excerpt: &Excerpt) -> String {
-        let (number, simd) = (self.count(), self.simd);
-        let executable = self.excerpts.entry(excerpt.clone()).or_insert_with(|| {
-            let symbol = format!("{}_{number}", excerpt.name());
-            let text = executable(&symbol, [1, 1], &excerpt::body(excerpt, simd));
-            Executable { symbol, text }
-        });
-        executable.symbol.clone()
+        let make = Make { number: self.count(), name: excerpt.name(), bindings: [1, 1] };
+        make.unless_there(&mut self.excerpts, excerpt, |excerpt| excerpt::body(excerpt, self.simd))
     }
 
     /// The symbol of the kernel for `product`.
     pub(crate) fn product(&mut self, product: &Product) -> String {
-        let (number, simd) = (self.count(), self.simd);
-        let executable = self.products.entry(*product).or_insert_with(|| {
-            let symbol = format!("{}_{number}", product.name());
-            let text = executable(&symbol, [2, 1], &batched::body(product, simd));
-            Executable { symbol, text }
-        });
-        executable.symbol.clone()
+        let make = Make { number: self.count(), name: product.name(), bindings: [2, 1] };
+        make.unless_there(&mut self.products, product, |product| batched::body(product, self.simd))
     }
 
     /// The symbol of the kernel for `rows`.
     pub(crate) fn rows(&mut self, rows: &Rows) -> String {
-        let (number, simd) = (self.count(), self.simd);
-        let executable = self.rows.entry(*rows).or_insert_with(|| {
-            let symbol = format!("{}_{number}", rows.name());
-            let text = executable(&symbol, [rows.read(), 1], &rows::body(rows, simd));
-            Executable { symbol, text }
-        });
-        executable.symbol.clone()
+        let make = Make { number: self.count(), name: rows.name(), bindings: [rows.read(), 1] };
+        make.unless_there(&mut self.rows, rows, |rows| rows::body(rows, self.simd))
     }
 
     /// The symbol of the kernel that adds two tensors of so many elements.
     pub(crate) fn sum(&mut self, elements: usize) -> String {
-        let (number, simd) = (self.count(), self.simd);
-        let executable = self.sums.entry(elements).or_insert_with(|| {
-            let symbol = format!("{}_{number}", sum::name(elements));
-            let text = executable(&symbol, [2, 1], &sum::body(elements, simd));
-            Executable { symbol, text }
-        });
-        executable.symbol.clone()
+        let make = Make { number: self.count(), name: sum::name(elements), bindings: [2, 1] };
+        make.unless_there(&mut self.sums, &elements, |&elements| sum::body(elements, self.simd))
     }
 
     /// The kernels with two bindings that may be in one place.

@@ -1,5 +1,6 @@
 //! `skipgate compile`: from an ONNX model to an artifact.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -60,7 +61,8 @@ fn kernels(Coverage { kernels, generic, .. }: &Coverage) -> Vec<String> {
 
 /// How many gates are free, and what the others are and why.
 fn gates(Manifest { gates, coverage, .. }: &Manifest) -> Vec<String> {
-    let free = gates.len() - coverage.costly_gates.len();
+    let costly: BTreeSet<_> = coverage.costly_gates.iter().map(|costly| costly.gate).collect();
+    let free = gates.len() - costly.len();
     if coverage.costly_gates.is_empty() {
         return vec![];
     }

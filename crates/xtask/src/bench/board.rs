@@ -26,8 +26,10 @@ pub(super) struct Stage<'a> {
     pub(super) emulator: &'a Emulator,
     pub(super) program: &'a Path,
     pub(super) artifacts: &'a Artifacts,
-    /// What `peers.py prepare` wrote.
+    /// What `peers.py` prepared.
     pub(super) peers: &'a Path,
+    /// Shape of an image: one, channels, rows, columns.
+    pub(super) image: Vec<usize>,
     /// None where it is not to be had.
     pub(super) ncnn: Option<&'a BoardNcnn>,
     /// For what the programs write.
@@ -60,8 +62,9 @@ impl Stage<'_> {
     fn jobs(&self) -> Vec<Job> {
         let own =
             self.artifacts.depths.iter().flat_map(|&depth| [(depth, None), (depth, Some(Other::Pruned))]);
-        let peer = self.ncnn.map(|_| [0, self.artifacts.gates()].map(|depth| (depth, Some(Other::Ncnn))));
-        own.chain(peer.into_iter().flatten()).collect()
+        let peer = self.ncnn.into_iter().flat_map(|_| [0, self.artifacts.gates()]);
+        let converted = peer.filter(|&depth| self.ncnn_stem(depth).with_extension("ncnn.bin").exists());
+        own.chain(converted.map(|depth| (depth, Some(Other::Ncnn)))).collect()
     }
 
     /// Instructions of one inference.
@@ -77,6 +80,11 @@ impl Stage<'_> {
         instructions_per_image(counts[0], counts[1]).map(Some)
     }
 
+    /// What ncnn's files are called, but for their extension.
+    fn ncnn_stem(&self, depth: usize) -> PathBuf {
+        self.peers.join(if depth == 0 { "plain" } else { "pruned" })
+    }
+
     fn output(&self, (depth, other): Job, images: usize) -> PathBuf {
         self.dir.join(format!("{other:?}-{depth}-{images}.npy"))
     }
@@ -84,10 +92,12 @@ impl Stage<'_> {
     fn command(&self, job: Job, images: usize) -> (PathBuf, Vec<OsString>) {
         let (depth, other) = job;
         if let (Some(Other::Ncnn), Some(ncnn)) = (other, self.ncnn) {
-            let stem = self.peers.join(if depth == 0 { "plain" } else { "pruned" });
+            let (stem, images) = (self.ncnn_stem(depth), images.to_string());
             let script = self.workspace.path("tests/python/ncnn_inferences.py");
-            let images = images.to_string();
-            return ncnn.command(&script, &[stem.as_os_str(), OsStr::new(&images)]);
+            let sizes: Vec<_> = self.image[1..].iter().map(ToString::to_string).collect();
+            let mut arguments = vec![stem.as_os_str(), OsStr::new(&images)];
+            arguments.extend(sizes.iter().map(OsStr::new));
+            return ncnn.command(&script, &arguments);
         }
         let artifact = match other {
             None => self.artifacts.gated.clone(),

@@ -9,11 +9,12 @@ use skipgate_plot::Line;
 use super::rounds::Rounds;
 
 /// What the gated network is compared with, and its title in tables.
-const OTHERS: [(Other, &str); 4] = [
+const OTHERS: [(Other, &str); 5] = [
     (Other::Pruned, "statically pruned"),
     (Other::OnnxRuntime, "ONNX Runtime"),
     (Other::OnnxRuntimeGated, "ONNX Runtime, gated"),
     (Other::Ncnn, "ncnn"),
+    (Other::Tract, "tract"),
 ];
 
 /// Another way to compute the same.
@@ -28,6 +29,8 @@ pub(super) enum Other {
     OnnxRuntimeGated,
     /// ncnn on the network without the skipped blocks.
     Ncnn,
+    /// tract on the network with all blocks.
+    Tract,
 }
 
 impl Other {
@@ -43,6 +46,7 @@ impl Other {
             Self::OnnxRuntime => peer("onnxruntime plain", "onnxruntime pruned"),
             Self::OnnxRuntimeGated => peer("onnxruntime gated all-run", "onnxruntime gated all-skip"),
             Self::Ncnn => peer("ncnn plain", "ncnn pruned"),
+            Self::Tract => (skipped == 0).then(|| "tract plain".to_owned()),
         }
     }
 }
@@ -62,6 +66,17 @@ pub(super) enum Unit {
     Microseconds,
     /// Instructions of one inference.
     Instructions,
+}
+
+impl Unit {
+    /// `value` with its unit.
+    pub(super) fn shown(self, value: f64) -> String {
+        match self {
+            Self::Microseconds if value < 1000.0 => format!("{value:.1} µs"),
+            Self::Microseconds => format!("{value:.0} µs"),
+            Self::Instructions => format!("{:.3} M", value / 1e6),
+        }
+    }
 }
 
 /// One number of skipped blocks.
@@ -122,11 +137,7 @@ impl Comparison {
     }
 
     fn shown(&self, value: f64) -> String {
-        match self.unit {
-            Unit::Microseconds if value < 1000.0 => format!("{value:.1} µs"),
-            Unit::Microseconds => format!("{value:.0} µs"),
-            Unit::Instructions => format!("{:.3} M", value / 1e6),
-        }
+        self.unit.shown(value)
     }
 
     /// Lines for a plot: where another network only knows all blocks, what those cost.

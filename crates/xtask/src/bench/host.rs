@@ -12,9 +12,6 @@ use super::rounds::{Paced, Rounds};
 use crate::process::say;
 use crate::workspace::Workspace;
 
-/// Calls of each peer in a round; those of the gated network are `skipgate bench`'s own.
-const PEER_CALLS: &str = "20";
-
 /// Latency with one number of threads.
 #[derive(Debug, Serialize)]
 pub(super) struct Host {
@@ -57,17 +54,27 @@ pub(super) struct Stage<'a> {
     pub(super) workspace: &'a Workspace,
     pub(super) program: &'a Path,
     pub(super) artifacts: &'a Artifacts,
-    /// What `peers.py prepare` wrote.
+    /// What `peers.py` prepared.
     pub(super) peers: &'a Path,
+    pub(super) pace: Pace,
+}
+
+/// How often everything gets its turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) rounds: usize,
+    /// Calls in a round.
+    pub(super) calls: usize,
 }
 
 impl Stage<'_> {
     /// Measures with `threads` threads; a single one stays on one core.
-    pub(super) fn measure(&self, threads: usize, rounds: usize) -> Result<Host> {
+    pub(super) fn measure(&self, threads: usize) -> Result<Host> {
         say(&format!("Measuring {}, threads: {threads}", self.artifacts.gated.display()));
         let mut skipgate = Paced::start(&mut self.skipgate(threads)?)?;
         let mut peers = Paced::start(&mut self.peers(threads)?)?;
         let mut measured = Rounds::default();
+        let Pace { rounds, .. } = self.pace;
         for _ in 0..rounds {
             let mut round = skipgate.round()?;
             round.extend(peers.round()?);
@@ -84,6 +91,7 @@ impl Stage<'_> {
         let mut command = self.command(threads, self.program)?;
         command.arg("bench").arg(&self.artifacts.gated).args(["--paced", "--format", "json"]);
         command.arg("--pruned").arg(&self.artifacts.pruned).arg(format!("--threads={threads}"));
+        command.arg(format!("--calls={}", self.pace.calls));
         // Only what is among the pruned networks.
         command.arg(format!("--every={}", self.artifacts.depths.get(1).copied().unwrap_or(1)));
         Ok(command)
@@ -92,7 +100,7 @@ impl Stage<'_> {
     fn peers(&self, threads: usize) -> Result<Command> {
         let mut command = self.command(threads, &self.workspace.venv("python"))?;
         command.args(["tests/python/peers.py", "measure"]).arg(self.peers);
-        command.arg(format!("--threads={threads}")).args(["--calls", PEER_CALLS]);
+        command.arg(format!("--threads={threads}")).arg(format!("--calls={}", self.pace.calls));
         Ok(command)
     }
 

@@ -2,6 +2,7 @@
 
 mod board;
 mod comparison;
+mod deployed;
 mod host;
 mod machine;
 mod network;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::Result;
+use clap::Args;
 use skipgate_plot::Figure;
 
 use crate::demo::Format;
@@ -21,36 +23,81 @@ use crate::setup::ncnn::BoardNcnn;
 use crate::setup::{self, Tools};
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
-use host::Host;
+use comparison::Comparison;
+use host::{Host, Pace};
 use machine::Machine;
-use network::{Network, RESNET20, RESNET110};
+use network::Network;
 use report::{NetworkReport, Report, plot_name};
 
-/// How often everything gets its turn.
-const ROUNDS: usize = 40;
+/// For networks that take less than a millisecond or some of them.
+const PACE: Pace = Pace { rounds: 40, calls: 20 };
 /// The same for a quick look.
-const QUICK_ROUNDS: usize = 3;
+const QUICK_PACE: Pace = Pace { rounds: 3, calls: 20 };
+/// For networks that take a hundred times as long.
+const PACE_OF_LARGE: Pace = Pace { rounds: 8, calls: 5 };
 
 /// A plot of more bytes does not belong into the repository.
 const LARGEST_PLOT: u64 = 60_000;
 
-/// Measures and prints a table. Without `quick`, also writes `BENCHMARKS.md` and its plots.
-pub(crate) fn run(workspace: &Workspace, quick: bool, format: Format) -> Result<()> {
+/// What is measured.
+#[derive(Debug, Args)]
+pub(crate) struct What {
+    /// Only a few rounds of ResNet-20, to see that it works; writes no page
+    #[arg(long)]
+    quick: bool,
+    /// The ten networks that people deploy instead, which are exported first; writes docs/deployed.md
+    #[arg(long, conflicts_with = "quick")]
+    deployed: bool,
+    /// An ONNX file of one image and one output instead; may be given several times; writes no page
+    #[arg(long = "network", value_name = "FILE", conflicts_with_all = ["quick", "deployed"])]
+    networks: Vec<PathBuf>,
+    /// Do not count armv7 instructions
+    #[arg(long)]
+    no_board: bool,
+}
+
+/// Measures, prints tables, and writes the page that belongs to them with its plots.
+pub(crate) fn run(workspace: &Workspace, what: &What, format: Format) -> Result<()> {
     let tools = setup::for_bench(workspace)?;
     let programs = build::programs(workspace, &tools.arm_rust)?;
-    let ncnn = if quick { None } else { board_ncnn(workspace) };
-    let bench = Bench { workspace, tools: &tools, programs, ncnn, quick };
-    let networks: &[Network] = if quick { &[RESNET20] } else { &[RESNET20, RESNET110] };
+    let ncnn = if what.quick || what.no_board { None } else { board_ncnn(workspace) };
+    let files = if what.deployed { deployed::export(workspace)? } else { what.networks.clone() };
+    let (pace, peers) = match (what.quick, files.is_empty()) {
+        (true, _) => (QUICK_PACE, Peers::AllDepths),
+        (_, true) => (PACE, Peers::AllDepths),
+        _ => (PACE_OF_LARGE, Peers::Plain),
+    };
+    let bench = Bench { workspace, tools: &tools, programs, ncnn, pace, peers, counts: !what.no_board };
+    let networks = if what.quick {
+        vec![Network::resnet20(workspace)]
+    } else if files.is_empty() {
+        vec![Network::resnet20(workspace), Network::resnet110(workspace)]
+    } else {
+        files.iter().map(|file| Network::of_file(file)).collect::<Result<_>>()?
+    };
     let networks = networks.iter().map(|network| bench.measure(network)).collect::<Result<_>>()?;
     let report = Report { machine: Machine::find(workspace)?, networks };
-    if !quick {
-        publish(workspace, &report)?;
+    if format == Format::Json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else if files.is_empty() {
+        println!("{}", report.text());
+    } else {
+        println!("{}", deployed::text(&report));
     }
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Format::Text => println!("{}", report.text()),
+    match (what.deployed, what.quick || !files.is_empty()) {
+        (true, _) => deployed::publish(workspace, &report),
+        (_, true) => Ok(()),
+        _ => publish(workspace, &report),
     }
-    Ok(())
+}
+
+/// What other engines run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Peers {
+    /// The network with all blocks, without those that are gated, and with gates.
+    AllDepths,
+    /// The network with all blocks.
+    Plain,
 }
 
 /// ncnn under emulation, where Debian's archive can be read.
@@ -70,55 +117,66 @@ struct Bench<'a> {
     tools: &'a Tools,
     programs: Programs,
     ncnn: Option<BoardNcnn>,
-    quick: bool,
+    pace: Pace,
+    peers: Peers,
+    /// Whether armv7 instructions are counted.
+    counts: bool,
 }
 
 impl Bench<'_> {
     fn measure(&self, network: &Network) -> Result<NetworkReport> {
         let program = &self.programs.host;
         let host = network.compile(self.workspace, program, "host", network.host_step)?;
-        let board = network.compile(self.workspace, program, "odroid-xu4", network.board_step)?;
-        let peers = self.peers(network)?;
-        let stage = host::Stage { workspace: self.workspace, program, artifacts: &host, peers: &peers };
+        let peers = self.prepared_peers(network)?;
+        let (workspace, pace) = (self.workspace, self.pace);
+        let stage = host::Stage { workspace, program, artifacts: &host, peers: &peers, pace };
         let [gated, ungated] = stage.footprints()?;
-        let rounds = if self.quick { QUICK_ROUNDS } else { ROUNDS };
-        let latencies = all_threads()?
-            .into_iter()
-            .map(|threads| stage.measure(threads, rounds))
-            .collect::<Result<Vec<_>>>()?;
+        let latencies =
+            all_threads()?.into_iter().map(|threads| stage.measure(threads)).collect::<Result<Vec<_>>>()?;
         self.plot(network, &latencies)?;
+        let armv7 = if self.counts { self.count(network, &peers)? } else { None };
+        let (name, gates) = (network.name.clone(), host.gates());
+        let kernels = host.manifest.coverage.kernels;
+        let layers = kernels + host.manifest.coverage.generic.len();
+        Ok(NetworkReport { name, gates, kernels, layers, host: latencies, armv7, gated, ungated })
+    }
+
+    /// armv7 instructions of one inference.
+    fn count(&self, network: &Network, peers: &Path) -> Result<Option<Comparison>> {
+        let board = network.compile(self.workspace, &self.programs.host, "odroid-xu4", network.board_step)?;
         let counting = board::Stage {
             workspace: self.workspace,
             emulator: &self.tools.emulator,
             program: &self.programs.arm,
+            image: board.manifest.image()?.shape.clone(),
             artifacts: &board,
-            peers: &peers,
+            peers,
             ncnn: self.ncnn.as_ref(),
             dir: network.dir(self.workspace).join("counts"),
         };
-        Ok(NetworkReport {
-            name: network.name.to_owned(),
-            gates: host.gates(),
-            host: latencies,
-            armv7: counting.count()?,
-            gated,
-            ungated,
-        })
+        counting.count()
     }
 
     /// Writes what the peers load, unless that was done before.
-    fn peers(&self, network: &Network) -> Result<PathBuf> {
+    fn prepared_peers(&self, network: &Network) -> Result<PathBuf> {
         let dir = network.dir(self.workspace).join("peers");
-        let gated = network.gate(self.workspace, &self.programs.host)?;
+        let mut python = self.workspace.command(self.workspace.venv("python"));
+        python.arg("tests/python/peers.py");
+        if self.peers == Peers::AllDepths {
+            let gated = network.gate(self.workspace, &self.programs.host)?;
+            python.arg("prepare").arg(&network.model).arg(gated).arg(&dir);
+        } else {
+            python.arg("prepare-plain").arg(&network.model).arg(&dir);
+        }
         let key = Key::new("peers")
-            .file(&gated)?
-            .file(&self.workspace.path(network.model()))?
+            .text(&format!("{:?}", self.peers))
+            .file(&network.model)?
+            .file(&self.programs.host)?
             .file(&self.workspace.path("tests/python/peers.py"))?
             .file(&self.workspace.tool("venv-tests.stamp"))?;
         Stamp::new(dir.with_extension("stamp")).unless_done(&key, || {
-            say(&format!("Converting {} for ONNX Runtime and ncnn", network.model()));
-            let mut python = self.workspace.command(self.workspace.venv("python"));
-            python.args(["tests/python/peers.py", "prepare", &network.model()]).arg(&gated).arg(&dir).run()
+            say(&format!("Converting {} for other engines", network.model.display()));
+            python.run()
         })?;
         Ok(dir)
     }
@@ -129,7 +187,7 @@ impl Bench<'_> {
             let cores = if *threads == 1 { "one core".to_owned() } else { format!("{threads} cores") };
             let title = format!("{}, {cores}", network.name);
             let svg = Figure::latency_over_skipped(title, latency.lines()).svg()?;
-            fs_err::write(self.workspace.path("target/bench").join(plot_name(network.name, *threads)), svg)?;
+            fs_err::write(self.workspace.path("target/bench").join(plot_name(&network.name, *threads)), svg)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use skipgate_core::{Manifest, depths};
 
 use crate::demo;
@@ -10,18 +10,20 @@ use crate::process::{CommandExt, say};
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
-/// A network of `models/digits`.
+/// A network that is measured.
 pub(super) struct Network {
-    /// The name of its ONNX file.
-    pub(super) name: &'static str,
+    /// What tables and folders call it.
+    pub(super) name: String,
+    /// Its ONNX file.
+    pub(super) model: PathBuf,
     /// How far apart the numbers of skipped blocks are that are measured on this machine.
     pub(super) host_step: usize,
     /// The same under emulation.
     pub(super) board_step: usize,
 }
 
-pub(super) const RESNET20: Network = Network { name: "resnet20", host_step: 1, board_step: 2 };
-pub(super) const RESNET110: Network = Network { name: "resnet110", host_step: 5, board_step: 17 };
+/// Farther apart than any network has blocks: none and all are skipped, nothing in between.
+const NOTHING_BETWEEN: usize = 1_000_000;
 
 /// Artifacts of one network for one target.
 pub(super) struct Artifacts {
@@ -40,20 +42,38 @@ impl Artifacts {
 }
 
 impl Network {
-    pub(super) fn model(&self) -> String {
-        format!("models/digits/{}.onnx", self.name)
+    /// The ResNet-20 of `models/digits`.
+    pub(super) fn resnet20(workspace: &Workspace) -> Self {
+        Self::of_digits(workspace, "resnet20", [1, 2])
+    }
+
+    /// The ResNet-110 of `models/digits`.
+    pub(super) fn resnet110(workspace: &Workspace) -> Self {
+        Self::of_digits(workspace, "resnet110", [5, 17])
+    }
+
+    fn of_digits(workspace: &Workspace, name: &str, [host_step, board_step]: [usize; 2]) -> Self {
+        let model = workspace.path(format!("models/digits/{name}.onnx"));
+        Self { name: name.to_owned(), model, host_step, board_step }
+    }
+
+    /// The network of an ONNX file.
+    pub(super) fn of_file(model: &Path) -> Result<Self> {
+        let name = model.file_stem().with_context(|| format!("{} is no file", model.display()))?;
+        let (name, model) = (name.to_string_lossy().into_owned(), fs_err::canonicalize(model)?);
+        Ok(Self { name, model, host_step: NOTHING_BETWEEN, board_step: NOTHING_BETWEEN })
     }
 
     /// The folder of what belongs to this network alone.
     pub(super) fn dir(&self, workspace: &Workspace) -> PathBuf {
-        workspace.path("target/bench").join(self.name)
+        workspace.path("target/bench").join(&self.name)
     }
 
     /// Writes the gated model.
     pub(super) fn gate(&self, workspace: &Workspace, program: &Path) -> Result<PathBuf> {
         let gated = self.dir(workspace).join("gated.onnx");
         fs_err::create_dir_all(self.dir(workspace))?;
-        workspace.command(program).args(["gate", &self.model(), "--output"]).arg(&gated).read()?;
+        workspace.command(program).arg("gate").arg(&self.model).arg("--output").arg(&gated).read()?;
         Ok(gated)
     }
 
@@ -92,14 +112,14 @@ impl Network {
     ) -> Result<()> {
         let key = Key::new("bench")
             .file(program)?
-            .file(&workspace.path(self.model()))?
+            .file(&self.model)?
             .file(&workspace.tool("venv.stamp"))?
             .text(target)
             .text(&arguments.join(" "));
         Stamp::new(artifact.with_extension("stamp")).unless_done(&key, || {
             say(&format!("Compiling {}", artifact.display()));
             let mut skipgate = workspace.command(program);
-            skipgate.args(["compile", &self.model(), "--target", target]).args(arguments);
+            skipgate.arg("compile").arg(&self.model).args(["--target", target]).args(arguments);
             skipgate.arg("--output").arg(artifact).read().map(drop)
         })
     }

@@ -21,6 +21,9 @@ pub(super) struct Report {
 pub(super) struct NetworkReport {
     pub(super) name: String,
     pub(super) gates: usize,
+    /// Layers of the gated network that kernels compute on this machine, and all of its layers.
+    pub(super) kernels: usize,
+    pub(super) layers: usize,
     /// One core first, then all.
     pub(super) host: Vec<Host>,
     /// `None` where instructions cannot be counted.
@@ -169,7 +172,7 @@ pub(super) fn plot_name(network: &str, threads: usize) -> String {
     format!("bench-{network}-{threads}.svg")
 }
 
-fn threads(count: usize) -> String {
+pub(super) fn threads(count: usize) -> String {
     if count == 1 { "one core".to_owned() } else { format!("{count} cores") }
 }
 
@@ -207,6 +210,8 @@ mod tests {
         let network = NetworkReport {
             name: "resnet20".to_owned(),
             gates: 6,
+            kernels: 20,
+            layers: 20,
             host: vec![host],
             armv7: None,
             gated: Footprint { vmfb_bytes: 101, peak_memory_bytes: 1010 },

@@ -1,9 +1,8 @@
 //! Convolutions of one image.
 
-use skipgate_onnx::element_type::FLOAT;
-use skipgate_onnx::{Graph, Node, NodeId, TensorType, ValueId};
+use skipgate_onnx::{Graph, Node, NodeId, ValueId};
 
-use super::{Layer, bias_of, constant_floats};
+use super::{Layer, bias_of, constant_floats, shapes};
 use crate::kernels::{Kernels, Window};
 use crate::plan::{Layout, Weights};
 
@@ -34,12 +33,8 @@ pub(super) fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Res
 }
 
 /// The window of the convolution `node` of `input` with `weights`.
-fn window(graph: &Graph, node: &Node, [input, weights, result]: [ValueId; 3]) -> Result<Window, String> {
-    if graph.ty(input).is_none_or(|ty| ty.element_type != FLOAT) {
-        return Err("its input is not of 32-bit floats".to_owned());
-    }
-    let shape = |value| graph.ty(value).and_then(TensorType::static_shape).ok_or("its shapes are not known");
-    let (x, w, y) = (shape(input)?, shape(weights)?, shape(result)?);
+fn window(graph: &Graph, node: &Node, values: [ValueId; 3]) -> Result<Window, String> {
+    let [x, w, y] = shapes(graph, values)?;
     let (
         &[images, channels, x_rows, x_columns],
         &[filters, of_filter, rows, columns],

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::proto::TensorProto;
-use skipgate_onnx::{Graph, Node, NodeId, ValueId};
+use skipgate_onnx::{Graph, Node, NodeId, TensorType, ValueId};
 
 use super::quantisation::Roundings;
 use crate::ImportError;
@@ -132,6 +132,16 @@ fn has_weights(graph: &Graph, node: &Node) -> bool {
 /// The constant floats `value`, if that is what it is.
 fn constant_floats<'m>(graph: &Graph<'m>, value: ValueId) -> Option<&'m TensorProto> {
     graph.constant(value).filter(|tensor| tensor.data_type == FLOAT)
+}
+
+/// Shapes of input, weights and result of a layer, of which the input must be floats.
+fn shapes(graph: &Graph, values: [ValueId; 3]) -> Result<[Vec<usize>; 3], String> {
+    if graph.ty(values[0]).is_none_or(|ty| ty.element_type != FLOAT) {
+        return Err("its input is not of 32-bit floats".to_owned());
+    }
+    let shape = |value| graph.ty(value).and_then(TensorType::static_shape).ok_or("its shapes are not known");
+    let [input, weights, result] = values.map(shape);
+    Ok([input?, weights?, result?])
 }
 
 /// `value` as a bias of so many filters, or why it is none.

@@ -2,10 +2,9 @@
 //!
 //! The rows of the first factor are what pixels are to a convolution of 1x1, and the columns of the second one are filters.
 
-use skipgate_onnx::element_type::FLOAT;
-use skipgate_onnx::{Graph, Node, NodeId, TensorType, ValueId};
+use skipgate_onnx::{Graph, Node, NodeId, ValueId};
 
-use super::{Layer, bias_of, constant_floats};
+use super::{Layer, bias_of, constant_floats, shapes};
 use crate::kernels::{Kernels, Window};
 use crate::plan::{Layout, Weights};
 
@@ -53,16 +52,8 @@ fn flag(node: &Node, name: &str) -> bool {
 }
 
 /// The product of `input` and `weights` as a convolution.
-fn window(
-    graph: &Graph,
-    [input, weights, result]: [ValueId; 3],
-    filters_last: bool,
-) -> Result<Window, String> {
-    if graph.ty(input).is_none_or(|ty| ty.element_type != FLOAT) {
-        return Err("its first factor is not of 32-bit floats".to_owned());
-    }
-    let shape = |value| graph.ty(value).and_then(TensorType::static_shape).ok_or("its shapes are not known");
-    let (x, w, y) = (shape(input)?, shape(weights)?, shape(result)?);
+fn window(graph: &Graph, values: [ValueId; 3], filters_last: bool) -> Result<Window, String> {
+    let [x, w, y] = shapes(graph, values)?;
     let &[first, second] = &w[..] else {
         return Err(format!("its second factor has {} dimensions", w.len()));
     };
