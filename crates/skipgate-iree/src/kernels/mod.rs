@@ -4,8 +4,8 @@
 //! kernels of its own, which are generated here for the sizes at hand and the target's vector unit ([`Simd`]):
 //! [`winograd`] for filters of 3x3 with stride 1, [`pointwise`] for those of 1x1 and for matrix products, [`direct`] for all
 //! others, and [`depthwise`] for layers whose filters are of one channel each. [`batched`] multiplies computed matrices, and
-//! [`rows`] does what networks do to rows. Bias, residual sum and activation are part of
-//! a kernel, and a kernel writes the zeros around its result that the next convolution asks for.
+//! [`rows`] does what networks do to rows. Bias, residual sum and activation are part of a kernel, and a kernel writes the
+//! zeros around its result that the next convolution asks for.
 
 mod batched;
 mod code;
@@ -250,10 +250,14 @@ impl Kernels {
 
     /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
     pub(crate) fn kernel(&mut self, convolution: &Convolution, weights: &[f32]) -> Kernel {
-        // Those of 1x1 have registers of several widths, others such as all filters fill.
-        let simd = self.simd.filled_by(convolution.window.alike_filters()).unwrap_or(self.simd);
+        let window = &convolution.window;
+        // Those of 1x1 use registers of several widths, others such as all filters fill.
+        let simd = if window.is_pointwise() {
+            self.simd
+        } else {
+            self.simd.filled_by(window.alike_filters()).expect("only such layers are taken")
+        };
         let method = self.method(convolution, simd);
-        let simd = if method == Method::Pointwise { self.simd } else { simd };
         let (weights, weights_shape, scratch) = match method {
             Method::Depthwise => {
                 (depthwise::weights(convolution, weights), depthwise::weights_shape(convolution), None)

@@ -3,6 +3,7 @@
 use skipgate_onnx::element_type::FLOAT;
 use skipgate_onnx::{Graph, NodeId, TensorType, ValueId};
 
+use super::operands_and_result;
 use crate::kernels;
 
 /// A product that a kernel computes.
@@ -20,9 +21,7 @@ pub(super) fn product(graph: &Graph, id: NodeId) -> Result<Product, String> {
     if !node.is("MatMul") {
         return Err("both of its factors are computed".to_owned());
     }
-    let (Some(first), Some(second), Some(result)) = (node.input(0), node.input(1), node.only_output()) else {
-        return Err("its operands or results are incomplete".to_owned());
-    };
+    let [first, second, result] = operands_and_result(node)?;
     let of_floats = |value| graph.ty(value).is_some_and(|ty| ty.element_type == FLOAT);
     if !of_floats(first) || !of_floats(second) {
         return Err("its factors are not of 32-bit floats".to_owned());

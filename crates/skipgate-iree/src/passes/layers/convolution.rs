@@ -2,34 +2,20 @@
 
 use skipgate_onnx::{Graph, Node, NodeId, ValueId};
 
-use super::{Layer, bias_of, constant_floats, shapes};
+use super::{Layer, bias_of, constant_floats, operands_and_result, shapes};
 use crate::kernels::{Kernels, Window};
 use crate::plan::{Layout, Weights};
 
 /// The convolution `id` on its own, or why there is no kernel for it.
 pub(super) fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Result<Layer<'m>, String> {
     let node = graph.node(id);
-    let (Some(input), Some(weights), Some(result)) = (node.input(0), node.input(1), node.only_output())
-    else {
-        return Err("its operands or results are incomplete".to_owned());
-    };
+    let [input, weights, result] = operands_and_result(node)?;
     let window = window(graph, node, [input, weights, result])?;
     kernels.take(&window)?;
     let tensor = constant_floats(graph, weights).ok_or("its weights are not constant floats")?;
     let bias = node.input(2).map(|bias| bias_of(graph, bias, window.filters)).transpose()?;
     let weights = Weights { tensor, filters_last: false };
-    let layout = Layout::ChannelsLast;
-    Ok(Layer {
-        nodes: vec![id],
-        layout,
-        window,
-        weights,
-        bias,
-        input,
-        then: Vec::new(),
-        residual: None,
-        result,
-    })
+    Ok(Layer { bias, ..Layer::alone(id, Layout::ChannelsLast, (window, weights), [input, result]) })
 }
 
 /// The window of the convolution `node` of `input` with `weights`.

@@ -50,6 +50,19 @@ pub(crate) struct Layer<'m> {
     pub(crate) result: ValueId,
 }
 
+impl<'m> Layer<'m> {
+    /// The layer `node` without a bias, and nothing behind it.
+    fn alone(
+        node: NodeId,
+        layout: Layout,
+        (window, weights): (Window, Weights<'m>),
+        [input, result]: [ValueId; 2],
+    ) -> Self {
+        let (nodes, then) = (vec![node], Vec::new());
+        Self { nodes, layout, window, weights, bias: None, input, then, residual: None, result }
+    }
+}
+
 /// Something that a kernel does to every sum. Numbers are bits of floats, as in [`crate::kernels::Step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -127,6 +140,14 @@ fn is_layer(node: &Node) -> bool {
 /// Whether `node`, a layer, is more than a product of two computed matrices.
 fn has_weights(graph: &Graph, node: &Node) -> bool {
     node.is("Conv") || node.reads().any(|value| graph.constant(value).is_some())
+}
+
+/// The first two operands of a layer, and its result.
+fn operands_and_result(node: &Node) -> Result<[ValueId; 3], String> {
+    match (node.input(0), node.input(1), node.only_output()) {
+        (Some(first), Some(second), Some(result)) => Ok([first, second, result]),
+        _ => Err("its operands or results are incomplete".to_owned()),
+    }
 }
 
 /// The constant floats `value`, if that is what it is.

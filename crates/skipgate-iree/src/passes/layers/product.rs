@@ -4,35 +4,22 @@
 
 use skipgate_onnx::{Graph, Node, NodeId, ValueId};
 
-use super::{Layer, bias_of, constant_floats, shapes};
+use super::{Layer, bias_of, constant_floats, operands_and_result, shapes};
 use crate::kernels::{Kernels, Window};
 use crate::plan::{Layout, Weights};
 
 /// The matrix product `id` on its own, or why there is no kernel for it.
 pub(super) fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Result<Layer<'m>, String> {
     let node = graph.node(id);
-    let (Some(input), Some(weights), Some(result)) = (node.input(0), node.input(1), node.only_output())
-    else {
-        return Err("its operands or results are incomplete".to_owned());
-    };
+    let [input, weights, result] = operands_and_result(node)?;
     plain(node)?;
     let filters_last = !flag(node, "transB");
     let tensor = constant_floats(graph, weights).ok_or("its second factor is not constant floats")?;
     let window = window(graph, [input, weights, result], filters_last)?;
     kernels.take(&window)?;
     let bias = node.input(2).map(|bias| bias_of(graph, bias, window.filters)).transpose()?;
-    let (weights, layout) = (Weights { tensor, filters_last }, Layout::InOrder);
-    Ok(Layer {
-        nodes: vec![id],
-        layout,
-        window,
-        weights,
-        bias,
-        input,
-        then: Vec::new(),
-        residual: None,
-        result,
-    })
+    let weights = Weights { tensor, filters_last };
+    Ok(Layer { bias, ..Layer::alone(id, Layout::InOrder, (window, weights), [input, result]) })
 }
 
 /// Fails, with the reason, if a `Gemm` does more than to multiply and add.
