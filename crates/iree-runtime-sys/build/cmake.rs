@@ -30,7 +30,7 @@ impl Toolchain {
         let (file, compilers) = match target {
             _ if target == host && vars::has_cxx() => return Ok(None),
             _ if target == host => return tools::find("c++").map(|_| None),
-            "armv7-unknown-linux-gnueabihf" => ("armv7-cortex-a15.cmake", "arm-linux-gnueabihf"),
+            "armv7-unknown-linux-gnueabihf" => ("armv7-linux.cmake", "arm-linux-gnueabihf"),
             "aarch64-unknown-linux-gnu" => ("aarch64-linux.cmake", "aarch64-linux-gnu"),
             _ => {
                 return Err(Problem::Missing(format!(

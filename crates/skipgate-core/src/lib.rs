@@ -44,4 +44,4 @@ pub use options::{Arithmetic, CompileOptions, CostlyGate, Coverage, GateForm, Ge
 pub use preprocessing::{ColorMode, Interpolation, Layout, Preprocessing, Resize};
 pub use reference::Reference;
 pub use scores::{Scores, class_count};
-pub use target::{Arch, Target, UnknownTarget};
+pub use target::{Arch, Emulation, Target, UnknownTarget};

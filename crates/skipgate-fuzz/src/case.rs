@@ -27,8 +27,8 @@ const MASKS: usize = 8;
 pub struct Checker {
     engine: &'static OnnxRuntime,
     compiler: &'static Compiler,
-    targets: Vec<Target>,
-    emulator: Option<Emulator>,
+    /// With what runs their artifacts, where this machine does not.
+    targets: Vec<(Target, Option<Emulator>)>,
 }
 
 /// Everything known about a network before it is compiled.
@@ -44,13 +44,16 @@ struct Reference {
 }
 
 impl Checker {
-    /// Needs ONNX Runtime, the compiler, and for `odroid-xu4` the program for the board and an emulator.
+    /// Needs ONNX Runtime, the compiler, and for boards their program and an emulator.
     pub fn new(targets: &[String]) -> anyhow::Result<Self> {
-        let targets = targets.iter().map(|name| Target::named(name)).collect::<Result<Vec<_>, _>>()?;
-        let board = targets.iter().any(|target| !target.missing_features().is_empty() || !runs_here(target));
-        let emulator = if board { Some(Emulator::find(None).map_err(anyhow::Error::msg)?) } else { None };
+        let with_emulator = |name: &String| {
+            let target = Target::named(name)?;
+            let emulator = (!runs_here(&target)).then(|| Emulator::find(&target, None)).transpose();
+            Ok((target, emulator.map_err(anyhow::Error::msg)?))
+        };
+        let targets = targets.iter().map(with_emulator).collect::<anyhow::Result<Vec<_>>>()?;
         let engine = OnnxRuntime::get().map_err(anyhow::Error::msg)?;
-        Ok(Self { engine, compiler: Compiler::get()?, targets, emulator })
+        Ok(Self { engine, compiler: Compiler::get()?, targets })
     }
 
     /// What becomes of `model` with these gates.
@@ -70,8 +73,8 @@ impl Checker {
     fn try_check(&self, model: &Model, gating: &Gating) -> Result<Outcome, Outcome> {
         let reference = self.reference(model, gating)?;
         let mut worst = self.gated_model(&reference)?;
-        for target in &self.targets {
-            worst = worst.max(self.artifact(&reference, target)?);
+        for (target, emulator) in &self.targets {
+            worst = worst.max(self.artifact(&reference, target, emulator.as_ref())?);
         }
         let gates = reference.masks.first().map_or(0, SkipMask::len);
         Ok(Outcome::Equal { gates, worst })
@@ -132,7 +135,12 @@ impl Checker {
     }
 
     /// The network compiled for `target`.
-    fn artifact(&self, reference: &Reference, target: &Target) -> Result<f64, Outcome> {
+    fn artifact(
+        &self,
+        reference: &Reference,
+        target: &Target,
+        emulator: Option<&Emulator>,
+    ) -> Result<f64, Outcome> {
         let build = Build {
             network: reference.network.clone(),
             model_sha256: String::new(),
@@ -144,11 +152,9 @@ impl Checker {
         let dir = tempfile::tempdir().map_err(|error| broken("a temporary folder", &error))?;
         let path = dir.path().join(&target.name);
         skipgate_iree::write_artifact(&path, &compiled).map_err(|error| broken("the artifact", &error))?;
-        match &self.emulator {
-            Some(emulator) if !runs_here(target) => {
-                emulated(reference, target, emulator, &path, &compiled.manifest)
-            }
-            _ => native(reference, target, &path),
+        match emulator {
+            Some(emulator) => emulated(reference, target, emulator, &path, &compiled.manifest),
+            None => native(reference, target, &path),
         }
     }
 }

@@ -1,40 +1,47 @@
-//! Artifacts for the board, run by the board's program under emulation.
+//! Artifacts for boards, run by the boards' program under emulation.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use skipgate_core::{Manifest, SkipMask};
+use skipgate_core::{Arch, Emulation, Manifest, SkipMask, Target};
 use skipgate_data::Stacked;
 
 use crate::Error;
 
-/// Environment variable with the path of the program for the board.
-pub const PROGRAM_VARIABLE: &str = "SKIPGATE_BOARD_PROGRAM";
+/// Environment variable with the path of the program for boards with processors of this kind.
+pub fn program_variable(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Aarch64 => "SKIPGATE_AARCH64_PROGRAM",
+        Arch::Arm | Arch::X86_64 => "SKIPGATE_BOARD_PROGRAM",
+    }
+}
 
-const EMULATOR: &str = "qemu-arm";
-
-/// The program for the board under emulation.
+/// The program for a board under emulation.
 #[derive(Debug, Clone)]
 pub struct Emulator {
+    machine: Emulation,
     program: PathBuf,
 }
 
 impl Emulator {
-    /// Takes `program`, or else the one that [`PROGRAM_VARIABLE`] names. `Err` says in words what is missing.
-    pub fn find(program: Option<&Path>) -> Result<Self, String> {
-        let named = || env::var_os(PROGRAM_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    /// What runs artifacts for `target`: takes `program`, or else the one that the [variable](program_variable) names.
+    /// `Err` says in words what is missing.
+    pub fn find(target: &Target, program: Option<&Path>) -> Result<Self, String> {
+        let machine = target.emulation();
+        let machine = machine.ok_or_else(|| format!("there is no emulator for {}", target.arch.name()))?;
+        let variable = program_variable(target.arch);
+        let named = || env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
         let program = program.map(Path::to_owned).or_else(named);
-        let program =
-            program.ok_or_else(|| format!("{PROGRAM_VARIABLE} does not name the program for the board"))?;
+        let program = program.ok_or_else(|| format!("{variable} does not name the program for the board"))?;
         if !program.is_file() {
             return Err(format!("{} is no file", program.display()));
         }
         let folders = env::var_os("PATH").unwrap_or_default();
-        if !env::split_paths(&folders).any(|folder| folder.join(EMULATOR).is_file()) {
-            return Err(format!("{EMULATOR} is not installed"));
+        if !env::split_paths(&folders).any(|folder| folder.join(&machine.program).is_file()) {
+            return Err(format!("{} is not installed", machine.program));
         }
-        Ok(Self { program })
+        Ok(Self { machine, program })
     }
 
     /// The outputs of `artifact`, whose manifest is `manifest`, for all of `inputs`.
@@ -48,8 +55,8 @@ impl Emulator {
         let dir = tempfile::tempdir()?;
         let (input, output) = (dir.path().join("input.npz"), dir.path().join("output.npz"));
         inputs.clone().write(manifest.inputs(), &input)?;
-        let mut command = Command::new(EMULATOR);
-        command.args(["-cpu", "cortex-a15"]).arg(&self.program).arg("run").arg(artifact);
+        let mut command = Command::new(&self.machine.program);
+        command.args(["-cpu", &self.machine.cpu]).arg(&self.program).arg("run").arg(artifact);
         command.arg("--input").arg(&input).arg("--output").arg(&output);
         if !mask.is_empty() {
             command.args(["--mask", &mask.to_string()]);
@@ -69,7 +76,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let error = Emulator::find(Some(Path::new("/no/such/program"))).unwrap_err();
-        assert_eq!(error, "/no/such/program is no file");
+        let find = |name: &str| {
+            let target = Target::named(name).unwrap();
+            Emulator::find(&target, Some(Path::new("/no/such/program"))).unwrap_err()
+        };
+        assert_eq!(find("odroid-xu4"), "/no/such/program is no file");
+        assert_eq!(find("x86-64-v3"), "there is no emulator for x86_64");
     }
 }

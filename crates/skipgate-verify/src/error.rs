@@ -96,10 +96,10 @@ impl Hint for Error {
                 "name the file that `skipgate compile` was given, or the one that was gated for it"
                     .to_owned(),
             ),
-            Self::NoEmulator { .. } => Some(format!(
-                "install qemu-user, build the program for the board as the README says, and name it with --program or {}",
-                crate::PROGRAM_VARIABLE
-            )),
+            Self::NoEmulator { .. } => Some(
+                "install qemu-user, build the program for the board as the README says, and name it with --program"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

@@ -172,10 +172,7 @@ impl Subject {
             return Ok(Self::Here(Box::new(Session::new(&Artifact::open(path)?, Device::local_sync())?)));
         }
         let missing = |reason| Error::NoEmulator { target: manifest.target.name.clone(), reason };
-        if manifest.target.arch != Arch::Arm {
-            return Err(missing(format!("there is no emulator for {}", manifest.target.arch.name())));
-        }
-        let emulator = Emulator::find(options.program.as_deref()).map_err(missing)?;
+        let emulator = Emulator::find(&manifest.target, options.program.as_deref()).map_err(missing)?;
         Ok(Self::Emulated { emulator, path: path.to_owned() })
     }
 

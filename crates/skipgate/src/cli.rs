@@ -315,7 +315,7 @@ What the model computes without the skipped blocks is asked of ONNX Runtime, whe
 environment or ORT_DYLIB_PATH names it, and of builds for this machine without gates, kernels and fast forms of
 convolutions. Each build takes as long as a compilation, so there is one beside ONNX Runtime, and four without it.
 
-Artifacts for the Odroid XU4 run under qemu-arm.
+Artifacts for boards run under qemu-arm or qemu-aarch64.
 
 Examples:
   skipgate verify build/resnet20-host --model resnet20.onnx
@@ -341,7 +341,8 @@ pub(crate) struct Verify {
     /// At most so many builds as references [default: 1 beside ONNX Runtime, 4 without it]
     #[arg(long, value_name = "N")]
     pub(crate) builds: Option<usize>,
-    /// The program for the board, for artifacts of the Odroid XU4 [default: that of `SKIPGATE_BOARD_PROGRAM`]
+    /// The program for boards, where the artifact is for one [default: that of `SKIPGATE_BOARD_PROGRAM`, or of
+    /// `SKIPGATE_AARCH64_PROGRAM`]
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,
 }

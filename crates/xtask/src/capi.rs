@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::process::{CommandExt, say};
-use crate::setup::rust::{ARM_TARGET, ArmRust};
+use crate::setup::rust::BoardRust;
 use crate::workspace::Workspace;
 
 /// What the static library needs besides the C library.
@@ -16,7 +16,7 @@ const PRIVATE_LIBRARIES: &str = "-lpthread -lm -ldl -lrt -lutil";
 /// `lib/` and `lib/pkgconfig/`.
 pub(crate) fn install(
     workspace: &Workspace,
-    board: Option<&ArmRust>,
+    board: Option<&BoardRust>,
     profile: &str,
     prefix: &Path,
 ) -> Result<()> {
@@ -24,7 +24,7 @@ pub(crate) fn install(
     say(&format!("Building the C interface for {machine} in {}", prefix.display()));
     let mut cargo = board.map_or_else(|| workspace.cargo(), |rust| rust.cargo(workspace));
     cargo.args(["build", "--package", "skipgate-capi", "--profile", profile]);
-    cargo.args(board.map(|_| ["--target", ARM_TARGET]).into_iter().flatten());
+    cargo.args(board.map(|rust| ["--target", rust.family.rust_target()]).into_iter().flatten());
     let messages = cargo.arg("--message-format=json-render-diagnostics").read_showing_errors()?;
     let libraries = libraries(&messages);
     ensure!(!libraries.is_empty(), "cargo built no library");

@@ -20,7 +20,7 @@ const MIRROR: &str = "SKIPGATE_DEBIAN_MIRROR";
 /// Packages that always come from the system: a program cannot mix two versions of the C library.
 const SYSTEM: &[&str] = &["gcc-12-base", "libc6", "libcrypt1", "libgcc-s1", "libstdc++6"];
 
-/// A private apt that reads Debian's archive for this machine's architecture and for armhf.
+/// A private apt that reads Debian's archive for this machine's architecture and those of boards.
 pub(crate) struct Archive {
     dir: PathBuf,
     architecture: String,
@@ -60,7 +60,7 @@ Dir::Cache "{dir}/cache";
 Dir::Etc::sourcelist "{dir}/sources.list";
 Dir::Etc::sourceparts "-";
 APT::Architecture "{native}";
-APT::Architectures {{ "{native}"; "armhf"; }};
+APT::Architectures {{ "{native}"; "armhf"; "arm64"; }};
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 Acquire::Retries "3";
@@ -105,8 +105,7 @@ Acquire::Retries "3";
         command.args(["depends", "--recurse"]).args(IRRELEVANT.map(|kind| format!("--no-{kind}")));
         let listing = command.args(packages).read()?;
         // Of a foreign architecture only what was asked for: its programs do not run here.
-        let excluded =
-            |name: &str| SYSTEM.contains(&name) || name.starts_with('<') || name.ends_with(":armhf");
+        let excluded = |name: &str| SYSTEM.contains(&name) || name.starts_with('<') || name.contains(':');
         let needed = |name: &&str| packages.contains(name) || !(excluded(name) || is_installed(name));
         let mut wanted: Vec<_> = package_names(&listing).filter(needed).map(str::to_owned).collect();
         wanted.dedup();

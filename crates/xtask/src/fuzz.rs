@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::demo::build::{BoardProfile, arm_program};
+use crate::demo::build::{BoardProfile, board_program};
 use crate::process::CommandExt;
 use crate::setup;
 use crate::test::onnx_runtime;
@@ -48,7 +48,10 @@ pub(crate) fn run(workspace: &Workspace, Fuzz::Differential(how): &Fuzz) -> Resu
         cargo.args(["--target", target]);
     }
     if how.targets.iter().any(|target| target == BOARD) {
-        cargo.env("SKIPGATE_BOARD_PROGRAM", arm_program(workspace, &tools.arm_rust, BoardProfile::Tested)?);
+        cargo.env(
+            "SKIPGATE_BOARD_PROGRAM",
+            board_program(workspace, &tools.armv7_rust, BoardProfile::Tested)?,
+        );
     }
     cargo.env("ORT_DYLIB_PATH", onnx_runtime(workspace)?).run()
 }

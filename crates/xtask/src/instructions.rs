@@ -1,4 +1,4 @@
-//! `cargo xtask instructions`: what the blocks of a network cost on the board's processor, for
+//! `cargo xtask instructions`: what the blocks of a network cost on a board's processor, for
 //! `skipgate pareto --latency-from`.
 
 use std::path::Path;
@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use skipgate_core::{LatencyUnit, SkipMask, depths};
 
-use crate::demo::build::{BoardProfile, arm_program};
+use crate::board::Board;
+use crate::demo::build::BoardProfile;
 use crate::demo::program::{Arguments, instructions_per_image};
 use crate::demo::read_manifest;
 use crate::demo::tensor::Tensor;
@@ -34,12 +35,12 @@ struct Configuration {
     latency: f64,
 }
 
-/// Counts the instructions of the artifact for the board in `artifact` at every `step`-th number of skipped blocks, and
+/// Counts the instructions of the artifact for a board in `artifact` at every `step`-th number of skipped blocks, and
 /// prints them as JSON.
 pub(crate) fn run(workspace: &Workspace, artifact: &Path, step: usize) -> Result<()> {
     let tools = setup::for_demo(workspace)?;
-    let program = arm_program(workspace, &tools.arm_rust, BoardProfile::Shipped)?;
     let manifest = read_manifest(artifact)?;
+    let board = Board::prepare(workspace, &tools, &manifest.target, BoardProfile::Shipped)?;
     let dir = workspace.path("target/instructions");
     fs_err::create_dir_all(&dir)?;
     let input = |images: usize| dir.join(format!("{images}.npy"));
@@ -54,8 +55,8 @@ pub(crate) fn run(workspace: &Workspace, artifact: &Path, step: usize) -> Result
         let of = |images: usize| -> Result<(usize, u64)> {
             let output = dir.join(format!("{skipped}-{images}.npy"));
             let arguments = Arguments::new(artifact, &mask, &input(images), &output);
-            let (instructions, _) = arguments.emulate(&tools.emulator, &program)?;
-            Ok((images, instructions.context("this machine's qemu-arm cannot count instructions")?))
+            let (instructions, _) = arguments.emulate(&board)?;
+            Ok((images, instructions.context("this machine's QEMU cannot count instructions")?))
         };
         instructions_per_image(of(IMAGES[0])?, of(IMAGES[1])?)
     };
@@ -64,7 +65,7 @@ pub(crate) fn run(workspace: &Workspace, artifact: &Path, step: usize) -> Result
     let configuration =
         |(skipped, latency)| Configuration { mask: SkipMask::skipping_last(gates, skipped), latency };
     let counted = Counted {
-        target: format!("{} under qemu-arm", manifest.target.name),
+        target: format!("{} under {}", manifest.target.name, board.machine.program),
         unit: LatencyUnit::Instructions,
         configurations: counted.into_iter().map(configuration).collect(),
     };

@@ -11,9 +11,10 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
+use crate::board::Family;
 use crate::process::{CommandExt, say};
 use crate::setup;
-use crate::setup::rust::{ARM_TARGET, ArmRust};
+use crate::setup::rust::BoardRust;
 use crate::workspace::Workspace;
 
 /// What is compiled; the first file is the root.
@@ -26,7 +27,7 @@ const CODE: &str = "crates/skipgate-iree/src/libcalls/code.rs";
 /// Writes the file, or, with `check`, fails when it is not what would be written.
 pub(crate) fn generate(workspace: &Workspace, check: bool) -> Result<()> {
     setup::system::require(setup::system::BASE)?;
-    let rust = ArmRust::prepare(workspace)?;
+    let rust = BoardRust::prepare(workspace, Family::Armv7)?;
     let version = rust.rustc(workspace).arg("--version").read()?;
     let (path, head) = (workspace.path(CODE), Head { source: source_hash(workspace)?, rustc: version });
     if check {
@@ -76,12 +77,19 @@ fn source_hash(workspace: &Workspace) -> Result<String> {
 }
 
 /// The functions as `objdump` lists them, with relocations.
-fn disassembled(workspace: &Workspace, rust: &ArmRust) -> Result<String> {
+fn disassembled(workspace: &Workspace, rust: &BoardRust) -> Result<String> {
     let object = workspace.path("target/libcalls.o");
     fs_err::create_dir_all(workspace.path("target"))?;
     let mut rustc = rust.rustc(workspace);
     rustc.args(["--edition", "2024", "--crate-type", "lib", "--crate-name", "skipgate_libcalls"]);
-    rustc.args(["--emit", "obj", "--target", ARM_TARGET, "-Ctarget-cpu=cortex-a15", "-Copt-level=2"]);
+    rustc.args([
+        "--emit",
+        "obj",
+        "--target",
+        Family::Armv7.rust_target(),
+        "-Ctarget-cpu=cortex-a15",
+        "-Copt-level=2",
+    ]);
     rustc.args(["-Cpanic=abort", "-Ccodegen-units=1"]).arg(Path::new(SOURCES[0]));
     rustc.arg("-o").arg(&object).run()?;
     workspace.command("arm-linux-gnueabihf-objdump").args(["-d", "-r"]).arg(&object).read()

@@ -9,6 +9,7 @@
 mod bench;
 #[cfg(feature = "bindings")]
 mod bindings;
+mod board;
 mod capi;
 mod debian;
 mod demo;
@@ -65,17 +66,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Count the instructions of an artifact for the board at many depths, for `skipgate pareto --latency-from`
+    /// Count the instructions of an artifact for a board at many depths, for `skipgate pareto --latency-from`
     Instructions {
-        /// The artifact folder, compiled for odroid-xu4
+        /// The artifact folder, compiled for a board such as odroid-xu4 or raspberry-pi-4
         artifact: PathBuf,
         /// Only count every N-th number of skipped blocks, besides none and all
         #[arg(long, value_name = "N", default_value = "1")]
         every: NonZeroUsize,
     },
-    /// Show which kernels of an artifact for the board execute how many instructions
+    /// Show which kernels of an artifact for a board execute how many instructions
     Profile {
-        /// The artifact folder, compiled for odroid-xu4
+        /// The artifact folder, compiled for a board such as odroid-xu4 or raspberry-pi-4
         artifact: PathBuf,
         /// Form of the table
         #[arg(long, value_enum, default_value_t)]
@@ -135,9 +136,8 @@ fn run(command: &Command) -> Result<()> {
         Command::Bench { ref what, format } => bench::run(&workspace, what, format),
         Command::Capi { ref prefix, board } => {
             let tools = setup::for_demo(&workspace)?;
-            let (arm_rust, profile) =
-                if board { (Some(&tools.arm_rust), "board") } else { (None, "release") };
-            capi::install(&workspace, arm_rust, profile, prefix)
+            let (rust, profile) = if board { (Some(&tools.armv7_rust), "board") } else { (None, "release") };
+            capi::install(&workspace, rust, profile, prefix)
         }
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
         Command::Networks(ref how) => networks::run(&workspace, how),

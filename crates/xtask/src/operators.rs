@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::demo::build::{BoardProfile, arm_program};
+use crate::demo::build::{BoardProfile, board_program};
 use crate::process::{CommandExt, say};
 use crate::setup;
 use crate::stamp::{Key, Stamp};
@@ -49,7 +49,7 @@ pub(crate) fn run(workspace: &Workspace, how: &Operators) -> Result<()> {
         if target == BOARD {
             cargo.env(
                 "SKIPGATE_BOARD_PROGRAM",
-                arm_program(workspace, &tools.arm_rust, BoardProfile::Tested)?,
+                board_program(workspace, &tools.armv7_rust, BoardProfile::Tested)?,
             );
         }
         cargo.run()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask profile`: which kernels of an artifact for the board execute how many instructions.
+//! `cargo xtask profile`: which kernels of an artifact for a board execute how many instructions.
 //!
 //! The kernels are one ELF library inside the vmfb, which has no symbols, but a table of its functions and their names
 //! (`iree_hal_executable_export_table_v0_t` in IREE's `executable_library.h`). The runtime loads the library anywhere;
@@ -7,14 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
-use object::read::elf::ElfFile32;
 use object::{Object as _, ObjectSection as _};
 use serde::Serialize;
-use skipgate_core::{Arch, SkipMask, VMFB_FILE};
+use skipgate_core::{SkipMask, VMFB_FILE};
 
-use crate::demo::build::{BoardProfile, arm_program};
+use crate::board::Board;
+use crate::demo::build::BoardProfile;
 use crate::demo::program::Arguments;
 use crate::demo::tensor::Tensor;
 use crate::demo::{Format, read_manifest};
@@ -40,15 +40,8 @@ struct Line {
 /// Prints the instructions of one inference with all blocks by kernel, the most first.
 pub(crate) fn run(workspace: &Workspace, artifact: &Path, format: Format) -> Result<()> {
     let tools = setup::for_demo(workspace)?;
-    let program = arm_program(workspace, &tools.arm_rust, BoardProfile::Shipped)?;
     let manifest = read_manifest(artifact)?;
-    let target = &manifest.target;
-    ensure!(
-        target.arch == Arch::Arm,
-        "{} is compiled for {}; compile it with `--target odroid-xu4`",
-        artifact.display(),
-        target.name
-    );
+    let board = Board::prepare(workspace, &tools, &manifest.target, BoardProfile::Shipped)?;
     let library = Library::read(&fs_err::read(artifact.join(VMFB_FILE))?)
         .with_context(|| format!("cannot find the kernels in {}", artifact.display()))?;
     let dir = workspace.path("target/profile");
@@ -59,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, artifact: &Path, format: Format) -> Res
         let (input, output) = (dir.join(format!("{images}.npy")), dir.join("logits.npy"));
         Tensor::pattern(&manifest, images)?.write(&input)?;
         let arguments = Arguments::new(artifact, &mask, &input, &output);
-        library.attribute(&arguments.profile(&tools.emulator, &program)?)
+        library.attribute(&arguments.profile(&board)?)
     };
     let lines = per_inference(&count(IMAGES[0])?, &count(IMAGES[1])?);
     match format {
@@ -110,17 +103,13 @@ struct Library {
 impl Library {
     fn read(vmfb: &[u8]) -> Result<Self> {
         let start = vmfb.windows(4).position(|bytes| bytes == b"\x7fELF").context("it holds no ELF file")?;
-        let elf: ElfFile32 = ElfFile32::parse(&vmfb[start..])?;
+        let elf = object::File::parse(&vmfb[start..])?;
         let section = |name: &str| -> Result<(u64, &[u8])> {
             let section = elf.section_by_name(name).with_context(|| format!("there is no section {name}"))?;
             Ok((section.address(), section.data()?))
         };
         let (text, strings) = (section(".text")?, section(".rodata")?);
-        let (_, tables) = section(".data.rel.ro")?;
-        let words: Vec<_> = tables
-            .chunks_exact(4)
-            .map(|word| u64::from(u32::from_le_bytes([word[0], word[1], word[2], word[3]])))
-            .collect();
+        let words = addresses(&elf, section(".data.rel.ro")?)?;
         let is_code = |word: &u64| (text.0..text.0 + text.1.len() as u64).contains(word);
         let addresses = longest_run(&words, |word| is_code(word).then_some(*word));
         let names = longest_run(&words, |word| string(strings, *word));
@@ -159,6 +148,31 @@ impl Library {
         }
         votes.into_iter().max_by_key(|(base, votes)| (*votes, *base)).map(|(base, _)| base)
     }
+}
+
+/// The addresses in a section, by place: as they are there, or as the relocations say what to write there.
+fn addresses(elf: &object::File, (start, bytes): (u64, &[u8])) -> Result<Vec<u64>> {
+    let mut words = if elf.is_64() {
+        words(bytes, u64::from_le_bytes)
+    } else {
+        words(bytes, |word| u32::from_le_bytes(word).into())
+    };
+    let size = if elf.is_64() { 8 } else { 4 };
+    let relocations = elf.dynamic_relocations().into_iter().flatten();
+    for (address, relocation) in relocations.filter(|(_, relocation)| !relocation.has_implicit_addend()) {
+        let place = address.checked_sub(start).and_then(|offset| usize::try_from(offset / size).ok());
+        if let Some(word) = place.and_then(|place| words.get_mut(place)) {
+            let Ok(target) = u64::try_from(relocation.addend()) else {
+                bail!("the relocation at {address:#x} refers to something outside");
+            };
+            *word = target;
+        }
+    }
+    Ok(words)
+}
+
+fn words<const SIZE: usize>(bytes: &[u8], read: impl Fn([u8; SIZE]) -> u64) -> Vec<u64> {
+    bytes.chunks_exact(SIZE).filter_map(|word| Some(read(word.try_into().ok()?))).collect()
 }
 
 /// What `meaning` makes of the longest run of words that it makes something of.

@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::demo::build::{BoardProfile, arm_program};
-
+use crate::board::Family;
+use crate::demo::build::{BoardProfile, board_program};
 use crate::process::{CommandExt, say};
-use crate::setup::rust::ARM_TARGET;
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
 use crate::{capi, libcalls, operators};
@@ -144,7 +143,14 @@ impl Suite<'_> {
 
     fn board_dependencies(&self) -> Result<()> {
         let mut cargo = self.workspace.cargo();
-        cargo.args(["tree", "--package", "skipgate", "--no-default-features", "--target", ARM_TARGET]);
+        cargo.args([
+            "tree",
+            "--package",
+            "skipgate",
+            "--no-default-features",
+            "--target",
+            Family::Armv7.rust_target(),
+        ]);
         let tree = cargo.args(["--edges", "normal", "--prefix", "none", "--format", "{lib}"]).read()?;
         let misplaced = misplaced_crates(&tree);
         ensure!(misplaced.is_empty(), "the program for the board depends on {}", misplaced.join(", "));
@@ -152,14 +158,14 @@ impl Suite<'_> {
     }
 
     fn build_board_program(&self) -> Result<()> {
-        let program = arm_program(self.workspace, &self.tools.arm_rust, BoardProfile::Tested)?;
+        let program = board_program(self.workspace, &self.tools.armv7_rust, BoardProfile::Tested)?;
         self.board_program.set(program).map_err(|_| anyhow!("the program for the board was built twice"))
     }
 
     /// Unoptimised, since the Rust tests build most of it anyway.
     fn install_capi(&self) -> Result<()> {
         capi::install(self.workspace, None, "dev", &self.capi_prefix("host"))?;
-        capi::install(self.workspace, Some(&self.tools.arm_rust), "dev", &self.capi_prefix("board"))
+        capi::install(self.workspace, Some(&self.tools.armv7_rust), "dev", &self.capi_prefix("board"))
     }
 
     fn capi_prefix(&self, machine: &str) -> PathBuf {
@@ -171,8 +177,8 @@ impl Suite<'_> {
     }
 
     fn board_tests(&self) -> Result<()> {
-        let mut cargo = self.tools.arm_rust.cargo(self.workspace);
-        cargo.args(["test", "--target", ARM_TARGET, "--tests", "--no-default-features"]);
+        let mut cargo = self.tools.armv7_rust.cargo(self.workspace);
+        cargo.args(["test", "--target", Family::Armv7.rust_target(), "--tests", "--no-default-features"]);
         for name in BOARD_CRATES {
             cargo.args(["--package", name]);
         }

@@ -33,7 +33,7 @@ pub(super) struct Job {
 pub fn serve(target: &str) -> anyhow::Result<()> {
     let target = Target::named(target)?;
     let here = skipgate_core::Arch::current() == Some(target.arch);
-    let emulator = if here { None } else { Some(Emulator::find(None).map_err(anyhow::Error::msg)?) };
+    let emulator = if here { None } else { Some(Emulator::find(&target, None).map_err(anyhow::Error::msg)?) };
     let checker = Checker { compiler: Compiler::get()?, target, emulator };
     answer_lines(|job: Job| checker.check(&job))
 }

@@ -1,4 +1,4 @@
-//! Instructions per inference on the board's processor, counted under emulation.
+//! Instructions per inference on a board's processor, counted under emulation.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -9,12 +9,12 @@ use skipgate_core::SkipMask;
 
 use super::comparison::{Comparison, Depth, Figure, Other, Unit};
 use super::network::Artifacts;
+use crate::board::Board;
 use crate::demo::program::instructions_per_image;
 use crate::demo::tensor::Tensor;
 use crate::parallel::in_parallel;
 use crate::process::say;
 use crate::setup::ncnn::BoardNcnn;
-use crate::setup::qemu::Emulator;
 use crate::workspace::Workspace;
 
 /// Inferences of the shorter and of the longer run; the difference is free of what happens once per program.
@@ -23,8 +23,7 @@ const INFERENCES: [usize; 2] = [1, 3];
 /// The programs and files of one network.
 pub(super) struct Stage<'a> {
     pub(super) workspace: &'a Workspace,
-    pub(super) emulator: &'a Emulator,
-    pub(super) program: &'a Path,
+    pub(super) board: &'a Board<'a>,
     pub(super) artifacts: &'a Artifacts,
     /// What `peers.py` prepared.
     pub(super) peers: &'a Path,
@@ -42,7 +41,8 @@ type Job = (usize, Option<Other>);
 impl Stage<'_> {
     /// Counts everything; `None` where this machine cannot count.
     pub(super) fn count(&self) -> Result<Option<Comparison>> {
-        say(&format!("Counting the instructions of {} under qemu-arm", self.artifacts.gated.display()));
+        let (artifact, emulator) = (self.artifacts.gated.display(), &self.board.machine.program);
+        say(&format!("Counting the instructions of {artifact} under {emulator}"));
         fs_err::create_dir_all(&self.dir)?;
         for images in INFERENCES {
             self.write_images(images)?;
@@ -74,7 +74,8 @@ impl Stage<'_> {
             let (program, arguments) = self.command(job, images);
             let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
             let note = self.output(job, images).with_extension("instructions");
-            let Some(count) = self.emulator.run(&program, &arguments, &note)? else { return Ok(None) };
+            let Board { emulator, machine, .. } = self.board;
+            let Some(count) = emulator.run(machine, &program, &arguments, &note)? else { return Ok(None) };
             counts.push((images, count));
         }
         instructions_per_image(counts[0], counts[1]).map(Some)
@@ -110,7 +111,7 @@ impl Stage<'_> {
             let mask = SkipMask::skipping_last(self.artifacts.gates(), depth);
             arguments.extend(["--mask".into(), mask.to_string().into()]);
         }
-        (self.program.to_owned(), arguments)
+        (self.board.program.clone(), arguments)
     }
 }
 

@@ -8,7 +8,7 @@ use comfy_table::{Table, presets};
 use skipgate_plot::{Figure, Line, Marks, Panel};
 
 use super::comparison::{Comparison, Other, align};
-use super::report::{NetworkReport, Report, threads};
+use super::report::{NetworkReport, Report, capitalised, threads};
 use crate::process::{CommandExt, say};
 use crate::workspace::Workspace;
 
@@ -28,6 +28,7 @@ compiles everything it needs; run it on an idle machine. `cargo xtask bench --ne
 
 Images of 224x224, batch 1, float32. Behind each figure stands how many times that skipgate takes with all gates open: below 1
 it is better. *Pruned* is the network compiled by skipgate without its gated blocks, beside the gated one with all gates closed.
+ncnn computes with float32 on the boards, too: its shorter floats are turned off.
 An engine that cannot load a network, or computes something else from it than ONNX Runtime, has a dash. tract has one thread.
 ";
 
@@ -64,12 +65,19 @@ fn groups(report: &Report) -> Vec<Group<'_>> {
         let title = format!("Latency, {}", threads(report.networks[0].host[place].threads));
         groups.push(Group { title, rows });
     }
-    let counted: Vec<_> =
-        report.networks.iter().filter_map(|network| Some((network, network.armv7.as_ref()?))).collect();
-    if !counted.is_empty() {
-        groups.push(Group { title: "Instructions on armv7".to_owned(), rows: counted });
-    }
+    let boards = report.networks.first().map_or(0, |network| network.boards.len());
+    groups.extend((0..boards).map(|place| counted(report, place)).filter(|group| !group.rows.is_empty()));
     groups
+}
+
+/// Instructions on board number `place` of each network.
+fn counted(report: &Report, place: usize) -> Group<'_> {
+    let rows = report
+        .networks
+        .iter()
+        .filter_map(|network| Some((network, network.boards.get(place)?.instructions.as_ref()?)))
+        .collect();
+    Group { title: capitalised(&report.networks[0].boards[place].title()), rows }
 }
 
 /// How many times the fastest other engine's figure the gated network takes with all blocks.

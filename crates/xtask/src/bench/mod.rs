@@ -14,20 +14,21 @@ use std::thread;
 
 use anyhow::Result;
 use clap::Args;
+use skipgate_core::Target;
 use skipgate_plot::Figure;
 
+use crate::board::{Board, Family};
 use crate::demo::Format;
-use crate::demo::build::{self, Programs};
+use crate::demo::build::{self, BoardProfile};
 use crate::process::{CommandExt, say};
 use crate::setup::ncnn::BoardNcnn;
 use crate::setup::{self, Tools};
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
-use comparison::Comparison;
 use host::{Host, Pace};
 use machine::Machine;
 use network::Network;
-use report::{NetworkReport, Report, plot_name};
+use report::{NetworkReport, OnBoard, Report, plot_name};
 
 /// For networks that take less than a millisecond or some of them.
 const PACE: Pace = Pace { rounds: 40, calls: 20 };
@@ -51,23 +52,28 @@ pub(crate) struct What {
     /// An ONNX file of one image and one output instead; may be given several times; writes no page
     #[arg(long = "network", value_name = "FILE", conflicts_with_all = ["quick", "deployed"])]
     networks: Vec<PathBuf>,
-    /// Do not count armv7 instructions
-    #[arg(long)]
+    /// The boards whose instructions are counted under emulation
+    #[arg(long = "board", value_name = "TARGET", default_values = ["odroid-xu4", "raspberry-pi-4"])]
+    boards: Vec<String>,
+    /// Do not count instructions
+    #[arg(long, conflicts_with = "boards")]
     no_board: bool,
 }
 
 /// Measures, prints tables, and writes the page that belongs to them with its plots.
 pub(crate) fn run(workspace: &Workspace, what: &What, format: Format) -> Result<()> {
     let tools = setup::for_bench(workspace)?;
-    let programs = build::programs(workspace, &tools.arm_rust)?;
-    let ncnn = if what.quick || what.no_board { None } else { board_ncnn(workspace) };
+    let program = build::host_program(workspace)?;
+    let boards = if what.no_board { &[][..] } else { &what.boards };
+    let boards = boards.iter().map(|name| Counting::prepare(workspace, &tools, name, what.quick));
+    let boards = boards.collect::<Result<_>>()?;
     let files = if what.deployed { deployed::export(workspace)? } else { what.networks.clone() };
     let (pace, peers) = match (what.quick, files.is_empty()) {
         (true, _) => (QUICK_PACE, Peers::AllDepths),
         (_, true) => (PACE, Peers::AllDepths),
         _ => (PACE_OF_LARGE, Peers::Plain),
     };
-    let bench = Bench { workspace, tools: &tools, programs, ncnn, pace, peers, counts: !what.no_board };
+    let bench = Bench { workspace, program, boards, pace, peers };
     let networks = if what.quick {
         vec![Network::resnet20(workspace)]
     } else if files.is_empty() {
@@ -100,12 +106,31 @@ enum Peers {
     Plain,
 }
 
+/// A board whose instructions are counted.
+struct Counting<'a> {
+    target: Target,
+    family: Family,
+    board: Board<'a>,
+    /// `None` where it is not to be had.
+    ncnn: Option<BoardNcnn>,
+}
+
+impl<'a> Counting<'a> {
+    fn prepare(workspace: &Workspace, tools: &'a Tools, name: &str, quick: bool) -> Result<Self> {
+        let target = Target::named(name)?;
+        let family = Family::of(&target)?;
+        let ncnn = if quick { None } else { board_ncnn(workspace, family) };
+        let board = Board::prepare(workspace, tools, &target, BoardProfile::Shipped)?;
+        Ok(Self { target, family, board, ncnn })
+    }
+}
+
 /// ncnn under emulation, where Debian's archive can be read.
-fn board_ncnn(workspace: &Workspace) -> Option<BoardNcnn> {
-    match BoardNcnn::prepare(workspace) {
+fn board_ncnn(workspace: &Workspace, family: Family) -> Option<BoardNcnn> {
+    match BoardNcnn::prepare(workspace, family) {
         Ok(ncnn) => Some(ncnn),
         Err(error) => {
-            say(&format!("The instructions of ncnn are not counted: {error:#}"));
+            say(&format!("The {} instructions of ncnn are not counted: {error:#}", family.name()));
             None
         }
     }
@@ -114,18 +139,16 @@ fn board_ncnn(workspace: &Workspace) -> Option<BoardNcnn> {
 /// Everything that measuring a network takes.
 struct Bench<'a> {
     workspace: &'a Workspace,
-    tools: &'a Tools,
-    programs: Programs,
-    ncnn: Option<BoardNcnn>,
+    /// For this machine, with the compiler.
+    program: PathBuf,
+    boards: Vec<Counting<'a>>,
     pace: Pace,
     peers: Peers,
-    /// Whether armv7 instructions are counted.
-    counts: bool,
 }
 
 impl Bench<'_> {
     fn measure(&self, network: &Network) -> Result<NetworkReport> {
-        let program = &self.programs.host;
+        let program = &self.program;
         let host = network.compile(self.workspace, program, "host", network.host_step)?;
         let peers = self.prepared_peers(network)?;
         let (workspace, pace) = (self.workspace, self.pace);
@@ -134,27 +157,29 @@ impl Bench<'_> {
         let latencies =
             all_threads()?.into_iter().map(|threads| stage.measure(threads)).collect::<Result<Vec<_>>>()?;
         self.plot(network, &latencies)?;
-        let armv7 = if self.counts { self.count(network, &peers)? } else { None };
+        let counted = self.boards.iter().map(|board| self.count(network, &peers, board));
+        let boards = counted.collect::<Result<_>>()?;
         let (name, gates) = (network.name.clone(), host.gates());
         let kernels = host.manifest.coverage.kernels;
         let layers = kernels + host.manifest.coverage.generic.len();
-        Ok(NetworkReport { name, gates, kernels, layers, host: latencies, armv7, gated, ungated })
+        Ok(NetworkReport { name, gates, kernels, layers, host: latencies, boards, gated, ungated })
     }
 
-    /// armv7 instructions of one inference.
-    fn count(&self, network: &Network, peers: &Path) -> Result<Option<Comparison>> {
-        let board = network.compile(self.workspace, &self.programs.host, "odroid-xu4", network.board_step)?;
-        let counting = board::Stage {
+    /// Instructions of one inference on a board.
+    fn count(&self, network: &Network, peers: &Path, counting: &Counting) -> Result<OnBoard> {
+        let target = &counting.target.name;
+        let artifacts = network.compile(self.workspace, &self.program, target, network.board_step)?;
+        let stage = board::Stage {
             workspace: self.workspace,
-            emulator: &self.tools.emulator,
-            program: &self.programs.arm,
-            image: board.manifest.image()?.shape.clone(),
-            artifacts: &board,
+            board: &counting.board,
+            image: artifacts.manifest.image()?.shape.clone(),
+            artifacts: &artifacts,
             peers,
-            ncnn: self.ncnn.as_ref(),
-            dir: network.dir(self.workspace).join("counts"),
+            ncnn: counting.ncnn.as_ref(),
+            dir: network.dir(self.workspace).join("counts").join(target),
         };
-        counting.count()
+        let instructions = stage.count()?;
+        Ok(OnBoard { target: target.clone(), family: counting.family.name(), instructions })
     }
 
     /// Writes what the peers load, unless that was done before.
@@ -163,7 +188,7 @@ impl Bench<'_> {
         let mut python = self.workspace.command(self.workspace.venv("python"));
         python.arg("tests/python/peers.py");
         if self.peers == Peers::AllDepths {
-            let gated = network.gate(self.workspace, &self.programs.host)?;
+            let gated = network.gate(self.workspace, &self.program)?;
             python.arg("prepare").arg(&network.model).arg(gated).arg(&dir);
         } else {
             python.arg("prepare-plain").arg(&network.model).arg(&dir);
@@ -171,7 +196,7 @@ impl Bench<'_> {
         let key = Key::new("peers")
             .text(&format!("{:?}", self.peers))
             .file(&network.model)?
-            .file(&self.programs.host)?
+            .file(&self.program)?
             .file(&self.workspace.path("tests/python/peers.py"))?
             .file(&self.workspace.tool("venv-tests.stamp"))?;
         Stamp::new(dir.with_extension("stamp")).unless_done(&key, || {

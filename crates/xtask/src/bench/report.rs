@@ -26,10 +26,19 @@ pub(super) struct NetworkReport {
     pub(super) layers: usize,
     /// One core first, then all.
     pub(super) host: Vec<Host>,
-    /// `None` where instructions cannot be counted.
-    pub(super) armv7: Option<Comparison>,
+    pub(super) boards: Vec<OnBoard>,
     pub(super) gated: Footprint,
     pub(super) ungated: Footprint,
+}
+
+/// Instructions on a board.
+#[derive(Debug, Serialize)]
+pub(super) struct OnBoard {
+    pub(super) target: String,
+    /// What people call its instruction set.
+    pub(super) family: &'static str,
+    /// `None` where they cannot be counted.
+    pub(super) instructions: Option<Comparison>,
 }
 
 /// A table under its title, and the plot that belongs to it.
@@ -84,7 +93,7 @@ compiled the same way with the skipped blocks removed for good; with none skippe
 Runtime and ncnn run the network without the skipped blocks, *gated* the one with gates in ONNX Runtime. Latencies are
 medians over interleaved rounds of the round's median, ratios medians over the rounds of the round's ratio, so that what
 slows the whole machine down cancels out. Instructions are the difference between runs of one and of three inferences
-under `qemu-arm`, and repeat exactly.
+under QEMU's emulation of the board's processor, and repeat exactly; ncnn computes with float32 there, as here.
 ";
 
 impl Body {
@@ -93,6 +102,21 @@ impl Body {
             Self::Table(table) => table.trim_fmt(),
             Self::Nothing(why) => (*why).to_owned(),
         }
+    }
+}
+
+impl OnBoard {
+    /// What tables of instructions are called.
+    pub(super) fn title(&self) -> String {
+        format!("instructions on {} ({})", self.family, self.target)
+    }
+
+    fn section(&self, preset: &str) -> Section {
+        let (note, body) = match &self.instructions {
+            Some(counts) => (worst(counts), Body::Table(counts.table(preset))),
+            None => (String::new(), Body::Nothing("Not counted: there was no QEMU that can.")),
+        };
+        Section { title: self.title() + &note, body, plot: None }
     }
 }
 
@@ -111,16 +135,7 @@ impl NetworkReport {
             body: Body::Table(self.switches(preset)),
             plot: None,
         });
-        sections.push(Section {
-            title: format!("instructions on armv7{}", self.armv7.as_ref().map_or(String::new(), worst)),
-            body: self
-                .armv7
-                .as_ref()
-                .map_or(Body::Nothing("Not counted: there was no QEMU that can."), |counts| {
-                    Body::Table(counts.table(preset))
-                }),
-            plot: None,
-        });
+        sections.extend(self.boards.iter().map(|board| board.section(preset)));
         sections.push(Section {
             title: "size".to_owned(),
             body: Body::Table(self.footprint(preset)),
@@ -181,7 +196,7 @@ fn worst(comparison: &Comparison) -> String {
     comparison.worst_overhead().map_or(String::new(), shown)
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
     first.to_uppercase() + rest
 }
@@ -213,7 +228,7 @@ mod tests {
             kernels: 20,
             layers: 20,
             host: vec![host],
-            armv7: None,
+            boards: vec![OnBoard { target: "odroid-xu4".to_owned(), family: "armv7", instructions: None }],
             gated: Footprint { vmfb_bytes: 101, peak_memory_bytes: 1010 },
             ungated: Footprint { vmfb_bytes: 100, peak_memory_bytes: 1000 },
         };

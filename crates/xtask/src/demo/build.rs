@@ -8,27 +8,20 @@ use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
 use crate::process::{CommandExt, say};
-use crate::setup::rust::{ARM_TARGET, ArmRust};
+use crate::setup::rust::BoardRust;
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
+/// The board of the demo.
+pub(super) const BOARD: &str = "odroid-xu4";
 /// The network of the demo.
 const MODEL: &str = "models/digits/resnet20.onnx";
 
-/// The `skipgate` command line, built twice.
-pub(crate) struct Programs {
-    /// For this machine, with the compiler.
-    pub(crate) host: PathBuf,
-    /// For the board, without the compiler.
-    pub(crate) arm: PathBuf,
-}
-
-/// Builds both.
-pub(crate) fn programs(workspace: &Workspace, arm_rust: &ArmRust) -> Result<Programs> {
+/// Builds the program for this machine, with the compiler.
+pub(crate) fn host_program(workspace: &Workspace) -> Result<PathBuf> {
     say("Building skipgate for this machine");
     let mut cargo = workspace.cargo();
-    let host = build(cargo.args(["build", "--release", "--package", "skipgate"]))?;
-    Ok(Programs { host, arm: arm_program(workspace, arm_rust, BoardProfile::Shipped)? })
+    build(cargo.args(["build", "--release", "--package", "skipgate"]))
 }
 
 /// How the program for the board is built: names of profiles in `Cargo.toml`.
@@ -40,20 +33,20 @@ pub(crate) enum BoardProfile {
     Tested,
 }
 
-/// Builds the program for the board.
-pub(crate) fn arm_program(
+/// Builds the program for boards of a family, without the compiler.
+pub(crate) fn board_program(
     workspace: &Workspace,
-    arm_rust: &ArmRust,
+    rust: &BoardRust,
     profile: BoardProfile,
 ) -> Result<PathBuf> {
-    say("Building skipgate for the board");
+    say(&format!("Building skipgate for {} boards", rust.family.name()));
     let profile = match profile {
         BoardProfile::Shipped => "board",
         BoardProfile::Tested => "board-test",
     };
-    let mut cargo = arm_rust.cargo(workspace);
+    let mut cargo = rust.cargo(workspace);
     cargo.args(["build", "--profile", profile, "--package", "skipgate", "--no-default-features"]);
-    build(cargo.args(["--target", ARM_TARGET]))
+    build(cargo.args(["--target", rust.family.rust_target()]))
 }
 
 /// Runs a cargo command that builds one program, and finds the program.
@@ -82,7 +75,7 @@ pub(super) fn artifacts(workspace: &Workspace, program: &Path, dir: &Path) -> Re
     let key = &key;
     thread::scope(|scope| {
         let compile = |target| scope.spawn(move || compile(workspace, program, key, dir, target));
-        let [host, board] = ["host", "odroid-xu4"].map(compile).map(|thread| {
+        let [host, board] = ["host", BOARD].map(compile).map(|thread| {
             thread.join().map_err(|_| anyhow!("compiling panicked")).and_then(|artifact| artifact)
         });
         Ok([host?, board?])

@@ -12,12 +12,12 @@ use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
-use skipgate_core::{MANIFEST_FILE, Manifest, SkipMask};
+use skipgate_core::{MANIFEST_FILE, Manifest, SkipMask, Target};
 use skipgate_data::{Dataset, Part, Source};
 
+use crate::board::Board;
 use crate::process::say;
 use crate::setup;
-use crate::setup::qemu::Emulator;
 use crate::workspace::Workspace;
 use agreement::{accuracy, largest_relative_difference, top1_agreement};
 use program::{Arguments, Run, instructions_per_image};
@@ -66,9 +66,8 @@ struct Configuration {
 struct Stage<'a> {
     host_program: PathBuf,
     host_artifact: PathBuf,
-    arm_program: PathBuf,
     arm_artifact: PathBuf,
-    emulator: &'a Emulator,
+    board: Board<'a>,
     dir: PathBuf,
     digits: Dataset,
 }
@@ -76,17 +75,21 @@ struct Stage<'a> {
 /// Runs the demo and prints its table on standard output.
 pub(crate) fn run(workspace: &Workspace, format: Format) -> Result<()> {
     let tools = setup::for_demo(workspace)?;
-    let programs = build::programs(workspace, &tools.arm_rust)?;
+    let host_program = build::host_program(workspace)?;
     let dir = workspace.path("target/demo");
     fs_err::create_dir_all(&dir)?;
-    let [host_artifact, arm_artifact] = build::artifacts(workspace, &programs.host, &dir)?;
+    let [host_artifact, arm_artifact] = build::artifacts(workspace, &host_program, &dir)?;
     let manifest = read_manifest(&host_artifact)?;
     let stage = Stage {
-        host_program: programs.host,
+        host_program,
         host_artifact,
-        arm_program: programs.arm,
+        board: Board::prepare(
+            workspace,
+            &tools,
+            &Target::named(build::BOARD)?,
+            build::BoardProfile::Shipped,
+        )?,
         arm_artifact,
-        emulator: &tools.emulator,
         digits: Dataset::open(&Source::Digits, Part::Test, &manifest, &|_, _| ())?,
         dir,
     };
@@ -148,9 +151,7 @@ impl Stage<'_> {
 
     /// Runs the first images under emulation and compares them with the host's run.
     fn compare(&self, mask: &SkipMask, host: &Run) -> Result<Configuration> {
-        let arm = |images: &str| {
-            self.arguments(&self.arm_artifact, mask, images).emulate(self.emulator, &self.arm_program)
-        };
+        let arm = |images: &str| self.arguments(&self.arm_artifact, mask, images).emulate(&self.board);
         let (few, _) = arm("one")?;
         let (many, logits) = arm("first")?;
         let per_image = few.zip(many).map(|(few, many)| instructions_per_image((1, few), (ARM_IMAGES, many)));

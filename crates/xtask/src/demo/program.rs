@@ -9,8 +9,9 @@ use serde::Deserialize;
 use skipgate_core::SkipMask;
 
 use super::tensor::Tensor;
+use crate::board::Board;
 use crate::process::CommandExt;
-use crate::setup::qemu::{Block, Emulator};
+use crate::setup::qemu::Block;
 
 /// What `skipgate run` reports and writes.
 pub(super) struct Run {
@@ -64,16 +65,16 @@ impl Arguments {
     }
 
     /// Runs them under emulation: what was executed where.
-    pub(crate) fn profile(&self, emulator: &Emulator, program: &Path) -> Result<Vec<Block>> {
+    pub(crate) fn profile(&self, board: &Board) -> Result<Vec<Block>> {
         let list: Vec<_> = self.list.iter().map(OsString::as_os_str).collect();
         let note = |extension| self.logits.with_extension(extension);
-        emulator.profile(program, &list, &note("instructions"), &note("blocks"))
+        board.profile(&list, &note("instructions"), &note("blocks"))
     }
 
     /// Runs them under emulation: the number of instructions of the whole program, if counted, and the logits.
-    pub(crate) fn emulate(&self, emulator: &Emulator, program: &Path) -> Result<(Option<u64>, Tensor)> {
+    pub(crate) fn emulate(&self, board: &Board) -> Result<(Option<u64>, Tensor)> {
         let list: Vec<_> = self.list.iter().map(OsString::as_os_str).collect();
-        let instructions = emulator.run(program, &list, &self.logits.with_extension("instructions"))?;
+        let instructions = board.run(&list, &self.logits.with_extension("instructions"))?;
         Ok((instructions, Tensor::read(&self.logits)?))
     }
 }

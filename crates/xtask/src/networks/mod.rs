@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Deserialize;
 
-use crate::demo::build::{BoardProfile, arm_program, build};
+use crate::demo::build::{BoardProfile, board_program, build};
 use crate::process::{CommandExt, say};
 use crate::setup;
 use crate::test::onnx_runtime;
@@ -207,7 +207,7 @@ impl Session<'_> {
         };
         let board = if self.how.board {
             let tools = setup::for_tests(self.workspace)?;
-            Some(arm_program(self.workspace, &tools.arm_rust, BoardProfile::Tested)?)
+            Some(board_program(self.workspace, &tools.armv7_rust, BoardProfile::Tested)?)
         } else {
             None
         };

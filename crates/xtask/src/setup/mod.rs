@@ -9,23 +9,37 @@ pub(crate) mod system;
 
 use anyhow::Result;
 
+use crate::board::Family;
 use crate::workspace::Workspace;
 use qemu::Emulator;
-use rust::ArmRust;
+use rust::BoardRust;
 
 /// What the set-up made ready.
 pub(crate) struct Tools {
-    /// Builds programs for the board.
-    pub(crate) arm_rust: ArmRust,
-    /// Runs programs for the board.
+    /// Builds programs for armv7 boards.
+    pub(crate) armv7_rust: BoardRust,
+    /// Runs programs for boards.
     pub(crate) emulator: Emulator,
+}
+
+impl Tools {
+    /// What builds programs for boards of `family`. Those for AArch64 are made ready here, since few commands need them.
+    pub(crate) fn rust(&self, workspace: &Workspace, family: Family) -> Result<BoardRust> {
+        if family == Family::Aarch64 {
+            system::require(system::AARCH64)?;
+        }
+        BoardRust::prepare(workspace, family)
+    }
 }
 
 /// Makes ready what `cargo xtask demo` needs.
 pub(crate) fn for_demo(workspace: &Workspace) -> Result<Tools> {
     system::require(system::BASE)?;
     python::prepare(workspace)?;
-    Ok(Tools { arm_rust: ArmRust::prepare(workspace)?, emulator: Emulator::prepare(workspace)? })
+    Ok(Tools {
+        armv7_rust: BoardRust::prepare(workspace, Family::Armv7)?,
+        emulator: Emulator::prepare(workspace)?,
+    })
 }
 
 /// Makes ready what `cargo xtask bench` needs.

@@ -1,58 +1,73 @@
-//! ncnn for the board's processor, with a Python to run it: Debian's, for armhf, unpacked into the tools folder.
+//! ncnn for boards' processors, with a Python to run it: Debian's, for the same, unpacked into the tools folder.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::board::Family;
 use crate::debian::Archive;
 use crate::process::{CommandExt, say};
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
-/// The wheel, with its hash.
-const REQUIREMENTS: &str = "tests/python/ncnn-armv7.txt";
-/// What the wheel is for; Debian's Python has to be the same version.
-const WHEEL: [&str; 6] = [
-    "--only-binary=:all:",
-    "--platform=manylinux_2_31_armv7l",
-    "--implementation=cp",
-    "--abi=cp311",
-    "--no-deps",
-    "--python-version=3.11",
-];
+/// The wheels, with their hashes.
+const REQUIREMENTS: &str = "tests/python/ncnn-boards.txt";
+/// What a wheel is for; Debian's Python has to be the same version.
+const WHEEL: [&str; 5] =
+    ["--only-binary=:all:", "--implementation=cp", "--abi=cp311", "--no-deps", "--python-version=3.11"];
 const PYTHON: &str = "usr/bin/python3.11";
 /// Python, and the libraries that it and the wheel load.
 const PACKAGES: [&str; 9] = [
-    "libc6:armhf",
-    "libexpat1:armhf",
-    "libgcc-s1:armhf",
-    "libgomp1:armhf",
-    "libpython3.11-minimal:armhf",
-    "libpython3.11-stdlib:armhf",
-    "libstdc++6:armhf",
-    "python3.11-minimal:armhf",
-    "zlib1g:armhf",
+    "libc6",
+    "libexpat1",
+    "libgcc-s1",
+    "libgomp1",
+    "libpython3.11-minimal",
+    "libpython3.11-stdlib",
+    "libstdc++6",
+    "python3.11-minimal",
+    "zlib1g",
 ];
+
+/// The oldest system that the wheel of a family runs on.
+fn platform(family: Family) -> &'static str {
+    match family {
+        Family::Armv7 => "manylinux_2_31_armv7l",
+        Family::Aarch64 => "manylinux_2_28_aarch64",
+    }
+}
+
+/// The dynamic loader in an unpacked root.
+fn loader(family: Family) -> &'static str {
+    match family {
+        Family::Armv7 => "lib/ld-linux-armhf.so.3",
+        Family::Aarch64 => "lib/ld-linux-aarch64.so.1",
+    }
+}
 
 /// An emulated Python that can load ncnn.
 pub(crate) struct BoardNcnn {
+    family: Family,
     root: PathBuf,
     package: PathBuf,
 }
 
 impl BoardNcnn {
     /// Unpacks both.
-    pub(crate) fn prepare(workspace: &Workspace) -> Result<Self> {
-        let ncnn = Self { root: workspace.tool("debian-armhf"), package: workspace.tool("ncnn-armv7") };
-        let key = Key::new("ncnn-armv7")
+    pub(crate) fn prepare(workspace: &Workspace, family: Family) -> Result<Self> {
+        let name = format!("ncnn-{}", family.name());
+        let root = workspace.tool(format!("debian-{}", family.debian()));
+        let ncnn = Self { family, root, package: workspace.tool(&name) };
+        let packages = PACKAGES.map(|package| format!("{package}:{}", family.debian()));
+        let key = Key::new(&name)
             .text(&ncnn.root.to_string_lossy())
-            .text(&PACKAGES.join(" "))
+            .text(&packages.join(" "))
             .file(&workspace.path(REQUIREMENTS))?;
-        Stamp::new(workspace.tool("ncnn-armv7.stamp")).unless_done(&key, || {
-            say("Unpacking ncnn and Debian's Python for armv7 into the tools folder");
+        Stamp::new(workspace.tool(name + ".stamp")).unless_done(&key, || {
+            say(&format!("Unpacking ncnn and Debian's Python for {} into the tools folder", family.name()));
             ncnn.unpack_wheel(workspace)?;
-            Archive::open(workspace)?.unpack(&PACKAGES, &ncnn.root)
+            Archive::open(workspace)?.unpack(&packages.each_ref().map(String::as_str), &ncnn.root)
         })?;
         Ok(ncnn)
     }
@@ -67,7 +82,8 @@ impl BoardNcnn {
         let python = || workspace.command(workspace.venv("python"));
         let mut pip = python();
         pip.args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]);
-        pip.args(WHEEL).args(["--requirement", REQUIREMENTS, "--dest"]).arg(&wheels).run()?;
+        pip.args(WHEEL).args(["--platform", platform(self.family)]);
+        pip.args(["--requirement", REQUIREMENTS, "--dest"]).arg(&wheels).run()?;
         let wheel = fs_err::read_dir(&wheels)?.next().context("pip downloaded nothing")??.path();
         python().args(["-m", "zipfile", "--extract"]).arg(wheel).arg(&self.package).run()?;
         Ok(fs_err::remove_dir_all(&wheels)?)
@@ -77,8 +93,8 @@ impl BoardNcnn {
     /// loader, since the emulator looks for none in a folder of ours.
     pub(crate) fn command(&self, script: &Path, arguments: &[&OsStr]) -> (PathBuf, Vec<OsString>) {
         let mut libraries = OsString::new();
-        for folder in ["lib/arm-linux-gnueabihf", "usr/lib/arm-linux-gnueabihf"] {
-            libraries.push(self.root.join(folder));
+        for folder in ["lib", "usr/lib"] {
+            libraries.push(self.root.join(folder).join(self.family.gnu()));
             libraries.push(":");
         }
         let python = self.root.join(PYTHON);
@@ -86,6 +102,6 @@ impl BoardNcnn {
         // No packages of the site, and no compiled scripts left behind: the first run would take more instructions.
         all.extend(["-S".into(), "-B".into(), script.into(), self.package.clone().into()]);
         all.extend(arguments.iter().map(|&argument| argument.to_owned()));
-        (self.root.join("lib/ld-linux-armhf.so.3"), all)
+        (self.root.join(loader(self.family)), all)
     }
 }

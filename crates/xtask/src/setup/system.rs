@@ -46,6 +46,16 @@ pub(crate) const BASE: &[Requirement] = &[
     },
 ];
 
+/// What programs for AArch64 need.
+pub(crate) const AARCH64: &[Requirement] = &[Requirement {
+    what: "a C and C++ compiler for AArch64 (aarch64-linux-gnu-gcc, -g++) and its C library",
+    is_present: || {
+        has_programs(&["aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++"])
+            && Path::new("/usr/aarch64-linux-gnu/include/stdio.h").exists()
+    },
+    packages: &["gcc-aarch64-linux-gnu", "g++-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+}];
+
 /// What only the tests need.
 pub(crate) const TESTS: &[Requirement] = &[
     Requirement {
