@@ -54,6 +54,10 @@ int main(void) {
     show_integer((uint64_t)(int64_t)as_double(x));
     show_integer((uint64_t)as_float(x));
     show_integer((uint64_t)(int64_t)as_float(x));
+    show_integer((uint32_t)x / (uint32_t)y);
+    show_integer((uint32_t)x % (uint32_t)y);
+    show_integer((uint32_t)((int32_t)x / (int32_t)y));
+    show_integer((uint32_t)((int32_t)x % (int32_t)y));
     show_double((double)x);
     show_double((double)(int64_t)x);
     show_float((float)x);

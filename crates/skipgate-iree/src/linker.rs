@@ -36,7 +36,7 @@ impl Linker {
     pub(crate) fn new(library: &Path, target: &Target) -> io::Result<Self> {
         let lld = library.with_file_name("iree-lld");
         let complaints = temporary("complaints", ".txt")?.into_temp_path();
-        let functions = (target.arch == Arch::Arm).then(functions).transpose()?;
+        let functions = (target.arch == Arch::Arm).then(|| functions(target)).transpose()?;
         let (lld, said) = (quoted(&lld), quoted(&complaints));
         let script = match &functions {
             Some(functions) => arm_script(&lld, &quoted(functions), &said),
@@ -79,10 +79,10 @@ fn temporary(name: &str, suffix: &str) -> io::Result<tempfile::NamedTempFile> {
     Builder::new().prefix(&format!("skipgate-{name}-")).suffix(suffix).tempfile()
 }
 
-/// The object file of [`libcalls`].
-fn functions() -> io::Result<TempPath> {
+/// The object file of [`libcalls`] for `target`.
+fn functions(target: &Target) -> io::Result<TempPath> {
     let mut object = temporary("libcalls", ".o")?;
-    object.write_all(&libcalls::arm_object().map_err(io::Error::other)?)?;
+    object.write_all(&libcalls::arm_object(target).map_err(io::Error::other)?)?;
     Ok(object.into_temp_path())
 }
 

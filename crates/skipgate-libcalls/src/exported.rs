@@ -26,6 +26,28 @@ macro_rules! export {
     };
 }
 
+/// The same of 32 bits: in r0 and r1.
+#[cfg(feature = "software-division")]
+#[inline(always)]
+fn two_registers(quotient: u32, rest: u32) -> u64 {
+    u64::from(quotient) | u64::from(rest) << 32
+}
+
+// What a processor that divides needs an instruction for.
+#[cfg(feature = "software-division")]
+export! {
+    "aapcs" __aeabi_uidiv(x: u32, y: u32) -> u32 = crate::divide_by_shifts(x, y).0;
+    "aapcs" __aeabi_idiv(x: i32, y: i32) -> i32 = crate::divide_signed_by_shifts(x, y).0;
+    "aapcs" __aeabi_uidivmod(x: u32, y: u32) -> u64 = {
+        let (quotient, rest) = crate::divide_by_shifts(x, y);
+        two_registers(quotient, rest)
+    };
+    "aapcs" __aeabi_idivmod(x: i32, y: i32) -> u64 = {
+        let (quotient, rest) = crate::divide_signed_by_shifts(x, y);
+        two_registers(quotient as u32, rest as u32)
+    };
+}
+
 export! {
     "aapcs" __aeabi_uldivmod(x: u64, y: u64) -> u128 = {
         let (quotient, rest) = crate::divide(x, y);
@@ -35,6 +57,10 @@ export! {
         let (quotient, rest) = crate::divide_signed(x, y);
         registers(quotient as u64, rest as u64)
     };
+}
+
+#[cfg(not(feature = "software-division"))]
+export! {
     "aapcs" __aeabi_d2ulz(x: f64) -> u64 = crate::to_u64(x);
     "aapcs" __aeabi_d2lz(x: f64) -> i64 = crate::to_i64(x);
     "aapcs" __aeabi_f2ulz(x: f32) -> u64 = crate::to_u64(x.into());

@@ -6,6 +6,9 @@
 //!
 //! Out of range, casts to integers saturate and what is no number becomes 0, as in Rust and in the processor's own
 //! 32-bit instructions; dividing by 0 gives 0, as its `sdiv` does. LLVM leaves all of it open.
+//!
+//! Processors before the Cortex-A7 and A15 do not divide at all. With the feature `software-division`, this is what they
+//! need instead of the functions that do, and beside the others.
 
 #![no_std]
 #![expect(clippy::inline_always, reason = "a function that calls another is more than one piece of code")]
@@ -48,8 +51,40 @@ pub fn divide(numerator: u64, denominator: u64) -> (u64, u64) {
 /// The same of numbers of 32 bits, for which there is an instruction.
 #[inline(always)]
 fn divide_words(numerator: u32, denominator: u32) -> (u64, u64) {
+    if cfg!(feature = "software-division") {
+        let (quotient, rest) = divide_by_shifts(numerator, denominator);
+        return (quotient.into(), rest.into());
+    }
     let quotient = numerator.checked_div(denominator).unwrap_or(0);
     (quotient.into(), (numerator - quotient * denominator).into())
+}
+
+/// The same without that instruction.
+#[inline(always)]
+pub fn divide_by_shifts(numerator: u32, denominator: u32) -> (u32, u32) {
+    if denominator == 0 {
+        return (0, numerator);
+    }
+    let (mut quotient, mut rest) = (0, numerator);
+    let mut shift = denominator.leading_zeros() as i32 - numerator.leading_zeros() as i32;
+    while shift >= 0 {
+        let part = denominator << shift;
+        if rest >= part {
+            rest -= part;
+            quotient |= 1 << shift;
+        }
+        shift -= 1;
+    }
+    (quotient, rest)
+}
+
+/// The same of signed numbers, as [`divide_signed`].
+#[inline(always)]
+pub fn divide_signed_by_shifts(numerator: i32, denominator: i32) -> (i32, i32) {
+    let signed =
+        |magnitude: u32, negative| (if negative { magnitude.wrapping_neg() } else { magnitude }) as i32;
+    let (quotient, rest) = divide_by_shifts(numerator.unsigned_abs(), denominator.unsigned_abs());
+    (signed(quotient, (numerator < 0) != (denominator < 0)), signed(rest, numerator < 0))
 }
 
 /// The same of signed numbers, towards 0; the remainder has the sign of the numerator. The least number divided by -1
@@ -231,6 +266,14 @@ mod tests {
         assert_eq!(divide_signed(a, b), expected, "{a} / {b}");
     }
 
+    fn assert_quotients_of_words(x: u32, y: u32) {
+        let (a, b) = (x as i32, y as i32);
+        let expected = (x.checked_div(y).unwrap_or(0), x.checked_rem(y).unwrap_or(x));
+        assert_eq!(divide_by_shifts(x, y), expected, "{x} / {y}");
+        let expected = if b == 0 { (0, a) } else { (a.wrapping_div(b), a.wrapping_rem(b)) };
+        assert_eq!(divide_signed_by_shifts(a, b), expected, "{a} / {b}");
+    }
+
     fn assert_integer_part(x: f64) {
         assert_eq!(to_u64(x), x as u64, "{x}");
         assert_eq!(to_i64(x), x as i64, "{x}");
@@ -240,6 +283,7 @@ mod tests {
     fn division_is_exact_at_every_end() {
         for (x, y) in integers().flat_map(|x| integers().map(move |y| (x, y))) {
             assert_quotients(x, y);
+            assert_quotients_of_words(x as u32, y as u32);
         }
         assert_eq!(divide_signed(i64::MIN, -1), (i64::MIN, 0));
     }
@@ -307,6 +351,7 @@ mod tests {
         fn division_is_exact(x: u64, y: u64, shift in 0u32..64) {
             assert_quotients(x, y >> shift);
             assert_quotients(x >> shift, y >> (shift / 2));
+            assert_quotients_of_words((x >> (shift / 2)) as u32, (y >> shift) as u32);
         }
 
         #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use skipgate_core::{Arch, Emulation, Target};
 
 use crate::demo::build::{BoardProfile, board_program};
-use crate::setup::Tools;
+use crate::setup::{self, Tools};
 use crate::setup::qemu::{Block, Emulator};
 use crate::workspace::Workspace;
 
@@ -64,6 +64,14 @@ impl Family {
             Self::Aarch64 => "aarch64-linux-gnu",
         }
     }
+}
+
+/// Builds the program for the board called `name` and prints where it is.
+pub(crate) fn build(workspace: &Workspace, name: &str) -> Result<()> {
+    let tools = setup::for_demo(workspace)?;
+    let board = Board::prepare(workspace, &tools, &Target::named(name)?, BoardProfile::Shipped)?;
+    println!("{}", board.program.display());
+    Ok(())
 }
 
 /// A board as QEMU stands in for it, with the program that runs artifacts there.

@@ -40,11 +40,11 @@ pub(crate) fn generate(workspace: &Workspace, check: bool) -> Result<()> {
             ));
             return Ok(());
         }
-        let same = found == text(&head, &disassembled(workspace, &rust)?)?;
+        let same = found == text(&head, &listings(workspace, &rust)?)?;
         ensure!(same, "{}", out_of_date("the compiler writes other code"));
         return Ok(());
     }
-    fs_err::write(&path, text(&head, &disassembled(workspace, &rust)?)?)?;
+    fs_err::write(&path, text(&head, &listings(workspace, &rust)?)?)?;
     workspace.command("rustfmt").args(["--edition", "2024"]).arg(&path).run()
 }
 
@@ -76,39 +76,65 @@ fn source_hash(workspace: &Workspace) -> Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
+/// One table of the file.
+struct Table {
+    name: &'static str,
+    meaning: &'static str,
+    cpu: &'static str,
+    /// Further arguments of the compiler.
+    arguments: &'static [&'static str],
+}
+
+const TABLES: [Table; 2] = [
+    Table {
+        name: "FUNCTIONS",
+        meaning: "Names and instructions of functions that need nothing but themselves.",
+        cpu: "cortex-a15",
+        arguments: &[],
+    },
+    Table {
+        name: "SOFTWARE_DIVISION",
+        meaning: "Those that take the place of others, or are missing, where the processor does not divide.",
+        cpu: "cortex-a9",
+        arguments: &["--cfg", "feature=\"software-division\""],
+    },
+];
+
+/// The functions of each table as `objdump` lists them.
+fn listings(workspace: &Workspace, rust: &BoardRust) -> Result<Vec<String>> {
+    TABLES.iter().map(|table| disassembled(workspace, rust, table)).collect()
+}
+
 /// The functions as `objdump` lists them, with relocations.
-fn disassembled(workspace: &Workspace, rust: &BoardRust) -> Result<String> {
+fn disassembled(workspace: &Workspace, rust: &BoardRust, table: &Table) -> Result<String> {
     let object = workspace.path("target/libcalls.o");
     fs_err::create_dir_all(workspace.path("target"))?;
     let mut rustc = rust.rustc(workspace);
     rustc.args(["--edition", "2024", "--crate-type", "lib", "--crate-name", "skipgate_libcalls"]);
-    rustc.args([
-        "--emit",
-        "obj",
-        "--target",
-        Family::Armv7.rust_target(),
-        "-Ctarget-cpu=cortex-a15",
-        "-Copt-level=2",
-    ]);
+    rustc.args(["--emit", "obj", "--target", Family::Armv7.rust_target(), "-Copt-level=2"]);
+    rustc.arg(format!("-Ctarget-cpu={}", table.cpu)).args(table.arguments);
     rustc.args(["-Cpanic=abort", "-Ccodegen-units=1"]).arg(Path::new(SOURCES[0]));
     rustc.arg("-o").arg(&object).run()?;
     workspace.command("arm-linux-gnueabihf-objdump").args(["-d", "-r"]).arg(&object).read()
 }
 
-/// The Rust file for a listing of `objdump`.
-fn text(head: &Head, listing: &str) -> Result<String> {
+/// The Rust file for listings of `objdump`, one for each table.
+fn text(head: &Head, listings: &[String]) -> Result<String> {
     let mut text = String::from("// Written by `cargo xtask libcalls` from crates/skipgate-libcalls.\n");
     text += &(head.source_line() + &head.rustc_line());
-    text += "\n/// Names and instructions of functions that need nothing but themselves.\n";
-    text += "pub(super) const FUNCTIONS: &[(&str, &[u32])] = &[\n";
-    for function in functions(listing)? {
-        writeln!(text, "    (\n        \"{}\",\n        &[", function.name)?;
-        for (word, meaning) in &function.code {
-            writeln!(text, "            0x{:04X}_{:04X}, // {meaning}", word >> 16, word & 0xffff)?;
+    for (table, listing) in TABLES.iter().zip(listings) {
+        writeln!(text, "\n/// {}", table.meaning)?;
+        writeln!(text, "pub(super) const {}: &[(&str, &[u32])] = &[", table.name)?;
+        for function in functions(listing)? {
+            writeln!(text, "    (\n        \"{}\",\n        &[", function.name)?;
+            for (word, meaning) in &function.code {
+                writeln!(text, "            0x{:04X}_{:04X}, // {meaning}", word >> 16, word & 0xffff)?;
+            }
+            text += "        ],\n    ),\n";
         }
-        text += "        ],\n    ),\n";
+        text += "];\n";
     }
-    Ok(text + "];\n")
+    Ok(text)
 }
 
 /// One function of a listing.

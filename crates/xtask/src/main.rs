@@ -66,6 +66,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Build the program that runs artifacts on a board, and print where it is
+    Program {
+        /// The board, one of those that `skipgate targets` lists
+        target: String,
+    },
     /// Count the instructions of an artifact for a board at many depths, for `skipgate pareto --latency-from`
     Instructions {
         /// The artifact folder, compiled for a board such as odroid-xu4 or raspberry-pi-4
@@ -129,6 +134,7 @@ fn run(command: &Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match *command {
         Command::Instructions { ref artifact, every } => instructions::run(&workspace, artifact, every.get()),
+        Command::Program { ref target } => board::build(&workspace, target),
         Command::Profile { ref artifact, format } => profile::run(&workspace, artifact, format),
         Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),

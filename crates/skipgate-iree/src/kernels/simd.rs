@@ -43,9 +43,10 @@ impl Simd {
                 divides: false,
                 has_maximum: true,
             },
+            // Of 32 quad registers, 20 hold sums, 5 pixels and 4 weights.
             Arch::Aarch64 => Self {
                 lanes: 4,
-                sums: 16,
+                sums: 20,
                 vectors: 4,
                 by_lane: true,
                 loads_two: false,

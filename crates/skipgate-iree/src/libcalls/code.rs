@@ -1,5 +1,5 @@
 // Written by `cargo xtask libcalls` from crates/skipgate-libcalls.
-// SHA-256 of the source: 16c9250e146d10398b569f30e1833011eefe00d65f8a7416c0899b85997efdd8
+// SHA-256 of the source: 98c3e1363a79f8b5202ff2984503fd1d59d8a4dff3c5cb477fa2838beefff69f
 // Compiler: rustc 1.95.0 (59807616e 2026-04-14)
 
 /// Names and instructions of functions that need nothing but themselves.
@@ -482,6 +482,292 @@ pub(super) const FUNCTIONS: &[(&str, &[u32])] = &[
             0x4EB0_0A42, // vmovmi.f32 s0, s4
             0xE12F_FF1E, // bx lr
             0x4B00_0000, // .word 0x4b000000
+        ],
+    ),
+];
+
+/// Those that take the place of others, or are missing, where the processor does not divide.
+pub(super) const SOFTWARE_DIVISION: &[(&str, &[u32])] = &[
+    (
+        "__aeabi_idiv",
+        &[
+            0xE92D_4830, // push {r4, r5, fp, lr}
+            0xE351_0000, // cmp r1, #0
+            0xE1A0_C001, // mov ip, r1
+            0x426C_C000, // rsbmi ip, ip, #0
+            0xE3A0_E000, // mov lr, #0
+            0x0A00_000E, // beq 54 <__aeabi_idiv+0x54>
+            0xE350_0000, // cmp r0, #0
+            0xE1A0_3000, // mov r3, r0
+            0x4263_3000, // rsbmi r3, r3, #0
+            0xE16F_4F1C, // clz r4, ip
+            0xE16F_2F13, // clz r2, r3
+            0xE054_2002, // subs r2, r4, r2
+            0x4A00_0007, // bmi 54 <__aeabi_idiv+0x54>
+            0xE3A0_4001, // mov r4, #1
+            0xE1A0_521C, // lsl r5, ip, r2
+            0xE153_0005, // cmp r3, r5
+            0x218E_E214, // orrcs lr, lr, r4, lsl r2
+            0x2043_3005, // subcs r3, r3, r5
+            0xE242_2001, // sub r2, r2, #1
+            0xE372_0001, // cmn r2, #1
+            0x1AFF_FFF8, // bne 38 <__aeabi_idiv+0x38>
+            0xE031_0000, // eors r0, r1, r0
+            0x426E_E000, // rsbmi lr, lr, #0
+            0xE1A0_000E, // mov r0, lr
+            0xE8BD_8830, // pop {r4, r5, fp, pc}
+        ],
+    ),
+    (
+        "__aeabi_idivmod",
+        &[
+            0xE92D_4830, // push {r4, r5, fp, lr}
+            0xE1A0_C001, // mov ip, r1
+            0xE350_0000, // cmp r0, #0
+            0xE1A0_1000, // mov r1, r0
+            0xE1A0_E00C, // mov lr, ip
+            0x4261_1000, // rsbmi r1, r1, #0
+            0xE35C_0000, // cmp ip, #0
+            0x426E_E000, // rsbmi lr, lr, #0
+            0xE3A0_3000, // mov r3, #0
+            0x0A00_000B, // beq 58 <__aeabi_idivmod+0x58>
+            0xE16F_2F11, // clz r2, r1
+            0xE16F_4F1E, // clz r4, lr
+            0xE054_2002, // subs r2, r4, r2
+            0x4A00_0007, // bmi 58 <__aeabi_idivmod+0x58>
+            0xE3A0_4001, // mov r4, #1
+            0xE1A0_521E, // lsl r5, lr, r2
+            0xE151_0005, // cmp r1, r5
+            0x2183_3214, // orrcs r3, r3, r4, lsl r2
+            0x2041_1005, // subcs r1, r1, r5
+            0xE242_2001, // sub r2, r2, #1
+            0xE372_0001, // cmn r2, #1
+            0x1AFF_FFF8, // bne 3c <__aeabi_idivmod+0x3c>
+            0xE350_0000, // cmp r0, #0
+            0x4261_1000, // rsbmi r1, r1, #0
+            0xE03C_0000, // eors r0, ip, r0
+            0x4263_3000, // rsbmi r3, r3, #0
+            0xE1A0_0003, // mov r0, r3
+            0xE8BD_8830, // pop {r4, r5, fp, pc}
+        ],
+    ),
+    (
+        "__aeabi_ldivmod",
+        &[
+            0xE92D_4FF0, // push {r4, r5, r6, r7, r8, r9, sl, fp, lr}
+            0xE24D_D008, // sub sp, sp, #8
+            0xE020_0FC1, // eor r0, r0, r1, asr #31
+            0xE021_7FC1, // eor r7, r1, r1, asr #31
+            0xE88D_000A, // stm sp, {r1, r3}
+            0xE050_0FC1, // subs r0, r0, r1, asr #31
+            0xE022_6FC3, // eor r6, r2, r3, asr #31
+            0xE0C7_9FC1, // sbc r9, r7, r1, asr #31
+            0xE056_BFC3, // subs fp, r6, r3, asr #31
+            0xE023_7FC3, // eor r7, r3, r3, asr #31
+            0xE0C7_EFC3, // sbc lr, r7, r3, asr #31
+            0xE19E_7009, // orrs r7, lr, r9
+            0x1A00_0010, // bne 78 <__aeabi_ldivmod+0x78>
+            0xE3A0_8000, // mov r8, #0
+            0xE192_2003, // orrs r2, r2, r3
+            0x0A00_0038, // beq 124 <__aeabi_ldivmod+0x124>
+            0xE16F_2F10, // clz r2, r0
+            0xE16F_7F1B, // clz r7, fp
+            0xE3A0_5000, // mov r5, #0
+            0xE057_2002, // subs r2, r7, r2
+            0x4A00_0034, // bmi 128 <__aeabi_ldivmod+0x128>
+            0xE3A0_7001, // mov r7, #1
+            0xE1A0_621B, // lsl r6, fp, r2
+            0xE150_0006, // cmp r0, r6
+            0x2185_5217, // orrcs r5, r5, r7, lsl r2
+            0x2040_0006, // subcs r0, r0, r6
+            0xE242_2001, // sub r2, r2, #1
+            0xE372_0001, // cmn r2, #1
+            0x1AFF_FFF8, // bne 58 <__aeabi_ldivmod+0x58>
+            0xEA00_002B, // b 128 <__aeabi_ldivmod+0x128>
+            0xE192_2003, // orrs r2, r2, r3
+            0x0A00_0025, // beq 118 <__aeabi_ldivmod+0x118>
+            0xE16F_2F10, // clz r2, r0
+            0xE359_0000, // cmp r9, #0
+            0xE282_2020, // add r2, r2, #32
+            0xE16F_7F1B, // clz r7, fp
+            0x116F_2F19, // clzne r2, r9
+            0xE35E_0000, // cmp lr, #0
+            0xE287_7020, // add r7, r7, #32
+            0x116F_7F1E, // clzne r7, lr
+            0xE057_2002, // subs r2, r7, r2
+            0x4A00_001B, // bmi 118 <__aeabi_ldivmod+0x118>
+            0xE3A0_5000, // mov r5, #0
+            0xE3A0_1001, // mov r1, #1
+            0xE3A0_8000, // mov r8, #0
+            0xEA00_0003, // b c8 <__aeabi_ldivmod+0xc8>
+            0xE242_3001, // sub r3, r2, #1
+            0xE352_0000, // cmp r2, #0
+            0xE1A0_2003, // mov r2, r3
+            0xDA00_0018, // ble 12c <__aeabi_ldivmod+0x12c>
+            0xE262_A020, // rsb sl, r2, #32
+            0xE252_6020, // subs r6, r2, #32
+            0xE1A0_4A3B, // lsr r4, fp, sl
+            0xE184_721E, // orr r7, r4, lr, lsl r2
+            0xE1A0_421B, // lsl r4, fp, r2
+            0x51A0_761B, // lslpl r7, fp, r6
+            0x5300_4000, // movwpl r4, #0
+            0xE050_C004, // subs ip, r0, r4
+            0xE0D9_3007, // sbcs r3, r9, r7
+            0x3AFF_FFF1, // bcc b8 <__aeabi_ldivmod+0xb8>
+            0xE050_0004, // subs r0, r0, r4
+            0xE1A0_3211, // lsl r3, r1, r2
+            0xE0C9_9007, // sbc r9, r9, r7
+            0xE356_0000, // cmp r6, #0
+            0x5300_3000, // movwpl r3, #0
+            0xE185_5003, // orr r5, r5, r3
+            0xE1A0_3A31, // lsr r3, r1, sl
+            0x51A0_3611, // lslpl r3, r1, r6
+            0xE188_8003, // orr r8, r8, r3
+            0xEAFF_FFE7, // b b8 <__aeabi_ldivmod+0xb8>
+            0xE3A0_5000, // mov r5, #0
+            0xE3A0_8000, // mov r8, #0
+            0xEA00_0001, // b 12c <__aeabi_ldivmod+0x12c>
+            0xE3A0_5000, // mov r5, #0
+            0xE3A0_9000, // mov r9, #0
+            0xE59D_3000, // ldr r3, [sp]
+            0xE270_2000, // rsbs r2, r0, #0
+            0xE59D_1004, // ldr r1, [sp, #4]
+            0xE2E9_C000, // rsc ip, r9, #0
+            0xE353_0000, // cmp r3, #0
+            0x51A0_2000, // movpl r2, r0
+            0x51A0_C009, // movpl ip, r9
+            0xE275_0000, // rsbs r0, r5, #0
+            0xE2E8_E000, // rsc lr, r8, #0
+            0xE031_1003, // eors r1, r1, r3
+            0x51A0_E008, // movpl lr, r8
+            0x51A0_0005, // movpl r0, r5
+            0xE1A0_100E, // mov r1, lr
+            0xE1A0_300C, // mov r3, ip
+            0xE28D_D008, // add sp, sp, #8
+            0xE8BD_8FF0, // pop {r4, r5, r6, r7, r8, r9, sl, fp, pc}
+        ],
+    ),
+    (
+        "__aeabi_uidiv",
+        &[
+            0xE1A0_2000, // mov r2, r0
+            0xE3A0_0000, // mov r0, #0
+            0xE351_0000, // cmp r1, #0
+            0x0A00_000E, // beq 4c <__aeabi_uidiv+0x4c>
+            0xE16F_CF12, // clz ip, r2
+            0xE16F_3F11, // clz r3, r1
+            0xE053_300C, // subs r3, r3, ip
+            0x412F_FF1E, // bxmi lr
+            0xE92D_4800, // push {fp, lr}
+            0xE3A0_0000, // mov r0, #0
+            0xE3A0_C001, // mov ip, #1
+            0xE1A0_E311, // lsl lr, r1, r3
+            0xE152_000E, // cmp r2, lr
+            0x2180_031C, // orrcs r0, r0, ip, lsl r3
+            0x2042_200E, // subcs r2, r2, lr
+            0xE243_3001, // sub r3, r3, #1
+            0xE373_0001, // cmn r3, #1
+            0x1AFF_FFF8, // bne 2c <__aeabi_uidiv+0x2c>
+            0xE8BD_4800, // pop {fp, lr}
+            0xE12F_FF1E, // bx lr
+        ],
+    ),
+    (
+        "__aeabi_uidivmod",
+        &[
+            0xE1A0_2000, // mov r2, r0
+            0xE3A0_0000, // mov r0, #0
+            0xE351_0000, // cmp r1, #0
+            0x0A00_000E, // beq 4c <__aeabi_uidivmod+0x4c>
+            0xE16F_CF12, // clz ip, r2
+            0xE16F_3F11, // clz r3, r1
+            0xE053_300C, // subs r3, r3, ip
+            0x4A00_000A, // bmi 4c <__aeabi_uidivmod+0x4c>
+            0xE92D_4800, // push {fp, lr}
+            0xE3A0_0000, // mov r0, #0
+            0xE3A0_C001, // mov ip, #1
+            0xE1A0_E311, // lsl lr, r1, r3
+            0xE152_000E, // cmp r2, lr
+            0x2180_031C, // orrcs r0, r0, ip, lsl r3
+            0x2042_200E, // subcs r2, r2, lr
+            0xE243_3001, // sub r3, r3, #1
+            0xE373_0001, // cmn r3, #1
+            0x1AFF_FFF8, // bne 2c <__aeabi_uidivmod+0x2c>
+            0xE8BD_4800, // pop {fp, lr}
+            0xE1A0_1002, // mov r1, r2
+            0xE12F_FF1E, // bx lr
+        ],
+    ),
+    (
+        "__aeabi_uldivmod",
+        &[
+            0xE92D_47F0, // push {r4, r5, r6, r7, r8, r9, sl, lr}
+            0xE1A0_E000, // mov lr, r0
+            0xE193_0001, // orrs r0, r3, r1
+            0x1A00_0010, // bne 54 <__aeabi_uldivmod+0x54>
+            0xE3A0_C000, // mov ip, #0
+            0xE192_0003, // orrs r0, r2, r3
+            0x0A00_0036, // beq f8 <__aeabi_uldivmod+0xf8>
+            0xE16F_0F1E, // clz r0, lr
+            0xE16F_1F12, // clz r1, r2
+            0xE051_1000, // subs r1, r1, r0
+            0x4A00_0032, // bmi f8 <__aeabi_uldivmod+0xf8>
+            0xE3A0_0000, // mov r0, #0
+            0xE3A0_3001, // mov r3, #1
+            0xE1A0_4112, // lsl r4, r2, r1
+            0xE15E_0004, // cmp lr, r4
+            0x2180_0113, // orrcs r0, r0, r3, lsl r1
+            0x204E_E004, // subcs lr, lr, r4
+            0xE241_1001, // sub r1, r1, #1
+            0xE371_0001, // cmn r1, #1
+            0x1AFF_FFF8, // bne 34 <__aeabi_uldivmod+0x34>
+            0xEA00_0029, // b fc <__aeabi_uldivmod+0xfc>
+            0xE1A0_C001, // mov ip, r1
+            0xE192_0003, // orrs r0, r2, r3
+            0x0A00_0025, // beq f8 <__aeabi_uldivmod+0xf8>
+            0xE16F_0F1E, // clz r0, lr
+            0xE35C_0000, // cmp ip, #0
+            0xE280_0020, // add r0, r0, #32
+            0xE16F_1F12, // clz r1, r2
+            0x116F_0F1C, // clzne r0, ip
+            0xE353_0000, // cmp r3, #0
+            0xE281_1020, // add r1, r1, #32
+            0x116F_1F13, // clzne r1, r3
+            0xE051_5000, // subs r5, r1, r0
+            0x4A00_001B, // bmi f8 <__aeabi_uldivmod+0xf8>
+            0xE3A0_0000, // mov r0, #0
+            0xE3A0_8001, // mov r8, #1
+            0xE3A0_1000, // mov r1, #0
+            0xEA00_0003, // b a8 <__aeabi_uldivmod+0xa8>
+            0xE245_4001, // sub r4, r5, #1
+            0xE355_0000, // cmp r5, #0
+            0xE1A0_5004, // mov r5, r4
+            0xDA00_0015, // ble 100 <__aeabi_uldivmod+0x100>
+            0xE265_9020, // rsb r9, r5, #32
+            0xE255_A020, // subs sl, r5, #32
+            0xE1A0_4932, // lsr r4, r2, r9
+            0xE1A0_6512, // lsl r6, r2, r5
+            0xE184_4513, // orr r4, r4, r3, lsl r5
+            0x51A0_4A12, // lslpl r4, r2, sl
+            0x5300_6000, // movwpl r6, #0
+            0xE05E_7006, // subs r7, lr, r6
+            0xE0DC_7004, // sbcs r7, ip, r4
+            0x3AFF_FFF1, // bcc 98 <__aeabi_uldivmod+0x98>
+            0xE05E_E006, // subs lr, lr, r6
+            0xE0CC_C004, // sbc ip, ip, r4
+            0xE35A_0000, // cmp sl, #0
+            0xE1A0_4518, // lsl r4, r8, r5
+            0x5300_4000, // movwpl r4, #0
+            0xE180_0004, // orr r0, r0, r4
+            0xE1A0_4938, // lsr r4, r8, r9
+            0x51A0_4A18, // lslpl r4, r8, sl
+            0xE181_1004, // orr r1, r1, r4
+            0xEAFF_FFE7, // b 98 <__aeabi_uldivmod+0x98>
+            0xE3A0_0000, // mov r0, #0
+            0xE3A0_1000, // mov r1, #0
+            0xE1A0_200E, // mov r2, lr
+            0xE1A0_300C, // mov r3, ip
+            0xE8BD_87F0, // pop {r4, r5, r6, r7, r8, r9, sl, pc}
         ],
     ),
 ];

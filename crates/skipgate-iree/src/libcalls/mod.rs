@@ -8,14 +8,30 @@ use object::elf::{EF_ARM_ABI_FLOAT_HARD, EF_ARM_EABI_VER5};
 use object::write::{Object, StandardSection, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, FileFlags, SymbolFlags, SymbolKind, SymbolScope};
 
-use code::FUNCTIONS;
+use skipgate_core::Target;
 
-/// An object file with these functions, for the hard-float ABI. They are weak: the compiler's own win where it has them.
-pub(crate) fn arm_object() -> Result<Vec<u8>, object::write::Error> {
+use code::{FUNCTIONS, SOFTWARE_DIVISION};
+
+/// LLVM's names of the 32-bit Arm processors that skipgate knows and that have no instruction for divisions.
+const WITHOUT_DIVISION: [&str; 1] = ["cortex-a9"];
+
+/// The functions that code for `target` calls, with their instructions.
+fn functions(target: &Target) -> Vec<(&'static str, &'static [u32])> {
+    if !WITHOUT_DIVISION.contains(&target.cpu.as_str()) {
+        return FUNCTIONS.to_vec();
+    }
+    let replaced = |name| SOFTWARE_DIVISION.iter().any(|&(other, _)| other == name);
+    let others = FUNCTIONS.iter().filter(|&&(name, _)| !replaced(name));
+    others.chain(SOFTWARE_DIVISION).copied().collect()
+}
+
+/// An object file with the functions that code for `target` calls, for the hard-float ABI. They are weak: the compiler's
+/// own win where it has them.
+pub(crate) fn arm_object(target: &Target) -> Result<Vec<u8>, object::write::Error> {
     let mut object = Object::new(BinaryFormat::Elf, Architecture::Arm, Endianness::Little);
     let e_flags = EF_ARM_EABI_VER5 | EF_ARM_ABI_FLOAT_HARD;
     object.flags = FileFlags::Elf { os_abi: 0, abi_version: 0, e_flags };
-    for &(name, words) in FUNCTIONS {
+    for (name, words) in functions(target) {
         let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         // Each in a section of its own, so that the linker leaves out what nothing calls.
         let section = object.add_subsection(StandardSection::Text, name.as_bytes());
