@@ -7,8 +7,8 @@ use anyhow::{Context as _, Result};
 use skipgate_core::{Arch, Emulation, Target};
 
 use crate::demo::build::{BoardProfile, board_program};
-use crate::setup::{self, Tools};
 use crate::setup::qemu::{Block, Emulator};
+use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
 
 /// Boards that one program runs on.

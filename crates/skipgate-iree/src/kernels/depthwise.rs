@@ -33,7 +33,7 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let first = code.multiple(&workgroup, rows / workgroups);
     code.pieces(rows / workgroups, HEIGHT, |code, height, row| {
         let row = code.sum(&first, row);
-        code.pieces(columns, simd.sums / height, |code, width, column| {
+        code.pieces(columns, simd.depthwise_sums / height, |code, width, column| {
             code.repeat(convolution.window.channels, simd.lanes, |code, channel| {
                 let tile = Tile { convolution, buffers: &buffers, size: [height, width] };
                 tile.compute(code, [&row, column, channel]);

@@ -35,9 +35,40 @@ pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) ->
     packed
 }
 
+/// What the inner loop goes over, for each row of a filter.
+struct Run {
+    /// Taps that are apart.
+    taps: usize,
+    /// Channels that follow one another, at each of them.
+    channels: usize,
+}
+
+impl Run {
+    /// Where pixels have no other channels, those of a row of taps follow one another, as if it were one tap with more
+    /// channels; so even few channels fill vectors.
+    fn of(convolution: &Convolution, simd: Simd) -> Self {
+        let window = &convolution.window;
+        let (taps, channels) = (window.taps[1], window.channels_of_group());
+        if simd.joins_taps && window.groups == 1 {
+            Self { taps: 1, channels: taps * channels }
+        } else {
+            Self { taps, channels }
+        }
+    }
+}
+
 pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let mut code = Code::new(simd);
-    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd));
+    let mut buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd));
+    let run = Run::of(convolution, simd);
+    if simd.joins_taps {
+        let [rows, columns] = convolution.input.outer;
+        buffers.image = code.binding(0, &[rows, columns * convolution.window.channels]);
+        let [blocks, tap_rows, .., block] = weights_shape(convolution, simd)[..] else {
+            unreachable!("it has five dimensions")
+        };
+        buffers.weights = code.binding(1, &[blocks, tap_rows, run.taps, run.channels, block]);
+    }
     let [rows, columns] = convolution.window.size;
     let workgroups = divisor(rows, WORKGROUPS);
     let workgroup = code.workgroup();
@@ -67,8 +98,8 @@ fn pixels(
     tile: Tile,
     [row, column, group, block]: [&Value; 4],
 ) {
-    let channels = convolution.window.channels_of_group();
-    let channel = code.multiple(group, channels);
+    let run = Run::of(convolution, code.simd());
+    let channel = code.multiple(group, convolution.window.channels_of_group());
     let filter = code.multiple(block, tile.filters(code.simd()));
     let filters: Vec<_> =
         (0..tile.vectors).map(|vector| code.offset(&filter, vector * code.simd().lanes)).collect();
@@ -76,21 +107,20 @@ fn pixels(
         filters.iter().map(|filter| code.load(&buffers.bias, slice::from_ref(filter))).collect();
     let start = bias.iter().cloned().cycle().take(tile.pixels * tile.vectors).collect();
     let [top, left] = convolution.first_tap(code, [row, column]);
-    let [tap_rows, tap_columns] = convolution.window.taps;
-    let sums = code.accumulate(tap_rows, 1, start, |code, tap_row, sums| {
+    let sums = code.accumulate(convolution.window.taps[0], 1, start, |code, tap_row, sums| {
         let image_row = code.sum(&top, tap_row);
-        code.accumulate(tap_columns, 1, sums, |code, tap_column, sums| {
+        code.accumulate(run.taps, 1, sums, |code, tap_column, sums| {
             let image_column = code.sum(&left, tap_column);
             let pixels: Vec<_> = (0..tile.pixels)
                 .map(|pixel| {
                     let column = code.offset(&image_column, pixel * convolution.window.strides[1]);
-                    vec![image_row.clone(), column, channel.clone()]
+                    place(code, convolution, [&image_row, &column, &channel])
                 })
                 .collect();
             let filters = [block.clone(), tap_row.clone(), tap_column.clone()];
             let none = code.index(0);
             let factors = Factors { memory: &buffers.weights, before: &filters, column: &none };
-            add_channels(code, tile, channels, sums, (&buffers.image, &pixels), factors)
+            add_channels(code, tile, run.channels, sums, (&buffers.image, &pixels), factors)
         })
     });
     for (pixel, sums) in sums.chunks(tile.vectors).enumerate() {
@@ -100,4 +130,13 @@ fn pixels(
             output::write(code, convolution, buffers, sum, (&position, filter));
         }
     }
+}
+
+/// The place of a channel in the image, which has rows of floats where taps are joined.
+fn place(code: &mut Code, convolution: &Convolution, [row, column, channel]: [&Value; 3]) -> Vec<Value> {
+    if !code.simd().joins_taps {
+        return vec![row.clone(), column.clone(), channel.clone()];
+    }
+    let column = code.multiple(column, convolution.window.channels);
+    vec![row.clone(), code.sum(&column, channel)]
 }

@@ -3,9 +3,7 @@
 use super::Simd;
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
-
-/// Vectors of filters in a tile, at most: as many sums as hide how long a multiply-add takes, where there is one pixel.
-const MOST_VECTORS: usize = 8;
+use super::simd::MOST_VECTORS;
 
 /// Neighbouring filters that are computed alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

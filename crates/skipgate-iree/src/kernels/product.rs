@@ -50,13 +50,21 @@ pub(super) fn add_channels(
 ) -> Vec<Value> {
     let simd = code.simd();
     let step = if simd.by_lane { simd.lanes } else { ROUND };
-    let whole = channels - channels % step;
+    let round = step * simd.steps;
     let inner = Inner { tile, image, pixels, factors };
-    let mut sums = if whole > 0 {
-        code.accumulate(whole, step, sums, |code, channel, sums| inner.add(code, step, channel, sums))
-    } else {
-        sums
+    let add_round = |code: &mut Code, first: &Value, sums: Vec<Value>| {
+        (0..simd.steps).fold(sums, |sums, number| {
+            let first = code.offset(first, number * step);
+            inner.add(code, step, &first, sums)
+        })
     };
+    let rounds = channels - channels % round;
+    let mut sums = if rounds > 0 { code.accumulate(rounds, round, sums, add_round) } else { sums };
+    let whole = channels - channels % step;
+    for channel in (rounds..whole).step_by(step) {
+        let channel = code.index(channel);
+        sums = inner.add(code, step, &channel, sums);
+    }
     for channel in whole..channels {
         let channel = code.index(channel);
         sums = inner.add(code, 1, &channel, sums);
@@ -93,21 +101,34 @@ impl Inner<'_> {
         }
         for lane in 0..count {
             let channel = code.offset(first, lane);
-            let at = [self.factors.before, &[channel.clone(), self.factors.column.clone()]].concat();
-            let vectors = code.load_several(self.factors.memory, &at, self.tile.vectors);
-            for (number, pixel) in self.pixels.iter().enumerate() {
-                let factor = if let Some(row) = rows.get(number) {
-                    code.lane(row, lane)
-                } else {
-                    let at = at_channel(code, pixel, &channel);
-                    code.load_splat(self.image, &at)
-                };
-                for (sum, vector) in sums[number * self.tile.vectors..].iter_mut().zip(&vectors) {
-                    *sum = code.multiply_add(&factor, vector, sum);
+            let mut factors = Vec::new();
+            for first in (0..self.tile.vectors).step_by(simd.weights) {
+                let vectors = self.load_weights(code, &channel, first);
+                for (number, pixel) in self.pixels.iter().enumerate() {
+                    if factors.len() == number {
+                        factors.push(if let Some(row) = rows.get(number) {
+                            code.lane(row, lane)
+                        } else {
+                            let at = at_channel(code, pixel, &channel);
+                            code.load_splat(self.image, &at)
+                        });
+                    }
+                    let sums = &mut sums[number * self.tile.vectors + first..];
+                    for (sum, vector) in sums.iter_mut().zip(&vectors) {
+                        *sum = code.multiply_add(&factors[number], vector, sum);
+                    }
                 }
             }
         }
         sums
+    }
+
+    /// The vectors of weights of `channel` from number `first` on, as many as are in registers at a time.
+    fn load_weights(&self, code: &mut Code, channel: &Value, first: usize) -> Vec<Value> {
+        let simd = code.simd();
+        let column = code.offset(self.factors.column, first * simd.lanes);
+        let at = [self.factors.before, &[channel.clone(), column]].concat();
+        code.load_several(self.factors.memory, &at, simd.weights.min(self.tile.vectors - first))
     }
 }
 
