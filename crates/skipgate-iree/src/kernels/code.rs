@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::Simd;
+use super::{Simd, arm};
 
 /// A kernel's body as it grows. Values are SSA names.
 pub(super) struct Code {
@@ -19,14 +19,16 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Floats of its last dimension.
+    pub(super) fn width(&self) -> usize {
+        *self.shape.last().expect("a buffer has dimensions")
+    }
+
     fn ty(&self) -> String {
         let extents: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
         format!("memref<{}xf32>", extents.join("x"))
     }
 }
-
-/// Floats of the vectors that one instruction loads two of.
-const LANES_OF_TWO: usize = 4;
 
 /// `index` constants and values, and vectors.
 pub(super) type Value = String;
@@ -60,6 +62,11 @@ impl Code {
         let [name] = self.fresh(1).try_into().expect("asked for one");
         self.line(format_args!("{name} = {operation}"));
         name
+    }
+
+    /// Whether vectors are quad registers of 32-bit Arm.
+    pub(super) fn has_arm_quads(&self) -> bool {
+        self.simd.is_arm && self.simd.lanes == arm::LANES
     }
 
     fn vector(&self) -> String {
@@ -287,19 +294,40 @@ impl Code {
 
     /// The vectors that follow one another from `place` on.
     pub(super) fn load_several(&mut self, memory: &Memory, place: &[Value], count: usize) -> Vec<Value> {
-        if count == 2 && self.simd.loads_two && self.simd.lanes == LANES_OF_TWO {
-            return self.load_two(memory, place);
+        let pairs = if self.has_arm_quads() { count / 2 } else { 0 };
+        let mut vectors = Vec::with_capacity(count);
+        for pair in 0..pairs {
+            let at = self.behind(place, 2 * pair);
+            vectors.extend(self.load_two(memory, &at));
         }
+        for number in 2 * pairs..count {
+            let at = self.behind(place, number);
+            vectors.push(self.load(memory, &at));
+        }
+        vectors
+    }
+
+    /// The place of the vector that is `number` vectors behind `place`.
+    fn behind(&mut self, place: &[Value], number: usize) -> Vec<Value> {
         let (last, others) = place.split_last().expect("a buffer has dimensions");
-        let one = |number| {
-            let last = self.offset(last, number * self.simd.lanes);
-            self.load(memory, &[others, &[last]].concat())
-        };
-        (0..count).map(one).collect()
+        let last = self.offset(last, number * self.simd.lanes);
+        [others, &[last]].concat()
     }
 
     /// Two vectors by one instruction, which the compiler does not find by itself.
     fn load_two(&mut self, memory: &Memory, place: &[Value]) -> Vec<Value> {
+        let address = self.address(memory, place);
+        let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
+        let ty = format!("!llvm.struct<({0}, {0})>", self.vector());
+        let both = self.operation(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vld1x2.v4f32.p0\"({pointer}) : (!llvm.ptr) -> {ty}"
+        ));
+        let half = |number| self.operation(format_args!("llvm.extractvalue {both}[{number}] : {ty}"));
+        [0, 1].map(half).to_vec()
+    }
+
+    /// The address of what is at `place`, on a target of 32 bits.
+    fn address(&mut self, memory: &Memory, place: &[Value]) -> Value {
         let start = self.operation(format_args!(
             "memref.extract_aligned_pointer_as_index {} : {} -> index",
             memory.name,
@@ -312,14 +340,37 @@ impl Code {
         }
         let bytes = self.multiple(&element, size_of::<f32>());
         let address = self.sum(&start, &bytes);
-        let address = self.operation(format_args!("arith.index_cast {address} : index to i32"));
-        let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
-        let ty = format!("!llvm.struct<({0}, {0})>", self.vector());
-        let both = self.operation(format_args!(
-            "llvm.call_intrinsic \"llvm.arm.neon.vld1x2.v4f32.p0\"({pointer}) : (!llvm.ptr) -> {ty}"
+        self.operation(format_args!("arith.index_cast {address} : index to i32"))
+    }
+
+    /// What `inner` makes of `sums`. The first channel of each of the `pixels` and its first factor are at these places.
+    pub(super) fn arm_loop(
+        &mut self,
+        inner: &arm::Loop,
+        sums: &[Value],
+        (image, pixels): (&Memory, &[Vec<Value>]),
+        (factors, first): (&Memory, &[Value]),
+    ) -> Vec<Value> {
+        let mut addresses: Vec<_> = pixels.iter().map(|pixel| self.address(image, pixel)).collect();
+        addresses.push(self.address(factors, first));
+        let number =
+            |code: &mut Self, value: usize| code.operation(format_args!("arith.constant {value} : i32"));
+        addresses.extend(inner.turns().map(|turns| number(self, turns)));
+        let written = addresses.len();
+        addresses.extend(inner.step().map(|step| number(self, step)));
+        let types = |numbers: usize| {
+            let vectors = sums.iter().map(|_| self.vector());
+            vectors.chain((0..numbers).map(|_| "i32".to_owned())).collect::<Vec<_>>().join(", ")
+        };
+        let (ty, from) = (format!("!llvm.struct<({})>", types(written)), types(addresses.len()));
+        let operands: Vec<_> = sums.iter().chain(&addresses).cloned().collect();
+        let (text, constraints) = (inner.text().replace('\n', "\\0A"), inner.constraints());
+        let all = self.operation(format_args!(
+            "llvm.inline_asm has_side_effects asm_dialect = att \"{text}\", \"{constraints}\" {} : ({from}) -> {ty}",
+            operands.join(", ")
         ));
-        let half = |number| self.operation(format_args!("llvm.extractvalue {both}[{number}] : {ty}"));
-        [0, 1].map(half).to_vec()
+        let one = |number| self.operation(format_args!("llvm.extractvalue {all}[{number}] : {ty}"));
+        (0..sums.len()).map(one).collect()
     }
 
     pub(super) fn store(&mut self, value: &Value, memory: &Memory, place: &[Value]) {
@@ -329,6 +380,29 @@ impl Code {
             memory.name,
             place.join(", "),
             memory.ty()
+        ));
+    }
+
+    /// Writes `values` one behind the other from `place` on.
+    pub(super) fn store_several(&mut self, values: &[Value], memory: &Memory, place: &[Value]) {
+        let pairs = if self.has_arm_quads() { values.len() / 2 } else { 0 };
+        for pair in 0..pairs {
+            let at = self.behind(place, 2 * pair);
+            self.store_two([&values[2 * pair], &values[2 * pair + 1]], memory, &at);
+        }
+        for (number, value) in values.iter().enumerate().skip(2 * pairs) {
+            let at = self.behind(place, number);
+            self.store(value, memory, &at);
+        }
+    }
+
+    /// Two vectors by one instruction.
+    fn store_two(&mut self, [first, second]: [&Value; 2], memory: &Memory, place: &[Value]) {
+        let address = self.address(memory, place);
+        let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
+        let vector = self.vector();
+        self.line(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vst1x2.p0.v4f32\"({pointer}, {first}, {second}) : (!llvm.ptr, {vector}, {vector}) -> ()"
         ));
     }
 

@@ -1,6 +1,7 @@
 //! Depthwise convolution: each channel has a filter of its own.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
@@ -56,7 +57,7 @@ impl Tile<'_> {
     fn compute(&self, code: &mut Code, [row, column, channel]: [&Value; 3]) {
         let [top, left] = self.convolution.first_tap(code, [row, column]);
         let [height, width] = self.size;
-        let bias = code.load(&self.buffers.bias, std::slice::from_ref(channel));
+        let bias = code.load(&self.buffers.bias, slice::from_ref(channel));
         let mut sums = vec![bias; height * width];
         let last = (height - 1) * self.convolution.window.strides[0] + self.convolution.window.taps[0];
         for image_row in 0..last {
@@ -66,7 +67,7 @@ impl Tile<'_> {
         for (place, sum) in sums.iter().enumerate() {
             let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
             let position = Position::of(code, self.convolution, [&row, &column]);
-            output::write(code, self.convolution, self.buffers, sum, (&position, channel));
+            output::write(code, self.convolution, self.buffers, slice::from_ref(sum), (&position, channel));
         }
     }
 

@@ -7,6 +7,7 @@
 //! [`rows`] does what networks do to rows. Bias, residual sum and activation are part of a kernel, and a kernel writes the
 //! zeros around its result that the next convolution asks for.
 
+mod arm;
 mod batched;
 mod code;
 mod curve;

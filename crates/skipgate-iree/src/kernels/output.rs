@@ -74,42 +74,50 @@ impl Position {
     }
 }
 
-/// Writes `sum` as the result of `filter` at `position`.
+/// Writes `sums`, one vector behind the other, as the results of the filters from `filter` on at `position`.
 pub(super) fn write(
     code: &mut Code,
     convolution: &Convolution,
     buffers: &Buffers,
-    sum: &Value,
+    sums: &[Value],
     (position, filter): (&Position, &Value),
 ) {
     let at = |pixel: &[Value]| [pixel, std::slice::from_ref(filter)].concat();
-    let mut result = sum.clone();
+    let mut results = sums.to_vec();
     for step in &convolution.steps {
-        result = match step {
-            Step::Add(_) => {
-                let residual = buffers.residual.as_ref().zip(position.residual.as_deref());
-                let (memory, pixel) = residual.expect("what is added is bound");
-                let residual = code.load(memory, &at(pixel));
-                code.add(&result, &residual)
-            }
-            Step::Relu => {
-                let zero = code.constant(0.0);
-                code.at_least(&result, &zero)
-            }
-            Step::Clip { low, high } => {
-                let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(*bits))));
-                let result = code.at_least(&result, &low);
-                code.at_most(&result, &high)
-            }
-            Step::Curve(curve) => curve.at(code, &result),
-            Step::TimesCurve(curve) => {
-                let factor = curve.at(code, &result);
-                code.multiply(&result, &factor)
-            }
-            Step::Quantize(quantization) => quantization.apply(code, &result),
+        let residuals = if let Step::Add(_) = step {
+            let residual = buffers.residual.as_ref().zip(position.residual.as_deref());
+            let (memory, pixel) = residual.expect("what is added is bound");
+            code.load_several(memory, &at(pixel), sums.len())
+        } else {
+            vec![]
         };
+        for (number, result) in results.iter_mut().enumerate() {
+            *result = apply(code, step, result, residuals.get(number));
+        }
     }
-    code.store(&result, &buffers.result, &at(&position.result));
+    code.store_several(&results, &buffers.result, &at(&position.result));
+}
+
+fn apply(code: &mut Code, step: &Step, value: &Value, residual: Option<&Value>) -> Value {
+    match step {
+        Step::Add(_) => code.add(value, residual.expect("what is added is loaded")),
+        Step::Relu => {
+            let zero = code.constant(0.0);
+            code.at_least(value, &zero)
+        }
+        Step::Clip { low, high } => {
+            let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(*bits))));
+            let value = code.at_least(value, &low);
+            code.at_most(&value, &high)
+        }
+        Step::Curve(curve) => curve.at(code, value),
+        Step::TimesCurve(curve) => {
+            let factor = curve.at(code, value);
+            code.multiply(value, &factor)
+        }
+        Step::Quantize(quantization) => quantization.apply(code, value),
+    }
 }
 
 /// Writes the zeros around the image, in the first workgroup.

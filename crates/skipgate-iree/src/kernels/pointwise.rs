@@ -106,10 +106,7 @@ impl Product<'_> {
         let tile = Tile { pixels, vectors: band.vectors };
         let filter = code.multiple(block, band.filters_of_block());
         let filter = code.offset(&filter, band.first);
-        let filters: Vec<_> =
-            (0..band.vectors).map(|vector| code.offset(&filter, vector * band.lanes)).collect();
-        let bias: Vec<_> =
-            filters.iter().map(|at| code.load(&self.buffers.bias, std::slice::from_ref(at))).collect();
+        let bias = code.load_several(&self.buffers.bias, std::slice::from_ref(&filter), band.vectors);
         let start = bias.iter().cloned().cycle().take(pixels * band.vectors).collect();
         let pixels: Vec<_> = (0..pixels).map(|number| code.offset(pixel, number)).collect();
         // Of the first channel of a pixel, and of the first filter of a block.
@@ -127,9 +124,7 @@ impl Product<'_> {
                 residual: self.convolution.residual().map(|place| at(place, code)),
                 result: at(&self.convolution.output, code),
             };
-            for (sum, filter) in sums.iter().zip(&filters) {
-                output::write(code, self.convolution, &self.buffers, sum, (&position, filter));
-            }
+            output::write(code, self.convolution, &self.buffers, sums, (&position, &filter));
         }
     }
 }

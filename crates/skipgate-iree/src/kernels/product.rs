@@ -1,7 +1,7 @@
 //! The inner loop of all kernels: pixels times filters, with all sums in registers.
 
 use super::code::{Code, Memory, Value};
-use super::{Convolution, Simd, divisor};
+use super::{Convolution, Simd, arm, divisor};
 
 /// Channels of a round of the inner loop, where factors are loaded one by one.
 const ROUND: usize = 4;
@@ -24,7 +24,7 @@ impl Tile {
         mut body: impl FnMut(&mut Code, Self, &Value),
     ) {
         let vectors = vectors(convolution, code.simd());
-        let most = code.simd().sums / vectors;
+        let most = code.simd().pixels(vectors);
         code.pieces(pixels, most, |code, pixels, first| body(code, Self { pixels, vectors }, first));
     }
 
@@ -52,7 +52,9 @@ pub(super) fn add_channels(
     let step = if simd.by_lane { simd.lanes } else { ROUND };
     let whole = channels - channels % step;
     let inner = Inner { tile, image, pixels, factors };
-    let mut sums = if whole > 0 {
+    let mut sums = if whole > 0 && code.has_arm_quads() {
+        inner.add_by_arm_loop(code, whole / arm::LANES, &sums)
+    } else if whole > 0 {
         code.accumulate(whole, step, sums, |code, channel, sums| inner.add(code, step, channel, sums))
     } else {
         sums
@@ -83,6 +85,14 @@ struct Inner<'a> {
 }
 
 impl Inner<'_> {
+    /// Adds what so many rounds of channels give.
+    fn add_by_arm_loop(&self, code: &mut Code, rounds: usize, sums: &[Value]) -> Vec<Value> {
+        let Factors { memory, before, column } = self.factors;
+        let inner = arm::Loop { tile: self.tile, rounds, stride: memory.width() * size_of::<f32>() };
+        let first = [before, &[code.index(0), column.clone()]].concat();
+        code.arm_loop(&inner, sums, (self.image, self.pixels), (memory, &first))
+    }
+
     /// Adds what `count` channels from `first` on give.
     fn add(&self, code: &mut Code, count: usize, first: &Value, mut sums: Vec<Value>) -> Vec<Value> {
         let simd = code.simd();

@@ -5,6 +5,9 @@ use skipgate_core::{Arch, Target};
 /// The fewest lanes that kernels are written for: those of the narrowest registers.
 pub(super) const FEWEST_LANES: usize = 4;
 
+/// Pixels of a tile on 32-bit Arm: each has a register beside its sums, and factors need some, too.
+const MOST_ARM_PIXELS: usize = 6;
+
 /// A vector unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each says whether there is one kind of instruction")]
@@ -17,8 +20,8 @@ pub(crate) struct Simd {
     pub(super) vectors: usize,
     /// Whether a multiplication takes one lane of a register for all; otherwise such factors are loaded one by one.
     pub(super) by_lane: bool,
-    /// Whether one instruction loads two vectors.
-    pub(super) loads_two: bool,
+    /// Whether it is 32-bit Arm's, whose inner loop [`super::arm`] writes.
+    pub(super) is_arm: bool,
     /// Whether there is a multiply-add that rounds once and is no slower.
     pub(super) fused: bool,
     /// Whether there is a division of vectors.
@@ -32,13 +35,13 @@ impl Simd {
     pub(crate) fn of(target: &Target) -> Self {
         let has = |name: &str| target.features.iter().any(|feature| feature == name);
         match target.arch {
-            // Of 16 quad registers, 8 hold sums, 4 pixels and 2 weights. `vfma` takes no lane, `vmla` does.
+            // Of 16 quad registers, 8 or 9 hold sums, 3 or 4 pixels and 4 weights. `vfma` takes no lane, `vmla` does.
             Arch::Arm => Self {
                 lanes: 4,
-                sums: 8,
-                vectors: 2,
+                sums: 9,
+                vectors: 3,
                 by_lane: true,
-                loads_two: true,
+                is_arm: true,
                 fused: false,
                 divides: false,
                 has_maximum: true,
@@ -48,7 +51,7 @@ impl Simd {
                 sums: 16,
                 vectors: 4,
                 by_lane: true,
-                loads_two: false,
+                is_arm: false,
                 fused: true,
                 divides: true,
                 has_maximum: true,
@@ -58,7 +61,7 @@ impl Simd {
                 sums: 24,
                 vectors: 2,
                 by_lane: false,
-                loads_two: false,
+                is_arm: false,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -68,7 +71,7 @@ impl Simd {
                 sums: 12,
                 vectors: 2,
                 by_lane: false,
-                loads_two: false,
+                is_arm: false,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -78,12 +81,25 @@ impl Simd {
                 sums: 8,
                 vectors: 2,
                 by_lane: false,
-                loads_two: false,
+                is_arm: false,
                 fused: false,
                 divides: true,
                 has_maximum: false,
             },
         }
+    }
+
+    /// Vectors of a block, where there are so many for pixels that fill the registers. Three fit for 32-bit Arm, but one
+    /// left over would use too few.
+    pub(super) fn vectors_of_block(self, vectors: usize) -> usize {
+        let is_filled = vectors % self.vectors == 0 || !self.is_arm;
+        if is_filled { self.vectors } else { self.vectors - 1 }
+    }
+
+    /// Pixels of a tile with so many vectors of filters.
+    pub(super) fn pixels(self, vectors: usize) -> usize {
+        let most = if self.is_arm { MOST_ARM_PIXELS } else { self.sums };
+        (self.sums / vectors).clamp(1, most)
     }
 
     /// The widest vectors of this unit that `filters` fill; every wide register has narrower ones in it.

@@ -238,10 +238,8 @@ impl Strip<'_> {
                     };
                     let places: Vec<_> = (0..tile.pixels).map(|number| at(code, number)).collect();
                     let (zero, none) = (code.constant(0.0), code.index(0));
-                    let pixels: Vec<_> = places
-                        .iter()
-                        .map(|place| [&place[..], std::slice::from_ref(&none)].concat())
-                        .collect();
+                    let pixels: Vec<_> =
+                        places.iter().map(|place| [&place[..], slice::from_ref(&none)].concat()).collect();
                     let sums = add_channels(
                         code,
                         tile,
@@ -256,10 +254,8 @@ impl Strip<'_> {
                     );
                     let filter = code.multiple(block, tile.filters(simd));
                     for (place, sums) in places.iter().zip(sums.chunks(tile.vectors)) {
-                        for (vector, sum) in sums.iter().enumerate() {
-                            let filter = code.offset(&filter, vector * simd.lanes);
-                            code.store(sum, &self.products, &[&place[..], &[filter]].concat());
-                        }
+                        let at = [&place[..], slice::from_ref(&filter)].concat();
+                        code.store_several(sums, &self.products, &at);
                     }
                 });
             });
@@ -298,7 +294,7 @@ impl Strip<'_> {
                                     code,
                                     self.convolution,
                                     self.buffers,
-                                    value,
+                                    slice::from_ref(value),
                                     (&position, filter),
                                 );
                             });
