@@ -562,10 +562,25 @@ impl Code {
         self.integer_binary("addi", bits, &value)
     }
 
-    /// `value - bits`, as integers.
-    pub(super) fn subtract_bits_from(&mut self, value: i32, bits: &Value) -> Value {
-        let value = self.integer_constant(value);
-        self.integer_binary("subi", &value, bits)
+    /// The sum of both, as integers.
+    pub(super) fn add_bits(&mut self, a: &Value, b: &Value) -> Value {
+        self.integer_binary("addi", a, b)
+    }
+
+    /// 32-bit Arm's first guess at a reciprocal, with 8 right bits.
+    pub(super) fn reciprocal_guess(&mut self, value: &Value) -> Value {
+        let (ty, lanes) = (self.vector(), self.simd.lanes);
+        self.operation(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vrecpe.v{lanes}f32\"({value}) : ({ty}) -> {ty}"
+        ))
+    }
+
+    /// What a guess at the reciprocal of `value` is multiplied by for a better one: `2 - value * guess`.
+    pub(super) fn reciprocal_step(&mut self, value: &Value, guess: &Value) -> Value {
+        let (ty, lanes) = (self.vector(), self.simd.lanes);
+        self.operation(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vrecps.v{lanes}f32\"({value}, {guess}) : ({ty}, {ty}) -> {ty}"
+        ))
     }
 
     /// `value`, or `limit` where that is greater. What is no number stays none.

@@ -5,7 +5,7 @@ use std::slice;
 
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
-use super::output::{self, Position};
+use super::output::{self, Position, Spot};
 use super::{Body, Buffers, Convolution, Simd, divisor};
 
 /// Most taps of a filter, 7x7: there is code for each.
@@ -64,11 +64,16 @@ impl Tile<'_> {
             let at = code.offset(&top, image_row);
             self.add_row(code, &mut sums, image_row, [&at, &left, channel]);
         }
-        for (place, sum) in sums.iter().enumerate() {
-            let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
-            let position = Position::of(code, self.convolution, [&row, &column]);
-            output::write(code, self.convolution, self.buffers, slice::from_ref(sum), (&position, channel));
-        }
+        let spots: Vec<_> = (0..sums.len())
+            .map(|place| {
+                let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
+                Spot {
+                    position: Position::of(code, self.convolution, [&row, &column]),
+                    filter: channel.clone(),
+                }
+            })
+            .collect();
+        output::write(code, self.convolution, self.buffers, &sums, &spots);
     }
 
     /// Adds what row number `image_row` of the tile's part of the image gives. Pixels are loaded when the first tap needs

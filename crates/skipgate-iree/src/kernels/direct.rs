@@ -3,7 +3,7 @@
 use std::slice;
 
 use super::code::{Code, Memory, Value};
-use super::output::{self, Position};
+use super::output::{self, Position, Spot};
 use super::product::{self, Factors, Tile, add_channels};
 use super::{Body, Buffers, Convolution, Simd, divisor};
 
@@ -127,10 +127,15 @@ impl<'a> Layer<'a> {
                 add_channels(code, tile, self.runs.length, sums, (&self.image, &pixels), factors)
             })
         });
-        for (pixel, sums) in sums.chunks(tile.vectors).enumerate() {
-            let column = code.offset(column, pixel);
-            let position = Position::of(code, self.convolution, [row, &column]);
-            output::write(code, self.convolution, self.buffers, sums, (&position, &filter));
-        }
+        let spots: Vec<_> = (0..tile.pixels)
+            .map(|pixel| {
+                let column = code.offset(column, pixel);
+                Spot {
+                    position: Position::of(code, self.convolution, [row, &column]),
+                    filter: filter.clone(),
+                }
+            })
+            .collect();
+        output::write(code, self.convolution, self.buffers, &sums, &spots);
     }
 }

@@ -290,12 +290,13 @@ impl Strip<'_> {
                             let column = code.offset(&spot.first[1], x);
                             self.only_new(code, 1, &column, spot, |code| {
                                 let position = Position::of(code, self.convolution, [&row, &column]);
+                                let spot = output::Spot { position, filter: filter.clone() };
                                 output::write(
                                     code,
                                     self.convolution,
                                     self.buffers,
                                     slice::from_ref(value),
-                                    (&position, filter),
+                                    slice::from_ref(&spot),
                                 );
                             });
                         }
