@@ -36,6 +36,9 @@ use blobs::Blobs;
 pub(crate) const MODULE: &str = "skipgate";
 pub(crate) const FUNCTION: &str = "run";
 
+/// The first line of a module.
+const HEAD: &str = "module @skipgate {\n";
+
 /// Writes `plan` as MLIR text: a module `@skipgate` with one function `@run` that takes the model's inputs and returns
 /// its outputs, both in the model's order.
 ///
@@ -70,6 +73,8 @@ struct Emitter<'p, 'm> {
     text: String,
     blobs: Blobs,
     kernels: Kernels,
+    /// What is computed when the network is loaded, each as text.
+    globals: Vec<String>,
     /// By tensor.
     names: Vec<Names>,
     /// Number of SSA names given out.
@@ -83,6 +88,7 @@ impl<'p, 'm> Emitter<'p, 'm> {
             text: String::new(),
             blobs: Blobs::default(),
             kernels: Kernels::new(plan.simd, &plan.options),
+            globals: Vec::new(),
             names: vec![Names::default(); plan.tensors.len()],
             count: 0,
         }
@@ -145,6 +151,8 @@ impl Emitter<'_, '_> {
         self.head(&arguments, &results);
         self.steps(&plan.steps)?;
         self.tail(&plan.outputs, &results);
+        let prepared: String = self.globals.drain(..).collect();
+        self.text.insert_str(HEAD.len(), &prepared);
         self.kernels.write(&mut self.text);
         self.text.push_str(marker::EXECUTABLE);
         self.line("}");
@@ -153,7 +161,7 @@ impl Emitter<'_, '_> {
 
     /// The beginning of a module and of its function.
     fn head(&mut self, arguments: &[String], results: &str) {
-        self.line(&format!("module @{MODULE} {{"));
+        self.text.push_str(HEAD);
         self.line(&format!(
             "func.func @{FUNCTION}({}) -> ({results}) attributes {{\
              torch.onnx_meta.ir_version = {} : si64, torch.onnx_meta.opset_version = {} : si64}} {{",

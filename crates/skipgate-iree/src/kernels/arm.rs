@@ -155,3 +155,57 @@ impl Loop {
 fn halves(quads: Range<usize>) -> String {
     format!("{{d{}-d{}}}", 2 * quads.start, 2 * quads.end - 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inner(pixels: usize, vectors: usize, rounds: usize, stride: usize) -> Loop {
+        Loop { tile: Tile { pixels, vectors }, rounds, stride }
+    }
+
+    #[test]
+    fn a_round_without_a_branch_is_as_short_as_the_registers_allow() {
+        let text = inner(2, 4, 1, 64).text();
+        assert_eq!(text.lines().count(), 2 + 4 + 32, "{text}");
+        assert!(
+            text.starts_with("vld1.32 {d0-d1}, [$8]!\nvld1.32 {d2-d3}, [$9]!\nvldmia $10!, {d4-d11}\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("vmla.f32 q15, q5, d3[1]\n"), "{text}");
+    }
+
+    #[test]
+    fn several_rounds_are_between_two_branches() {
+        let text = inner(3, 3, 6, 48).text();
+        assert_eq!(text.lines().count(), 3 * (3 + 3 + 36) + 3, "{text}");
+        assert!(text.starts_with("1:\nsubs $13, $13, #1\n") && text.ends_with("bne 1b\n"), "{text}");
+    }
+
+    #[test]
+    fn factors_that_do_not_follow_one_another_are_stepped_over() {
+        let inner = inner(3, 3, 1, 400);
+        assert_eq!(inner.step(), Some(400 - 32));
+        let text = inner.text();
+        assert!(
+            text.contains("vld1.32 {d6-d9}, [$12]!\n") && text.contains("vld1.32 {d6-d7}, [$12], $26\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn no_tile_needs_more_registers_than_there_are() {
+        for (pixels, vectors) in [(1, 1), (1, 8), (2, 4), (2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1)] {
+            for stride in [vectors * BYTES, 1000] {
+                let inner = inner(pixels, vectors, 1, stride);
+                let loads = inner.loads();
+                let most = loads.iter().map(|load| load.factors.len()).max().unwrap();
+                assert!(inner.sums() + pixels + most <= REGISTERS, "{pixels} x {vectors}");
+                let all: Vec<_> = loads.iter().flat_map(|load| load.factors.clone()).collect();
+                let expected =
+                    (0..LANES).flat_map(|channel| (0..vectors).map(move |vector| (channel, vector)));
+                assert_eq!(all, expected.collect::<Vec<_>>());
+            }
+        }
+    }
+}

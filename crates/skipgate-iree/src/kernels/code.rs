@@ -9,6 +9,8 @@ pub(super) struct Code {
     text: String,
     names: usize,
     simd: Simd,
+    /// Whether vectors are of floats in double precision.
+    is_double: bool,
 }
 
 /// A buffer of floats in memory, row by row.
@@ -35,7 +37,7 @@ pub(super) type Value = String;
 
 impl Code {
     pub(super) fn new(simd: Simd) -> Self {
-        Self { text: String::new(), names: 0, simd }
+        Self { text: String::new(), names: 0, simd, is_double: false }
     }
 
     pub(super) fn finish(self) -> String {
@@ -70,7 +72,29 @@ impl Code {
     }
 
     fn vector(&self) -> String {
-        format!("vector<{}xf32>", self.simd.lanes)
+        let float = if self.is_double { "f64" } else { "f32" };
+        format!("vector<{}x{float}>", self.simd.lanes)
+    }
+
+    /// What `body` makes of `values` in double precision.
+    pub(super) fn in_double(
+        &mut self,
+        values: &[Value],
+        body: impl FnOnce(&mut Self, Vec<Value>) -> Vec<Value>,
+    ) -> Vec<Value> {
+        let from = self.vector();
+        self.is_double = true;
+        let to = self.vector();
+        let wide = values
+            .iter()
+            .map(|value| self.operation(format_args!("arith.extf {value} : {from} to {to}")))
+            .collect();
+        let results = body(self, wide);
+        self.is_double = false;
+        results
+            .iter()
+            .map(|result| self.operation(format_args!("arith.truncf {result} : {to} to {from}")))
+            .collect()
     }
 
     /// What `body` writes, with vectors of `lanes` floats.
@@ -484,8 +508,12 @@ impl Code {
 
     /// `value` in all lanes.
     pub(super) fn constant(&mut self, value: f64) -> Value {
+        let ty = self.vector();
+        if self.is_double {
+            return self.operation(format_args!("arith.constant dense<0x{:016X}> : {ty}", value.to_bits()));
+        }
         #[expect(clippy::cast_possible_truncation, reason = "vectors hold floats")]
-        let (ty, bits) = (self.vector(), (value as f32).to_bits());
+        let bits = (value as f32).to_bits();
         self.operation(format_args!("arith.constant dense<0x{bits:08X}> : {ty}"))
     }
 
