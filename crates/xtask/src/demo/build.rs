@@ -40,6 +40,15 @@ pub(crate) enum BoardProfile {
     Tested,
 }
 
+impl BoardProfile {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Shipped => "board",
+            Self::Tested => "board-test",
+        }
+    }
+}
+
 /// Builds the program for the board.
 pub(crate) fn arm_program(
     workspace: &Workspace,
@@ -47,10 +56,7 @@ pub(crate) fn arm_program(
     profile: BoardProfile,
 ) -> Result<PathBuf> {
     say("Building skipgate for the board");
-    let profile = match profile {
-        BoardProfile::Shipped => "board",
-        BoardProfile::Tested => "board-test",
-    };
+    let profile = profile.name();
     let mut cargo = arm_rust.cargo(workspace);
     cargo.args(["build", "--profile", profile, "--package", "skipgate", "--no-default-features"]);
     build(cargo.args(["--target", ARM_TARGET]))
