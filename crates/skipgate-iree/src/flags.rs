@@ -20,9 +20,6 @@ const COMMON: &[&str] = &[
     "--iree-hal-target-device=local",
     "--iree-hal-local-target-device-backends=llvm-cpu",
     "--iree-opt-level=O3",
-    // Weights stay as small in the artifact as in the model: what is computed of constants alone is so when the network is
-    // loaded, by the target and not by this machine.
-    "--iree-opt-const-eval=false",
     // Convolutions are fast with their channels last.
     "--iree-preprocessing-pass-pipeline=builtin.module(util.func(iree-preprocessing-convert-conv-to-channels-last))",
     // Every tensor keeps a binding of its own, so that `gating` can give two of them one memory.

@@ -44,7 +44,8 @@ impl Emitter<'_, '_> {
         self.stand(step.result, names[0].clone())
     }
 
-    /// The SSA name and the type of weights that are transformed when the network is loaded.
+    /// The SSA name and the type of weights that are transformed when the network is loaded. The barrier keeps the compiler
+    /// from doing that itself and storing the result.
     fn prepared(&mut self, kernel: &Kernel, preparation: &Preparation) -> (String, String) {
         let Preparation { symbol, shape } = preparation;
         let [from, to] = [&kernel.weights_shape, shape].map(|shape| types::builtin(shape.iter().copied()));
@@ -53,7 +54,8 @@ impl Emitter<'_, '_> {
         self.globals.push(format!(
             "util.global private {global} : {to}
              util.initializer {{
-               %raw = arith.constant {literal}
+               %constant = arith.constant {literal}
+               %raw = util.optimization_barrier %constant : {from}
                %prepared = flow.dispatch @{symbol}::@{symbol}(%raw) : ({from}) -> {to}
                util.global.store %prepared, {global} : {to}
                util.return

@@ -13,6 +13,7 @@ mod attributes;
 mod bit_cast;
 mod blobs;
 mod branch;
+mod concat;
 mod excerpt;
 mod frame;
 mod gate;
@@ -181,6 +182,7 @@ impl Emitter<'_, '_> {
 
     fn steps(&mut self, steps: &[Step]) -> Result<(), ImportError> {
         steps.iter().try_for_each(|step| match step {
+            Step::Concat(step) => self.concat(step),
             Step::Constant(step) => self.constant(step),
             Step::Kernel(step) => self.kernel(step),
             Step::Operator(step) => self.operator(step),

@@ -10,6 +10,7 @@
 mod arm;
 mod batched;
 mod code;
+mod concat;
 mod curve;
 mod depthwise;
 mod direct;
@@ -30,6 +31,7 @@ use std::fmt::Write as _;
 use skipgate_core::{Arithmetic, CompileOptions};
 
 pub(crate) use batched::Product;
+pub(crate) use concat::Concat;
 pub(crate) use curve::Curve;
 pub(crate) use excerpt::Excerpt;
 pub(crate) use output::{Quantization, ROUNDER, Step};
@@ -151,6 +153,7 @@ pub(crate) struct Kernels {
     convolutions: BTreeMap<(Convolution, Method), Executable>,
     excerpts: BTreeMap<Excerpt, Executable>,
     products: BTreeMap<Product, Executable>,
+    concats: BTreeMap<Concat, Executable>,
     rows: BTreeMap<Rows, Executable>,
     /// By number of elements.
     sums: BTreeMap<usize, Executable>,
@@ -232,6 +235,7 @@ impl Kernels {
             convolutions: BTreeMap::new(),
             excerpts: BTreeMap::new(),
             products: BTreeMap::new(),
+            concats: BTreeMap::new(),
             rows: BTreeMap::new(),
             sums: BTreeMap::new(),
             preparations: BTreeMap::new(),
@@ -330,6 +334,12 @@ impl Kernels {
         make.unless_there(&mut self.products, product, |product| batched::body(product, self.simd))
     }
 
+    /// The symbol of the kernel for `concat`.
+    pub(crate) fn concat(&mut self, concat: &Concat) -> String {
+        let make = Make { number: self.count(), name: concat.name(), bindings: [concat.parts.len(), 1] };
+        make.unless_there(&mut self.concats, concat, |concat| concat::body(concat, self.simd))
+    }
+
     /// The symbol of the kernel for `rows`.
     pub(crate) fn rows(&mut self, rows: &Rows) -> String {
         let make = Make { number: self.count(), name: rows.name(), bindings: [rows.read(), 1] };
@@ -360,6 +370,7 @@ impl Kernels {
         self.convolutions.len()
             + self.excerpts.len()
             + self.products.len()
+            + self.concats.len()
             + self.rows.len()
             + self.sums.len()
             + self.preparations.len()
@@ -385,7 +396,7 @@ impl Kernels {
     pub(crate) fn write(&self, text: &mut String) {
         let copies = self.convolutions.values().chain(self.excerpts.values());
         let matrices = self.products.values().chain(self.rows.values());
-        let others = self.sums.values().chain(self.preparations.values());
+        let others = self.concats.values().chain(self.sums.values()).chain(self.preparations.values());
         for executable in copies.chain(matrices).chain(others) {
             text.push_str(&executable.text);
         }
