@@ -89,7 +89,7 @@ pub(crate) fn plan_gates<'m>(
     let concats = concats::find(&graph, options);
     let rows = rows::find(&graph, options);
     let excerpts = excerpts::find(model, &graph)?;
-    let frames = frames::find(&graph, &gates, &layers);
+    let frames = frames::find(&graph, &gates, &layers, &rows);
     let sums = sums::find(&graph, &gates, &frames, options);
     let findings = Findings { gates, roundings, excerpts, layers, concats, rows, frames, sums };
     let plan = build(model, graph, &findings, simd, options)?;
