@@ -140,22 +140,22 @@ def test_stochastic_depth_drops_the_residuals_of_a_users_own_model(name: str) ->
     names = set(model.state_dict())
     probabilities = library.add_stochastic_depth(model, StochasticDepth(0.5, rule="linear"))
     assert set(model.state_dict()) == names
-    layers = [module for module in model.modules() if isinstance(module, torchvision.ops.StochasticDepth)]
-    assert [layer.p for layer in layers if layer.p > 0] == pytest.approx([1 - p for p in probabilities])
+    layers = [module for module in model.modules() if isinstance(module, library.DropResidual)]
+    assert [layer.keep for layer in layers if layer.keep < 1] == pytest.approx(probabilities)
     images = torch.randn(2, 3, 64, 64)
     learn_something(model)
     with torch.inference_mode():
         assert torch.equal(model(images), model(images))
         for module in model.modules():
-            if isinstance(module, torchvision.ops.StochasticDepth):
+            if isinstance(module, library.DropResidual):
                 module.train()
         assert len({model(images).sum().item() for _ in range(8)}) > 1
 
 
-def test_timm_blocks_get_their_drop_path() -> None:
+def test_timm_blocks_drop_where_their_drop_path_was() -> None:
     model = library.build("timm", "resnet18", 10, pretrained=False).network
     library.add_stochastic_depth(model, StochasticDepth(0.2, rule="linear"))
-    assert model.layer4[1].drop_path.drop_prob == pytest.approx(0.8)
+    assert model.layer4[1].drop_path.keep == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
