@@ -71,6 +71,7 @@ def _train_recipe(settings: config.Config, arguments: argparse.Namespace) -> Non
     device = distributed.start(arguments.device)
     settings = config.with_paths(settings, initial=arguments.initial, bank=arguments.bank)
     train(settings, data.load(settings, arguments.data), arguments.run, device)
+    distributed.stop()
 
 
 def _adapt(arguments: argparse.Namespace) -> None:

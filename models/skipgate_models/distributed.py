@@ -23,6 +23,12 @@ def start(device: torch.device) -> torch.device:
     return device
 
 
+def stop() -> None:
+    """Leave the other processes."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def is_first() -> bool:
     """Whether this process is the one that writes and prints."""
     return not distributed.is_initialized() or distributed.get_rank() == 0

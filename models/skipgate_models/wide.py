@@ -30,7 +30,7 @@ class WideNet(GatedNetwork):
     def __init__(self, widths: Sequence[int], classes: int) -> None:
         """Make a network with that many channels in each of its groups."""
         super().__init__()
-        self.whitening = nn.Conv2d(3, 2 * PATCH_CHANNELS, PATCH)
+        self.whitening = nn.Conv2d(3, 2 * PATCH_CHANNELS, PATCH, bias=False)
         self.whitening.weight.requires_grad = False
         inputs = (2 * PATCH_CHANNELS, *widths[:-1])
         self.groups = nn.Sequential(*map(_group, inputs, widths))
@@ -58,7 +58,6 @@ class WideNet(GatedNetwork):
         variances, components = torch.linalg.eigh(samples.T.cov())
         filters = (components / (variances + WHITENING_EPSILON).sqrt()).T.reshape(-1, 3, PATCH, PATCH)
         self.whitening.weight.data.copy_(torch.cat([filters, -filters]))
-        nn.init.zeros_(self.whitening.bias)
 
     def forward(self, image: Tensor, scales: Sequence[float] | None = None) -> Tensor:
         """See `GatedNetwork`."""
