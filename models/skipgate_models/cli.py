@@ -83,7 +83,10 @@ def _adapt(arguments: argparse.Namespace) -> None:
 def _teacher(arguments: argparse.Namespace) -> None:
     settings = config.load(arguments.config)
     dataset = data.load(settings, arguments.data)
-    teacher.train_teacher(settings, dataset, arguments.run, arguments.networks, arguments.device)
+    numbers = [arguments.only] if arguments.only else range(1, arguments.networks + 1)
+    teacher.train_teacher(settings, dataset, arguments.run, numbers, arguments.device)
+    if arguments.only:
+        return
     networks = teacher.load(arguments.run, len(dataset.class_names))
     print(
         f"{arguments.run}: {teacher.accuracy(networks, dataset):.2f} % of the test images by {len(networks)} networks"
@@ -255,6 +258,7 @@ def _add_distillation(commands: _Commands, shared: argparse.ArgumentParser) -> N
     command.add_argument("config", type=Path, help="TOML file")
     command.add_argument("run", type=Path, help="folder with one run folder per network")
     command.add_argument("--networks", type=int, default=3, help="networks that differ by their seed")
+    command.add_argument("--only", type=int, help="number of the one to train, from 1: for several processes at once")
     command.set_defaults(command=_teacher)
 
     command = commands.add_parser(

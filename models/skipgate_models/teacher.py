@@ -4,6 +4,7 @@ The folder of a teacher holds one run folder per network: `1`, `2`, ...
 """
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -17,11 +18,11 @@ from skipgate_models.networks import CHECKPOINT
 from skipgate_models.train import train
 
 
-def train_teacher(config: Config, dataset: Dataset, folder: Path, networks: int, device: torch.device) -> None:
-    """Train that many networks, one after the other, from where an earlier call left off."""
-    for number in range(networks):
-        member = dataclasses.replace(config, seed=config.seed + number)
-        train(member, dataset, folder / str(number + 1), device)
+def train_teacher(config: Config, dataset: Dataset, folder: Path, numbers: Iterable[int], device: torch.device) -> None:
+    """Train the networks of these numbers, from 1, one after the other, from where an earlier call left off."""
+    for number in numbers:
+        member = dataclasses.replace(config, seed=config.seed + number - 1)
+        train(member, dataset, folder / str(number), device)
 
 
 def runs(folder: Path) -> list[Path]:

@@ -86,6 +86,7 @@ def test_a_network_learns_from_a_teacher_and_is_tuned_on_its_front(tmp_path: Pat
     (tmp_path / "pareto.json").write_text(json.dumps(front))
     teacher, bank, skippable, tuned = (tmp_path / name for name in ("teacher", "bank", "skippable", "tuned"))
     results = [
+        command("teacher", tmp_path / "teacher.toml", teacher, "--only", 1),
         command("teacher", tmp_path / "teacher.toml", teacher, "--networks", 1),
         command("bank", teacher, bank, "--views", 2),
         command("train", tmp_path / "skippable.toml", skippable, "--bank", bank),
@@ -96,8 +97,8 @@ def test_a_network_learns_from_a_teacher_and_is_tuned_on_its_front(tmp_path: Pat
         ),
         command("plot", "log", tmp_path / "log.svg", teacher / "1", skippable, tuned),
     ]
-    assert [code for code, _, _ in results] == [0] * 5
-    assert "of the test images by 1 networks" in results[0][1]
+    assert [code for code, _, _ in results] == [0] * 6
+    assert "of the test images by 1 networks" in results[1][1]
     assert run.load_config(tuned).tuning.masks == ("111", "010")
     assert (tmp_path / "log.svg").exists()
 

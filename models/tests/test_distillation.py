@@ -27,7 +27,7 @@ WIDE = dataclasses.replace(
 @pytest.fixture
 def taught(small: Dataset, tmp_path: Path) -> Path:
     """Give a bank of four views by a teacher of two networks."""
-    teacher.train_teacher(WIDE, small, tmp_path / "teacher", 2, CPU)
+    teacher.train_teacher(WIDE, small, tmp_path / "teacher", [1, 2], CPU)
     write_bank(small, tmp_path)
     return tmp_path / "bank"
 

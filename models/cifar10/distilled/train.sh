@@ -1,11 +1,14 @@
 #!/bin/sh
-# Trains everything that has a recipe in this folder: about 11 hours on two idle cores with bf16 units.
+# Trains everything that has a recipe in this folder; a night on two idle cores with bf16 units.
 #
 #   train.sh DATA RUNS    DATA: CIFAR-10's binary files; RUNS: folder for the results
 #
 # Interrupt it at any time and start it again: each command goes on where it was, after the last finished epoch or view,
 # and one that is done ends at once. `python` needs the package skipgate_models; the fronts that networks are tuned on
 # come from the program `skipgate`, and without it (SKIPGATE names another one) that part is left out.
+#
+# Trainings run beside each other with one thread each (THREADS): the threads of one process wait for each other without
+# letting go of the core, which on a busy machine takes several times as long as no second thread.
 set -eu
 data=$1
 runs=$2
@@ -13,7 +16,16 @@ recipes=$(dirname "$0")
 skipgate=${SKIPGATE:-skipgate}
 
 models() {
-    python -m skipgate_models "$@" --data "$data"
+    python -m skipgate_models --threads "${THREADS:-1}" "$@" --data "$data"
+}
+
+# Waits for all processes started beside this one; fails if one of them failed.
+all() {
+    for process in "$@"; do wait "$process"; done
+}
+
+teacher() {
+    models teacher "$recipes/teacher.toml" "$runs/teacher" "$@"
 }
 
 # The original, and from it the skippable network.
@@ -33,9 +45,17 @@ tune() {
         --bank "$runs/bank" --initial "$folder"
 }
 
-models teacher "$recipes/teacher.toml" "$runs/teacher"
+both() {
+    learn "$1"
+    tune "$1"
+}
+
+teacher --only 1 & first=$!
+teacher --only 2 & second=$!
+teacher --only 3 & third=$!
+all $first $second $third
+teacher
 models bank "$runs/teacher" "$runs/bank"
-for network in resnet20 resnet110; do
-    learn "$network"
-    tune "$network"
-done
+both resnet20 & first=$!
+both resnet110 & second=$!
+all $first $second
