@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains everything that has a recipe in this folder; a night on two idle cores with bf16 units.
+# Trains everything that has a recipe in this folder: about 29 hours of one core with bf16 units, 14 of two.
 #
 #   train.sh DATA RUNS    DATA: CIFAR-10's binary files; RUNS: folder for the results
 #
