@@ -46,7 +46,7 @@ fn concat(graph: &Graph, node: &Node) -> Option<Concat> {
     };
     let parts: Vec<usize> = operands.iter().map(part).collect::<Option<_>>()?;
     let is_filled = places > 1 && parts.iter().all(|&floats| floats > 0);
-    is_filled.then(|| Concat { operands, result, sizes: kernels::Concat { places, parts } })
+    is_filled.then_some(Concat { operands, result, sizes: kernels::Concat { places, parts } })
 }
 
 /// An axis that may be counted from the end.

@@ -29,11 +29,11 @@ impl Frames {
 
 /// Finds the frame of every value that a kernel reads with padding, where several do the first one's, and those of
 /// gates: what kernels ask for, or else one without room.
-pub(super) fn find<'m>(
+pub(super) fn find(
     graph: &Graph,
     gates: &Gates,
     layers: &Layers,
-    rows: &HashMap<NodeId, Rows<'m>>,
+    rows: &HashMap<NodeId, Rows<'_>>,
 ) -> Frames {
     let mut values = HashMap::new();
     for id in graph.nodes().filter(|id| layers.get(*id).is_some()) {
@@ -48,9 +48,12 @@ pub(super) fn find<'m>(
         .filter_map(|gate| {
             let wanted = values.get(&gate.input).or_else(|| values.get(&gate.output)).cloned();
             let ty = graph.ty(gate.input);
-            let without_room = || match is_of_matrices(graph, gate, layers, rows) {
-                true => Frame::just(ty?, Layout::InOrder),
-                false => Frame::without_room(ty?),
+            let without_room = || {
+                if is_of_matrices(graph, gate, layers, rows) {
+                    Frame::just(ty?, Layout::InOrder)
+                } else {
+                    Frame::without_room(ty?)
+                }
             };
             Some((gate.node, wanted.or_else(without_room)?))
         })
