@@ -5,6 +5,7 @@ Needs nothing but PyTorch and the libraries, so that old and new ones can be tri
 
 import subprocess
 import sys
+from pathlib import Path
 
 import own
 import pytest
@@ -130,5 +131,8 @@ def test_only_pytorch_is_needed_for_a_model_of_ones_own() -> None:
 def _imported_by(module: str) -> set[str]:
     """Names of the packages that are in memory once `module` is imported."""
     code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    # Where it stands: the package need not be installed.
+    place = Path(library.__file__).parents[1]
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=place)
     return set(done.stdout.split())
