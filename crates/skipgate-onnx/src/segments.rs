@@ -2,8 +2,9 @@
 //!
 //! A segment is a maximal run of blocks in which each one's input is the output of the one before, perhaps behind
 //! something that is no layer of its own (an activation, a normalisation, a scale, a reshape) or a convolution that keeps
-//! the shape, as in `ConvMixer`, and all outputs have one number of elements. The first block of a run keeps its features and is not gated by default, unless the run continues
-//! a chain of equal units of which the first has no shortcut, as in `MobileNetV2`: there that unit has done the work.
+//! the shape, as in `ConvMixer`, and all outputs have one number of elements. The first block of a run keeps its features
+//! and is not gated by default, unless the run continues a chain of equal units of which the first has no shortcut, as in
+//! `MobileNetV2`: there that unit has done the work.
 
 use std::collections::HashMap;
 

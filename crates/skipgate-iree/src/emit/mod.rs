@@ -37,9 +37,6 @@ use blobs::Blobs;
 pub(crate) const MODULE: &str = "skipgate";
 pub(crate) const FUNCTION: &str = "run";
 
-/// The first line of a module.
-const HEAD: &str = "module @skipgate {\n";
-
 /// Writes `plan` as MLIR text: a module `@skipgate` with one function `@run` that takes the model's inputs and returns
 /// its outputs, both in the model's order.
 ///
@@ -152,8 +149,10 @@ impl Emitter<'_, '_> {
         self.head(&arguments, &results);
         self.steps(&plan.steps)?;
         self.tail(&plan.outputs, &results);
-        let prepared: String = self.globals.drain(..).collect();
-        self.text.insert_str(HEAD.len(), &prepared);
+        // The compiler wants globals in front of the functions that load them, so behind the module's own line.
+        let first_line = self.text.find('\n').map_or(0, |end| end + 1);
+        let globals: String = self.globals.drain(..).collect();
+        self.text.insert_str(first_line, &globals);
         self.kernels.write(&mut self.text);
         self.text.push_str(marker::EXECUTABLE);
         self.line("}");
@@ -162,7 +161,7 @@ impl Emitter<'_, '_> {
 
     /// The beginning of a module and of its function.
     fn head(&mut self, arguments: &[String], results: &str) {
-        self.text.push_str(HEAD);
+        self.line(&format!("module @{MODULE} {{"));
         self.line(&format!(
             "func.func @{FUNCTION}({}) -> ({results}) attributes {{\
              torch.onnx_meta.ir_version = {} : si64, torch.onnx_meta.opset_version = {} : si64}} {{",

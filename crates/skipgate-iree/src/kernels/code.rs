@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::{Simd, arm};
+use super::{Simd, arm, extents};
 
 /// A kernel's body as it grows. Values are SSA names.
 pub(super) struct Code {
@@ -27,13 +27,26 @@ impl Memory {
     }
 
     fn ty(&self) -> String {
-        let extents: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
-        format!("memref<{}xf32>", extents.join("x"))
+        format!("memref<{}xf32>", extents(&self.shape))
     }
 }
 
 /// `index` constants and values, and vectors.
 pub(super) type Value = String;
+
+/// What `step` makes of each.
+pub(super) fn each(values: &[Value], step: impl FnMut(&Value) -> Value) -> Vec<Value> {
+    values.iter().map(step).collect()
+}
+
+/// What `step` makes of each pair.
+pub(super) fn each_pair(
+    a: &[Value],
+    b: &[Value],
+    mut step: impl FnMut(&Value, &Value) -> Value,
+) -> Vec<Value> {
+    a.iter().zip(b).map(|(a, b)| step(a, b)).collect()
+}
 
 impl Code {
     pub(super) fn new(simd: Simd) -> Self {

@@ -5,7 +5,7 @@
 //! of itself; below -87 it stays at the least float that an exponent can hold. The normal distribution's share is off by at
 //! most 2e-7. `tests/kernels.rs` prints both.
 
-use super::code::{Code, Value};
+use super::code::{Code, Value, each, each_pair};
 use super::output::ROUNDER;
 
 /// A curve. Numbers are bits of floats, so that curves can be compared.
@@ -68,20 +68,6 @@ impl Curve {
             }
         }
     }
-}
-
-/// What `step` makes of each.
-pub(super) fn each(values: &[Value], step: impl FnMut(&Value) -> Value) -> Vec<Value> {
-    values.iter().map(step).collect()
-}
-
-/// What `step` makes of each pair.
-pub(super) fn each_pair(
-    a: &[Value],
-    b: &[Value],
-    mut step: impl FnMut(&Value, &Value) -> Value,
-) -> Vec<Value> {
-    a.iter().zip(b).map(|(a, b)| step(a, b)).collect()
 }
 
 fn sigmoid(code: &mut Code, places: &[Value]) -> Vec<Value> {

@@ -491,6 +491,7 @@ fn image(place: &Place, channels: usize) -> Vec<usize> {
     vec![place.outer[0], place.outer[1], channels]
 }
 
+/// `2x3x4`.
 fn extents(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }

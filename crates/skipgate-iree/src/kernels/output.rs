@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::slice;
 
-use super::code::{Code, Value};
-use super::curve::{Curve, each, each_pair};
+use super::code::{Code, Value, each, each_pair};
+use super::curve::Curve;
 use super::{Buffers, Convolution, Place, Window};
 
 /// 1.5 * 2^23: added to a float of less than 2^22 and subtracted again, it leaves the nearest integer, the even one of two
