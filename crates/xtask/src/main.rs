@@ -10,6 +10,7 @@ mod bench;
 #[cfg(feature = "bindings")]
 mod bindings;
 mod capi;
+mod cycles;
 mod debian;
 mod demo;
 mod fuzz;
@@ -81,6 +82,14 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Estimate the cycles that an artifact takes on the board's processor, beside ncnn's
+    Cycles {
+        #[command(flatten)]
+        what: cycles::What,
+        /// Form of the tables
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Build the C interface: header, static and shared library, and a file for pkg-config
     Capi {
         /// The folder to write
@@ -129,6 +138,7 @@ fn run(command: &Command) -> Result<()> {
     match *command {
         Command::Instructions { ref artifact, every } => instructions::run(&workspace, artifact, every.get()),
         Command::Profile { ref artifact, format } => profile::run(&workspace, artifact, format),
+        Command::Cycles { ref what, format } => cycles::run(&workspace, what, format),
         Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
         Command::Demo { format } => demo::run(&workspace, format),

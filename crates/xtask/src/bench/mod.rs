@@ -130,7 +130,7 @@ impl Bench<'_> {
         let peers = self.prepared_peers(network)?;
         let (workspace, pace) = (self.workspace, self.pace);
         let stage = host::Stage { workspace, program, artifacts: &host, peers: &peers, pace };
-        let [gated, ungated] = stage.footprints()?;
+        let ([gated, ungated], peer) = (stage.footprints()?, stage.peer_footprint()?);
         let latencies =
             all_threads()?.into_iter().map(|threads| stage.measure(threads)).collect::<Result<Vec<_>>>()?;
         self.plot(network, &latencies)?;
@@ -138,7 +138,19 @@ impl Bench<'_> {
         let (name, gates) = (network.name.clone(), host.gates());
         let kernels = host.manifest.coverage.kernels;
         let layers = kernels + host.manifest.coverage.generic.len();
-        Ok(NetworkReport { name, gates, kernels, layers, host: latencies, armv7, gated, ungated })
+        let compile_seconds = host.compile_seconds;
+        Ok(NetworkReport {
+            name,
+            gates,
+            kernels,
+            layers,
+            host: latencies,
+            armv7,
+            gated,
+            ungated,
+            peer,
+            compile_seconds,
+        })
     }
 
     /// armv7 instructions of one inference.

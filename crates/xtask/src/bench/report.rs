@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::comparison::{Comparison, align};
-use super::host::{Footprint, Host, Switch};
+use super::host::{Footprint, Host, PeerFootprint, Switch};
 use super::machine::Machine;
 
 /// Everything that was measured.
@@ -30,6 +30,9 @@ pub(super) struct NetworkReport {
     pub(super) armv7: Option<Comparison>,
     pub(super) gated: Footprint,
     pub(super) ungated: Footprint,
+    pub(super) peer: PeerFootprint,
+    /// What compiling the gated network for this machine took.
+    pub(super) compile_seconds: f64,
 }
 
 /// A table under its title, and the plot that belongs to it.
@@ -216,6 +219,8 @@ mod tests {
             armv7: None,
             gated: Footprint { vmfb_bytes: 101, peak_memory_bytes: 1010 },
             ungated: Footprint { vmfb_bytes: 100, peak_memory_bytes: 1000 },
+            peer: PeerFootprint { weight_bytes: 50, onnxruntime_bytes: 2000 },
+            compile_seconds: 1.5,
         };
         Report { machine, networks: vec![network] }
     }
