@@ -356,30 +356,46 @@ fn costly_gates(model: &Model, gating: &Gating) -> Vec<CostlyGate> {
     build.compile(Compiler::get().unwrap()).unwrap().manifest.coverage.costly_gates
 }
 
+/// A kernel puts a value together at once, where the pieces are few.
+#[test]
+fn a_gate_in_front_of_a_concatenation_is_free() {
+    let model = rolling_network(&[0, 3, 8], &[0, 5, 8]);
+    assert_equal(&model, 2);
+    assert_free(&model, &Gating::Default);
+}
+
 /// The compiler puts a value together piece by piece, and each piece counts as a reader of what was there before.
 #[test]
 fn a_gate_that_leaves_out_a_part_of_its_block_says_so() {
-    let (mut net, image) = Net::new(17, &[1, 1, 8, 8, 16]);
-    let mut x = net.matmul(&image, 16);
-    for _ in 0..3 {
-        let y = rolled(&mut net, &x, 3);
-        let y = net.matmul(&y, 16);
-        let y = rolled(&mut net, &y, 5);
-        x = net.binary("Add", &x, &y);
-    }
-    let y = net.mean(&x, &[1, 2, 3], false);
-    let y = net.matmul(&y, 10);
-    net.output(&y);
-    let model = net.model().unwrap();
+    let columns: Vec<_> = (0..=20).collect();
+    let model = rolling_network(&columns, &columns);
     assert_equal(&model, 2);
     let found = costly_gates(&model, &Gating::Default);
     assert!(found.iter().all(|costly| costly.form == GateForm::Partial) && !found.is_empty(), "{found:?}");
 }
 
-/// The columns of `x` from number `first` on, and then those before.
-fn rolled(net: &mut Net, x: &Value, first: usize) -> Value {
-    let [behind, before] = [(first, 8), (0, first)].map(|(from, to)| net.slice(x, 3, from, to));
-    net.concat(&[&behind, &before], 3)
+/// Blocks that cut columns at `before` and at `behind` a layer, and put the pieces together in another order.
+fn rolling_network(before: &[usize], behind: &[usize]) -> Model {
+    let columns = *before.last().unwrap();
+    let (mut net, image) = Net::new(17, &[1, 1, 8, columns, 16]);
+    let mut x = net.matmul(&image, 16);
+    for _ in 0..3 {
+        let y = rolled(&mut net, &x, before);
+        let y = net.matmul(&y, 16);
+        let y = rolled(&mut net, &y, behind);
+        x = net.binary("Add", &x, &y);
+    }
+    let y = net.mean(&x, &[1, 2, 3], false);
+    let y = net.matmul(&y, 10);
+    net.output(&y);
+    net.model().unwrap()
+}
+
+/// The columns of `x` from the second cut on, and then those before.
+fn rolled(net: &mut Net, x: &Value, cuts: &[usize]) -> Value {
+    let mut pieces: Vec<_> = cuts.windows(2).map(|cut| net.slice(x, 3, cut[0], cut[1])).collect();
+    pieces.rotate_left(1);
+    net.concat(&pieces.iter().collect::<Vec<_>>(), 3)
 }
 
 #[test]

@@ -1,13 +1,30 @@
 """The command line: one command per job."""
 
 import argparse
+import dataclasses
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias, get_args
 
 import torch
 
-from skipgate_models import config, data, depths, digits, evaluate, importance, masks, quantize, run
+from skipgate_models import (
+    adapt,
+    bank,
+    config,
+    data,
+    depths,
+    digits,
+    distributed,
+    evaluate,
+    importance,
+    masks,
+    quantize,
+    run,
+    teacher,
+)
 from skipgate_models.data import Dataset
 from skipgate_models.export import DEFAULT_OPSET, EXPORTERS, ExportError, describe, export
 from skipgate_models.gated import GatedNetwork
@@ -15,6 +32,9 @@ from skipgate_models.plot import plot_depths, plot_log
 from skipgate_models.skipnet import SkipNet
 from skipgate_models.train import train
 from skipgate_models.verify import verify
+
+# What commands are added to.
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -35,8 +55,50 @@ def _digits(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    _train_recipe(config.load(arguments.config), arguments)
+
+
+def _tune(arguments: argparse.Namespace) -> None:
     settings = config.load(arguments.config)
-    train(settings, data.load(settings, arguments.data), arguments.run, arguments.device)
+    if settings.tuning is None:
+        raise ValueError(f"{arguments.config}: the recipe has no [tuning], which would say how")
+    front = json.loads(arguments.front.read_text())["configurations"]
+    tuning = dataclasses.replace(settings.tuning, masks=tuple(configuration["mask"] for configuration in front))
+    _train_recipe(dataclasses.replace(settings, tuning=tuning), arguments)
+
+
+def _train_recipe(settings: config.Config, arguments: argparse.Namespace) -> None:
+    device = distributed.start(arguments.device)
+    settings = config.with_paths(settings, initial=arguments.initial, bank=arguments.bank)
+    train(settings, data.load(settings, arguments.data), arguments.run, device)
+    distributed.stop()
+
+
+def _adapt(arguments: argparse.Namespace) -> None:
+    options = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(adapt.Adaptation)}
+    settings = adapt.recipe(adapt.Adaptation(**options))
+    print(adapt.adapt(settings, data.load(settings, arguments.data), arguments.run, arguments.device))
+
+
+def _teacher(arguments: argparse.Namespace) -> None:
+    settings = config.load(arguments.config)
+    dataset = data.load(settings, arguments.data)
+    numbers = [arguments.only] if arguments.only else range(1, arguments.networks + 1)
+    teacher.train_teacher(settings, dataset, arguments.run, numbers, arguments.device)
+    if arguments.only:
+        return
+    networks = teacher.load(arguments.run, len(dataset.class_names))
+    print(
+        f"{arguments.run}: {teacher.accuracy(networks, dataset):.2f} % of the test images by {len(networks)} networks"
+    )
+
+
+def _bank(arguments: argparse.Namespace) -> None:
+    settings = run.load_config(teacher.runs(arguments.teacher)[0])
+    dataset = data.load(settings, arguments.data)
+    teachers = [network.to(arguments.device) for network in teacher.load(arguments.teacher, len(dataset.class_names))]
+    plan = bank.Plan.of(dataset.train, arguments.views, arguments.seed, settings.augmentation)
+    bank.write(arguments.folder, plan, teachers, dataset, settings.precision)
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -151,13 +213,95 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, default=digits.FOLDER)
     command.set_defaults(command=_digits)
 
+    _add_training(commands, shared)
+    _add_distillation(commands, shared)
+    _add_adaptation(commands, shared)
+    _add_export(commands, shared)
+    _add_measurements(commands, shared)
+    _add_quantize(commands, shared)
+
+    command = commands.add_parser("plot", help="plot the logs of run folders or the results files of `evaluate`")
+    command.add_argument("kind", choices=("log", "masks"))
+    command.add_argument("output", type=Path, help="the .svg or .png to write")
+    command.add_argument("inputs", type=Path, nargs="+", help="run folders (log) or results files (masks)")
+    command.set_defaults(command=_plot)
+    return parser
+
+
+def _add_training(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    recipe = argparse.ArgumentParser(add_help=False, parents=[shared])
+    recipe.add_argument("config", type=Path, help="TOML file")
+    recipe.add_argument("run", type=Path, help="run folder: checkpoint and log")
+    recipe.add_argument("--initial", type=Path, help="weights to start from, instead of the recipe's")
+    recipe.add_argument("--bank", type=Path, help="bank to learn from, instead of the recipe's")
+
     command = commands.add_parser(
-        "train", parents=[shared], help="train a network, or go on with an interrupted training"
+        "train", parents=[recipe], help="train a network, or go on with an interrupted training"
     )
-    command.add_argument("config", type=Path, help="TOML file")
-    command.add_argument("run", type=Path, help="run folder: checkpoint and log")
     command.set_defaults(command=_train)
 
+    command = commands.add_parser(
+        "tune", parents=[recipe], help="train a network on the masks of a front, or go on with an interrupted training"
+    )
+    command.add_argument("--front", type=Path, required=True, help="the pareto.json that `skipgate pareto` wrote")
+    command.set_defaults(command=_tune)
+
+
+def _add_distillation(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    command = commands.add_parser(
+        "teacher",
+        parents=[shared],
+        help="train networks for others to learn from, or go on with an interrupted training",
+        description=teacher.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("config", type=Path, help="TOML file")
+    command.add_argument("run", type=Path, help="folder with one run folder per network")
+    command.add_argument("--networks", type=int, default=3, help="networks that differ by their seed")
+    command.add_argument("--only", type=int, help="number of the one to train, from 1: for several processes at once")
+    command.set_defaults(command=_teacher)
+
+    command = commands.add_parser(
+        "bank",
+        parents=[shared],
+        help="write a teacher's logits of fixed views of the training images, or complete them",
+        description=bank.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("teacher", type=Path, help="folder that `teacher` or `train` wrote")
+    command.add_argument("folder", type=Path, help="folder of the bank")
+    command.add_argument("--views", type=int, default=16, help="views of each image, half of them mirrored")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(command=_bank)
+
+
+def _add_adaptation(commands: _Commands, shared: argparse.ArgumentParser) -> None:
+    default = adapt.Adaptation("", "folder")
+    command = commands.add_parser(
+        "adapt",
+        parents=[shared],
+        help="make a pretrained network skippable, or go on with an interrupted training",
+        description=adapt.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("network", help="torchvision/NAME, timm/NAME, cifar/resnetN or python/MODULE:FUNCTION")
+    command.add_argument("run", type=Path, help=f"run folder: checkpoint, log and {adapt.MODEL}")
+    command.add_argument("--dataset", choices=get_args(config.DatasetName), default=default.dataset)
+    command.add_argument("--source", default="", help="MODULE:FUNCTION that gives the data set `python`")
+    command.add_argument("--weights", default="", help="state dict or ONNX file (default: the library's own weights)")
+    command.add_argument("--image-size", type=int, default=default.image_size, help="side of the images in pixels")
+    command.add_argument("--epochs", type=int, default=default.epochs)
+    command.add_argument("--batch-size", type=int, default=default.batch_size)
+    command.add_argument("--learning-rate", type=float, default=default.learning_rate)
+    command.add_argument("--keep", type=float, default=default.keep, help="lowest probability that a block is kept")
+    command.add_argument("--precision", choices=get_args(config.Precision), default=default.precision)
+    command.add_argument("--shift", type=int, default=default.shift, help="pixels that images are shifted by at most")
+    command.add_argument("--no-flip", dest="flip", action="store_false", help="never mirror an image")
+    command.add_argument("--seed", type=int, default=default.seed)
+    command.set_defaults(command=_adapt)
+
+
+def _add_export(commands: _Commands, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser("export", parents=[shared], help="write the network of a run folder as ONNX")
     command.add_argument("run", type=Path)
     command.add_argument("output", type=Path)
@@ -166,6 +310,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--images", type=int, default=64, help="test images to compare with PyTorch on")
     command.set_defaults(command=_export)
 
+
+def _add_measurements(commands: _Commands, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "evaluate",
         parents=[shared],
@@ -212,19 +358,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--mask", help="blocks to run, one digit per gate (default: all)")
     command.set_defaults(command=_verify)
 
-    _add_quantize(commands, shared)
 
-    command = commands.add_parser("plot", help="plot the logs of run folders or the results files of `evaluate`")
-    command.add_argument("kind", choices=("log", "masks"))
-    command.add_argument("output", type=Path, help="the .svg or .png to write")
-    command.add_argument("inputs", type=Path, nargs="+", help="run folders (log) or results files (masks)")
-    command.set_defaults(command=_plot)
-    return parser
-
-
-def _add_quantize(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", shared: argparse.ArgumentParser
-) -> None:
+def _add_quantize(commands: _Commands, shared: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "quantize",
         parents=[shared],

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skipgate_models import cifar, digits, folder
+from skipgate_models import cifar, digits, folder, own
 from skipgate_models.config import Config
 
 
@@ -79,6 +79,8 @@ def load(config: Config, root: Path | None) -> Dataset:
     """Load the data set of `config`; `root` is the folder that holds it (the digits are part of the package)."""
     if config.dataset == "digits":
         return _digits()
+    if config.dataset == "python":
+        return own.function(config.source)()
     if root is None:
         raise ValueError(f"the data set {config.dataset} is not part of skipgate; name its folder with `--data`")
     if config.dataset == "folder":

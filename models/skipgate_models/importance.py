@@ -21,7 +21,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from skipgate_models.evaluate import BATCH, device_of
+from skipgate_models.evaluate import BATCH
 from skipgate_models.files import replacing
 from skipgate_models.fold import folded
 from skipgate_models.gated import GatedNetwork
@@ -100,13 +100,7 @@ def gated_blocks(network: GatedNetwork) -> list[GatedBlock]:
     if isinstance(network, ResNet):
         blocks = [GatedBlock(block, block.residual) for block in network.blocks()]
     else:
-        from skipgate_models import library  # noqa: PLC0415 - slow to import, and few networks need it
-
-        device = device_of(network)
-        # Blocks are found on the CPU.
-        found = library.find_blocks(network.cpu().network)
-        network.to(device)
-        blocks = [GatedBlock(block.module, library.residual_end(block.module)) for block in found]
+        blocks = [GatedBlock(block.module, block.end) for block in network.blocks]
     return [block for block, gated in zip(blocks, network.skippable(), strict=True) if gated]
 
 

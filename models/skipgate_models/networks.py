@@ -8,10 +8,11 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor
 
-from skipgate_models.config import Config, Network
+from skipgate_models.config import Config
 from skipgate_models.gated import GatedNetwork
 from skipgate_models.resnet import ResNet
 from skipgate_models.skipnet import SkipNet
+from skipgate_models.wide import WideNet
 
 Weights = dict[str, Tensor]
 
@@ -21,7 +22,7 @@ CHECKPOINT = "checkpoint.pt"
 
 def build(config: Config, classes: int) -> GatedNetwork | SkipNet:
     """Make the network of `config` with new weights from the global random state."""
-    network = _residual_network(config.network, classes)
+    network = _residual_network(config, classes)
     if not isinstance(network, ResNet):
         _refuse_what_is_for_cifar(config)
     return network if config.skipnet is None else SkipNet(network, config.skipnet.gate)
@@ -44,7 +45,8 @@ def read_weights(path: Path) -> Weights:
     BatchNormalization must not be folded in the ONNX file; `export` leaves it as it is.
     """
     if path.is_dir():
-        return torch.load(path / CHECKPOINT, weights_only=True, map_location="cpu")["network"]
+        checkpoint = torch.load(path / CHECKPOINT, weights_only=True, map_location="cpu")
+        return checkpoint.get("average") or checkpoint["network"]
     if path.suffix != ".onnx":
         return torch.load(path, weights_only=True, map_location="cpu")
     graph = onnx.load(path).graph
@@ -52,7 +54,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def _refuse_what_is_for_cifar(config: Config) -> None:
-    """Name the first setting that a network of torchvision or timm has no use for."""
+    """Name the first setting that only a CIFAR ResNet has a use for."""
     network = config.network
     given = {
         "skipnet": config.skipnet is not None,
@@ -65,13 +67,22 @@ def _refuse_what_is_for_cifar(config: Config) -> None:
         raise ValueError(f"{setting} is for CIFAR ResNets, found the network {network.name!r}")
 
 
-def _residual_network(network: Network, classes: int) -> GatedNetwork:
+def _residual_network(config: Config, classes: int) -> GatedNetwork:
+    network = config.network
     source, _, name = network.name.partition("/")
-    if source in ("torchvision", "timm"):
+    if source in ("torchvision", "timm", "python"):
         from skipgate_models import library  # noqa: PLC0415 - slow to import, and few networks need it
 
-        return library.build(source, name, classes, pretrained=network.pretrained)
+        size = config.image_size if config.dataset in ("folder", "python") else library.PROBE_SIZE
+        return library.build(source, name, classes, pretrained=network.pretrained, size=size)
+    if network.pretrained:
+        raise ValueError(f"{network.name} comes without weights: expected `initial` instead of `pretrained`")
+    if re.fullmatch(r"wide/\d+-\d+-\d+", network.name):
+        return WideNet([int(width) for width in name.split("-")], classes)
     match = re.fullmatch(r"cifar/resnet(\d+)", network.name)
     if match is None:
-        raise ValueError(f"expected cifar/resnetN, torchvision/NAME or timm/NAME, found {network.name!r}")
+        raise ValueError(
+            "expected cifar/resnetN, torchvision/NAME, timm/NAME, python/MODULE:FUNCTION or wide/C1-C2-C3, "
+            f"found {network.name!r}"
+        )
     return ResNet(int(match[1]), classes, shortcut=network.shortcut, preactivation=network.preactivation)

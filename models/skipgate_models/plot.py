@@ -56,9 +56,12 @@ def _line(axes: Axes, rows: Sequence[dict[str, str]], column: str, *, label: str
 
 
 def _name(path: Path) -> str:
-    """`resnet20` for the run folder or the results file of that name, or a results file in that folder."""
+    """`resnet20` for the run folder or the results file of that name, or a results file in that folder.
+
+    The networks of a teacher are called by the teacher and their number.
+    """
     if path.is_dir():
-        return path.name
+        return f"{path.resolve().parent.name} {path.name}" if path.name.isdecimal() else path.name
     return path.resolve().parent.name if path.name == RESULTS else path.stem
 
 
@@ -71,7 +74,9 @@ def _finish(figure: Figure, path: Path) -> None:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        # A training that has just begun has no accuracies yet.
+        if axes.has_data():
+            axes.legend(frameon=False)
     kind = path.suffix.removeprefix(".")
     if kind not in figure.canvas.get_supported_filetypes():
         raise ValueError(f"{path}: expected a name that ends in .svg or .png")

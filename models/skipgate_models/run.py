@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator
+from torch import Generator, nn
 from torch.optim import SGD
 
-from skipgate_models import networks
-from skipgate_models.config import Config, from_table
+from skipgate_models import average, networks
+from skipgate_models.config import Config, Schedule, from_table
 from skipgate_models.files import replacing
 from skipgate_models.gated import GatedNetwork
 from skipgate_models.networks import CHECKPOINT
@@ -34,26 +34,43 @@ class State:
     optimizer: SGD
     generator: Generator
     log: list[Row]
+    # Moving average of the weights, from the first step on, and the number of its steps.
+    average: GatedNetwork | SkipNet | None = None
+    steps: int = 0
 
     @property
     def epoch(self) -> int:
         """Number of finished epochs."""
         return len(self.log)
 
+    @property
+    def tested(self) -> GatedNetwork | SkipNet:
+        """The network that is tested and exported."""
+        return self.network if self.average is None else self.average
+
 
 def start(config: Config, classes: int, device: torch.device) -> State:
     """State before the first epoch."""
     torch.manual_seed(config.seed)
     network = networks.start(config, classes).to(device, memory_format=torch.channels_last)
-    schedule = config.schedule
-    optimizer = SGD(
-        network.parameters(),
+    return State(network, _optimizer(network, config.schedule), Generator().manual_seed(config.seed), [])
+
+
+def _optimizer(network: nn.Module, schedule: Schedule) -> SGD:
+    """SGD over filters and all other parameters; `rate` of a group multiplies the learning rate of the schedule."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    rest = {"rate": schedule.bias_rate} | ({"weight_decay": 0.0} if schedule.decay_filters_only else {})
+    groups = [
+        {"params": [parameter for parameter in learning if parameter.ndim > 1], "rate": 1.0},
+        {"params": [parameter for parameter in learning if parameter.ndim <= 1], **rest},
+    ]
+    return SGD(
+        groups,
         lr=schedule.learning_rate,
         momentum=schedule.momentum,
         weight_decay=schedule.weight_decay,
         nesterov=True,
     )
-    return State(network, optimizer, Generator().manual_seed(config.seed), [])
 
 
 def save(folder: Path, config: Config, state: State) -> None:
@@ -64,6 +81,8 @@ def save(folder: Path, config: Config, state: State) -> None:
         "optimizer": state.optimizer.state_dict(),
         "generator": state.generator.get_state(),
         "log": state.log,
+        "average": None if state.average is None else state.average.state_dict(),
+        "steps": state.steps,
     }
     with replacing(folder / LOG) as temporary:
         _write_csv(temporary, state.log)
@@ -83,6 +102,10 @@ def resume(folder: Path, config: Config, classes: int, device: torch.device) -> 
     state.optimizer.load_state_dict(checkpoint["optimizer"])
     state.generator.set_state(checkpoint["generator"])
     state.log.extend(checkpoint["log"])
+    if checkpoint.get("average"):
+        state.average = average.start(state.network)
+        state.average.load_state_dict(checkpoint["average"])
+        state.steps = checkpoint["steps"]
     return state
 
 
@@ -90,7 +113,7 @@ def load_network(folder: Path, classes: int) -> GatedNetwork | SkipNet:
     """Read the trained network in eval mode, with residuals scaled as they are at test time."""
     config = load_config(folder)
     network = networks.build(config, classes)
-    network.load_state_dict(_load(folder)["network"])
+    network.load_state_dict(networks.read_weights(folder))
     depth = config.stochastic_depth
     if depth.scaling == "test" and isinstance(network, GatedNetwork):
         network.scale_residuals(keep_probabilities(network.skippable(), depth))

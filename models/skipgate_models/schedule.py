@@ -1,10 +1,10 @@
 """What changes from epoch to epoch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from skipgate_models.config import Schedule
+from skipgate_models.config import Decay, Schedule
 
 T = TypeVar("T")
 
@@ -15,9 +15,8 @@ def learning_rate(schedule: Schedule, epoch: float) -> float:
         return schedule.learning_rate * epoch / schedule.warmup_epochs
     if schedule.steps:
         return _latest(schedule.steps, math.ceil(epoch) - 1, schedule.learning_rate)
-    cosine_epochs = schedule.epochs - schedule.warmup_epochs
-    progress = (epoch - schedule.warmup_epochs) / cosine_epochs
-    return schedule.learning_rate * (1 + math.cos(math.pi * progress)) / 2
+    progress = (epoch - schedule.warmup_epochs) / (schedule.epochs - schedule.warmup_epochs)
+    return schedule.learning_rate * _DECAYS[schedule.decay](progress)
 
 
 def image_size(schedule: Schedule, epoch: int) -> int | None:
@@ -33,3 +32,10 @@ def statistics_are_fixed(schedule: Schedule, epoch: int) -> bool:
 def _latest(pairs: Sequence[tuple[int, T]], epoch: int, before: T) -> T:
     """Value of the last pair that has begun, or `before` if none has."""
     return next((value for start, value in reversed(pairs) if epoch >= start), before)
+
+
+# What is left of the learning rate after a share of the epochs.
+_DECAYS: dict[Decay, Callable[[float], float]] = {
+    "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
+    "linear": lambda progress: 1 - progress,
+}

@@ -1,5 +1,6 @@
 """The commands, as a user starts them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skipgate_models import cli, digits
+from skipgate_models import cli, digits, run
 
 
 def recipe(skipnet: bool) -> str:
@@ -61,11 +62,55 @@ def test_a_network_is_trained_exported_evaluated_and_plotted(tmp_path: Path, com
     assert (tmp_path / "log.svg").exists()
 
 
+SHARED = """
+dataset = "python"
+source = "own:dataset"
+seed = 1
+precision = "fp32"
+[schedule]
+epochs = 1
+batch_size = 16
+learning_rate = 0.05
+average = 0.9
+[network]
+"""
+TEACHER = SHARED + 'name = "wide/8-8-8"\n[augmentation]\nflip = true\n'
+SKIPPABLE = SHARED + 'name = "cifar/resnet14"\n[distillation]\n[stochastic_depth]\np_lowest = 0.5\nscaling = "none"\n'
+TUNED = SHARED + 'name = "cifar/resnet14"\n[distillation]\n[tuning]\nsmallest_every = 2\n'
+
+
+def test_a_network_learns_from_a_teacher_and_is_tuned_on_its_front(tmp_path: Path, command: Command) -> None:
+    for name, text in {"teacher": TEACHER, "skippable": SKIPPABLE, "tuned": TUNED}.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    front = {"configurations": [{"mask": "111"}, {"mask": "010", "accuracy": 0.5}]}
+    (tmp_path / "pareto.json").write_text(json.dumps(front))
+    teacher, bank, skippable, tuned = (tmp_path / name for name in ("teacher", "bank", "skippable", "tuned"))
+    results = [
+        command("teacher", tmp_path / "teacher.toml", teacher, "--only", 1),
+        command("teacher", tmp_path / "teacher.toml", teacher, "--networks", 1),
+        command("bank", teacher, bank, "--views", 2),
+        command("train", tmp_path / "skippable.toml", skippable, "--bank", bank),
+        command(
+            "tune",
+            *(tmp_path / "tuned.toml", tuned, "--front", tmp_path / "pareto.json"),
+            *("--bank", bank, "--initial", skippable),
+        ),
+        command("plot", "log", tmp_path / "log.svg", teacher / "1", skippable, tuned),
+    ]
+    assert [code for code, _, _ in results] == [0] * 6
+    assert "of the test images by 1 networks" in results[1][1]
+    assert run.load_config(tuned).tuning.masks == ("111", "010")
+    assert (tmp_path / "log.svg").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["train", "missing.toml", "run"], 1, "error: [Errno 2] No such file or directory: 'missing.toml'"),
         (["train", digits.FOLDER.parent / "cifar10/resnet20.toml", "run"], 1, "name its folder with `--data`"),
+        (["train", digits.FOLDER / "resnet20.toml", "run", "--bank", "bank"], 1, "the recipe has no [distillation]"),
+        (["tune", digits.FOLDER / "resnet20.toml", "run", "--front", "x.json"], 1, "the recipe has no [tuning]"),
+        (["bank", "no-teacher", "bank"], 1, "no-teacher: there is no teacher"),
         (["export", "no-run", "x.onnx"], 1, "no-run/checkpoint.pt: there is no checkpoint"),
         (["plot", "log", "x.svg", "no-run"], 1, "no-run/log.csv: there is no log"),
         (["evaluate", "run", "--depths", "x"], 2, "invalid _numbers value"),

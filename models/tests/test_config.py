@@ -13,7 +13,11 @@ RECIPES = sorted(Path(__file__).parents[1].glob("*/**/*.toml"))
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_committed_recipes_load(path: Path) -> None:
-    depth = config.load(path).network.name.removeprefix("cifar/resnet")
+    name = config.load(path).network.name
+    if path.stem == "teacher":
+        assert name.startswith("wide/")
+        return
+    depth = name.removeprefix("cifar/resnet")
     assert depth in ("20", "110")
     assert depth in path.stem or path.parent.name == "study"
 
@@ -50,6 +54,11 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert schedule.learning_rate(plan, 2) == pytest.approx(0.4)
     assert schedule.learning_rate(plan, 6) == pytest.approx(0.2)
     assert schedule.learning_rate(plan, 10) == pytest.approx(0)
+
+
+def test_the_learning_rate_falls_along_a_line() -> None:
+    plan = Schedule(epochs=10, batch_size=1, learning_rate=0.4, warmup_epochs=2, decay="linear")
+    assert [schedule.learning_rate(plan, epoch) for epoch in (1, 2, 4, 10)] == pytest.approx([0.2, 0.4, 0.3, 0])
 
 
 def test_the_papers_schedule_steps_at_epochs_250_and_425() -> None:

@@ -10,6 +10,7 @@ from conftest import SMALL
 from PIL import Image
 
 from skipgate_models import augmentation, cifar, data, digits, idx
+from skipgate_models.config import Augmentation
 from skipgate_models.data import Part
 
 
@@ -107,23 +108,48 @@ def test_a_damaged_folder_of_images_is_refused(tmp_path: Path, damage: object, m
 
 
 def test_an_epoch_holds_every_image_once() -> None:
-    part = Part(torch.zeros(10, 3, 2, 2, dtype=torch.uint8), torch.arange(10))
-    labels = [labels for _, labels in augmentation.batches(part, 4, SMALL.augmentation, torch.Generator())]
+    labels = [batch.labels for batch in epoch(slice(None))]
     assert [len(batch) for batch in labels] == [4, 3, 3]
     assert torch.cat(labels).sort().values.tolist() == list(range(10))
+
+
+def test_processes_share_the_batches_of_one() -> None:
+    shards = [epoch(slice(rank, None, 2)) for rank in range(2)]
+    for whole, *parts in zip(epoch(slice(None)), *shards, strict=True):
+        assert torch.equal(torch.cat([part.labels for part in parts]).sort().values, whole.labels.sort().values)
+        assert torch.equal(parts[1].images, whole.images[1::2])
+
+
+def epoch(shard: slice) -> list[augmentation.Batch]:
+    """One epoch of ten small images, or one process's share of it."""
+    images = torch.arange(120, dtype=torch.uint8).view(10, 3, 2, 2)
+    generator = torch.Generator().manual_seed(0)
+    views_of = augmentation.random_views(SMALL.augmentation, generator)
+    return list(augmentation.batches(Part(images, torch.arange(10)), 4, views_of, generator, shard))
+
+
+def changed(images: torch.Tensor, **change: object) -> torch.Tensor:
+    """Draw a view of each image."""
+    views_of = augmentation.random_views(Augmentation(**change), torch.Generator().manual_seed(1))
+    return views_of(torch.arange(len(images))).apply(images)
 
 
 def test_shifted_images_keep_their_ink() -> None:
     images = torch.zeros(5, 3, 32, 32, dtype=torch.uint8)
     images[:, :, 10:20, 12:22] = torch.arange(100, dtype=torch.uint8).view(10, 10)
-    shifted = augmentation.random_shift(images, 3, torch.Generator().manual_seed(1))
+    shifted = changed(images, shift=3)
     assert shifted.shape == images.shape
     assert not torch.equal(shifted, images)
     assert torch.equal(shifted.flatten(1).sort().values, images.flatten(1).sort().values)
 
 
+def test_what_moves_in_is_black_or_the_images_own() -> None:
+    images = torch.full((8, 3, 8, 8), 7, dtype=torch.uint8)
+    assert set(changed(images, shift=2).unique().tolist()) == {0, 7}
+    assert changed(images, shift=2, padding="reflect").unique().tolist() == [7]
+
+
 def test_flipped_images_are_mirrored_left_to_right() -> None:
     images = torch.arange(8, dtype=torch.uint8).view(1, 1, 2, 4).expand(50, 3, 2, 4)
-    flipped = augmentation.random_flip(images, torch.Generator().manual_seed(0))
-    rows = {tuple(image[0, 0].tolist()) for image in flipped}
+    rows = {tuple(image[0, 0].tolist()) for image in changed(images, flip=True)}
     assert rows == {(0, 1, 2, 3), (3, 2, 1, 0)}

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision
 from conftest import SMALL, resnet
 from torch import nn
 
-from skipgate_models import library, networks
+from skipgate_models import networks
 from skipgate_models.config import Network, StochasticDepth
 from skipgate_models.export import export
 from skipgate_models.fold import folded
@@ -90,72 +89,6 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, depth: int, shor
     torch.save(resnet().state_dict(), tmp_path / "weights.pt")
     with pytest.raises(ValueError, match=r"weights.pt: expected a CIFAR ResNet of at most this depth"):
         started_from(tmp_path / "weights.pt", depth, shortcut=shortcut)
-
-
-# As many gates as skipgate finds in the exported networks.
-LIBRARY_GATES = [
-    ("torchvision/resnet18", 4),
-    ("torchvision/resnet50", 12),
-    ("torchvision/mobilenet_v2", 10),
-    ("torchvision/convnext_tiny", 14),
-    ("timm/resnet18", 4),
-    ("timm/efficientnet_b0", 9),
-]
-
-
-@pytest.mark.parametrize(("name", "gates"), LIBRARY_GATES)
-def test_blocks_of_the_libraries_are_skipped_and_scaled(name: str, gates: int) -> None:
-    network = networks.build(dataclasses.replace(SMALL, network=Network(name)), 10)
-    assert network.gates() == gates
-    learn_something(network)
-    images = torch.randn(2, 3, 64, 64)
-    with torch.inference_mode():
-        whole = network(images)
-        skipped = network(images, [0] * gates)
-        nearly_skipped = network(images, [1e-6] * gates)
-        assert torch.equal(network(images), whole)
-    assert not torch.allclose(skipped, whole, rtol=1e-3)
-    assert torch.allclose(skipped, nearly_skipped, rtol=1e-3, atol=1e-5 * float(skipped.abs().max()))
-
-
-def learn_something(network: nn.Module) -> None:
-    """Give residuals a say: the libraries start many of them at or near zero."""
-    torch.manual_seed(1)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.0)
-        for name in ("layer_scale", "gamma"):
-            if isinstance(getattr(module, name, None), nn.Parameter):
-                nn.init.ones_(getattr(module, name))
-    network.train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(torch.randn(4, 3, 64, 64))
-    network.eval()
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "convnext_tiny"])
-def test_stochastic_depth_drops_the_residuals_of_a_users_own_model(name: str) -> None:
-    model = torchvision.models.get_model(name, num_classes=10)
-    names = set(model.state_dict())
-    probabilities = library.add_stochastic_depth(model, StochasticDepth(0.5, rule="linear"))
-    assert set(model.state_dict()) == names
-    layers = [module for module in model.modules() if isinstance(module, torchvision.ops.StochasticDepth)]
-    assert [layer.p for layer in layers if layer.p > 0] == pytest.approx([1 - p for p in probabilities])
-    images = torch.randn(2, 3, 64, 64)
-    learn_something(model)
-    with torch.inference_mode():
-        assert torch.equal(model(images), model(images))
-        for module in model.modules():
-            if isinstance(module, torchvision.ops.StochasticDepth):
-                module.train()
-        assert len({model(images).sum().item() for _ in range(8)}) > 1
-
-
-def test_timm_blocks_get_their_drop_path() -> None:
-    model = library.build("timm", "resnet18", 10, pretrained=False).network
-    library.add_stochastic_depth(model, StochasticDepth(0.2, rule="linear"))
-    assert model.layer4[1].drop_path.drop_prob == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(

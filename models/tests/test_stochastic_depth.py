@@ -6,7 +6,7 @@ from conftest import resnet
 
 from skipgate_models.config import StochasticDepth
 from skipgate_models.resnet import ResNet
-from skipgate_models.stochastic_depth import keep_probabilities, sample_scales
+from skipgate_models.stochastic_depth import keep_probabilities, sample_depth, sample_scales
 
 
 def test_keep_probabilities_fall_linearly_over_all_blocks() -> None:
@@ -32,15 +32,17 @@ def test_a_probability_out_of_range_is_refused(p_last: float) -> None:
 
 def test_blocks_are_dropped_as_often_as_they_should() -> None:
     depth = StochasticDepth(0.2, rule="linear")
-    probabilities = keep_probabilities(ResNet(20, 10).skippable(), depth)
+    skippable = ResNet(20, 10).skippable()
+    probabilities = keep_probabilities(skippable, depth)
     generator = torch.Generator().manual_seed(0)
-    kept = torch.tensor([sample_scales(probabilities, depth, generator) for _ in range(4000)]) > 0
+    kept = torch.tensor([sample_scales(skippable, depth, 0.5, generator) for _ in range(4000)]) > 0
     assert kept.float().mean(0).tolist() == pytest.approx(probabilities, abs=0.03)
 
 
 def test_scales_in_training_keep_the_expected_residual() -> None:
     generator = torch.Generator().manual_seed(0)
-    scales = torch.tensor([sample_scales([0.9, 0.5], StochasticDepth(0.5), generator) for _ in range(4000)])
+    depth = StochasticDepth(0.5, rule="linear")
+    scales = torch.tensor([sample_scales([True, True], depth, 0.5, generator) for _ in range(4000)])
     assert set(scales[:, 1].tolist()) == {0.0, 2.0}
     assert scales.mean(0).tolist() == pytest.approx([1, 1], abs=0.05)
 
@@ -48,7 +50,27 @@ def test_scales_in_training_keep_the_expected_residual() -> None:
 def test_residuals_that_are_scaled_at_test_time_are_not_in_training() -> None:
     depth = StochasticDepth(0.5, scaling="test")
     generator = torch.Generator().manual_seed(0)
-    assert {scale for _ in range(50) for scale in sample_scales([0.9, 0.5], depth, generator)} == {0.0, 1.0}
+    assert {scale for _ in range(50) for scale in sample_scales([True, True], depth, 0.5, generator)} == {0.0, 1.0}
+
+
+def drawn(depth: StochasticDepth, progressed: float) -> torch.Tensor:
+    """Draw many keep probabilities."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.tensor([sample_depth(depth, progressed, generator).p_last for _ in range(4000)])
+
+
+def test_a_range_of_keep_probabilities_opens_and_spares_whole_batches() -> None:
+    depth = StochasticDepth(0.9, p_lowest=0.3, whole=0.25, ramp=0.5, scaling="none")
+    opening, open_ = drawn(depth, 0.25), drawn(depth, 0.75)
+    assert (opening == 1).float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert opening.min().item() == pytest.approx(0.6, abs=0.01)
+    assert open_.min().item() == pytest.approx(0.3, abs=0.01)
+    assert open_[open_ < 1].mean().item() == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_range_with_scaled_residuals_is_refused() -> None:
+    with pytest.raises(ValueError, match="residuals are not scaled"):
+        drawn(StochasticDepth(p_lowest=0.3), 0.5)
 
 
 def test_a_dropped_block_is_neither_run_nor_trained() -> None:

@@ -3,12 +3,14 @@
     peers.py prepare MODEL.onnx GATED.onnx DIR
     peers.py prepare-plain MODEL.onnx DIR
     peers.py measure DIR --threads N --calls N
+    peers.py footprint DIR
 
 `prepare` writes to DIR what the engines load: the model as it is, the model without its gated blocks, the gated model,
 and the first two in ncnn's format, checked against ONNX Runtime. `prepare-plain` writes the model as it is alone, for
 any network: where an engine cannot load it, or computes something else, DIR says so in plain.ENGINE.txt, and it is left
 out. `measure` runs every engine on one image: a round for each line on standard input, answered by a line of JSON with
-the round's median of every engine in microseconds.
+the round's median of every engine in microseconds. `footprint` prints a line of JSON with the bytes of the float
+weights in plain.onnx and with the memory that ONNX Runtime takes to load and run it.
 
 Everything computes in float32. ncnn otherwise runs with its defaults, which on every CPU are its fast settings
 (Winograd, packed layouts).
@@ -17,6 +19,7 @@ Everything computes in float32. ncnn otherwise runs with its defaults, which on 
 import argparse
 import importlib.util
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -84,6 +87,33 @@ def measure(folder: Path, threads: int, calls: int) -> None:
         # Whoever comes second inherits caches from the first, so they take turns in being it.
         names = sorted(engines, reverse=number % 2 == 1)
         print(json.dumps({name: _median_us(engines[name], calls) for name in names}), flush=True)
+
+
+def footprint(folder: Path) -> dict[str, int]:
+    """Return the bytes of the float weights, and what ONNX Runtime adds to this process at its peak."""
+    path = folder / "plain.onnx"
+    # The high-water mark begins anew: importing the other engines is not ONNX Runtime's doing.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _resident_bytes("VmRSS")
+    session = _session(path, 1)
+    session.run(None, {session.get_inputs()[0].name: _image(session)})
+    added = _resident_bytes("VmHWM") - before
+    return {"weight_bytes": float_weight_bytes(onnx.load(path)), "onnxruntime_bytes": added}
+
+
+def float_weight_bytes(model: onnx.ModelProto) -> int:
+    """Return the bytes of all initializers of float32."""
+    weights = [weight for weight in model.graph.initializer if weight.data_type == onnx.TensorProto.FLOAT]
+    return 4 * sum(math.prod(weight.dims) for weight in weights)
+
+
+def _resident_bytes(field: str) -> int:
+    """Return the resident memory of this process now (VmRSS) or at its peak (VmHWM)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return 1024 * int(value.removesuffix("kB"))
+    raise RuntimeError(f"/proc/self/status has no {field}")
 
 
 def _engines(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
@@ -231,6 +261,8 @@ def main() -> None:
             prepare_plain(arguments.model, arguments.folder)
         case "measure":
             measure(arguments.folder, arguments.threads, arguments.calls)
+        case "footprint":
+            print(json.dumps(footprint(arguments.folder)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -250,6 +282,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path)
     command.add_argument("--threads", type=int, required=True)
     command.add_argument("--calls", type=int, required=True)
+
+    command = commands.add_parser("footprint", help="print the bytes of weights and of ONNX Runtime's memory")
+    command.add_argument("folder", type=Path)
     return parser
 
 

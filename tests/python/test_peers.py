@@ -35,6 +35,17 @@ def test_every_engine_answers_every_line(tmp_path: Path) -> None:
         assert all(median > 0 for median in answer.values())
 
 
+def test_a_network_takes_at_least_its_weights(tmp_path: Path) -> None:
+    weights = [onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [2, 3], range(6))]
+    counts = [onnx.helper.make_tensor("n", onnx.TensorProto.INT64, [2], range(2))]
+    graph = onnx.helper.make_graph([], "weights", [], [], initializer=weights + counts)
+    assert peers.float_weight_bytes(onnx.helper.make_model(graph)) == 24
+    peers.prepare_plain(DIGITS / "resnet20.onnx", tmp_path)
+    command = [sys.executable, peers.__file__, "footprint", tmp_path]
+    answer = json.loads(subprocess.run(command, text=True, capture_output=True, check=True).stdout)
+    assert 0 < answer["weight_bytes"] < answer["onnxruntime_bytes"]
+
+
 def test_any_network_has_its_engines_or_the_reason_why_not(tmp_path: Path) -> None:
     peers.prepare_plain(DIGITS / "resnet20.onnx", tmp_path)
     command = [sys.executable, peers.__file__, "measure", tmp_path, "--threads", "1", "--calls", "1"]

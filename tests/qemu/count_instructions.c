@@ -3,11 +3,13 @@
 //   qemu-arm -plugin file=libcount_instructions.so,out=FILE[,blocks=FILE] PROGRAM...
 //
 // writes the total to FILE, in decimal with a newline, when the program exits, and to the other FILE a line for every
-// translated block: its address, its instructions and how often it ran, in decimal.
+// translated block: its address, its instructions and how often it ran, in decimal, and `arm` or `thumb`; then its
+// instructions, each on a line that begins with a tab, as far as QEMU can disassemble them.
 //
 // The declarations below stand in for qemu-plugin.h, which distributions do not ship with qemu-user. They are the part
 // of the plugin API that every QEMU from 4.2 on has; only the number in qemu_plugin_version differs, and the build sets
-// it: QEMU 8 and older want 0 or 1, QEMU 9 and newer at least 2.
+// it: QEMU 8 and older want 0 or 1, QEMU 9 and newer at least 2. qemu_plugin_insn_data is not used because its
+// arguments changed in QEMU 9.1, which still loads plugins for version 2.
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,10 +26,14 @@
 #define EXPORT __attribute__((visibility("default")))
 
 typedef uint64_t plugin_id;
+struct qemu_plugin_insn;
 struct qemu_plugin_tb;
 
 // The callback neither reads nor writes guest registers (QEMU_PLUGIN_CB_NO_REGS).
 enum { NO_REGISTERS = 0 };
+
+// Code of one page lies together in the emulator's memory.
+enum { PAGE = 4096 };
 
 extern void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id,
                                                   void (*translated)(plugin_id, struct qemu_plugin_tb *));
@@ -36,6 +42,10 @@ extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *block, v
 extern void qemu_plugin_register_atexit_cb(plugin_id id, void (*exited)(plugin_id, void *), void *data);
 extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *block);
 extern uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *block);
+extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *block, size_t index);
+extern size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *instruction);
+extern void *qemu_plugin_insn_haddr(const struct qemu_plugin_insn *instruction);
+extern char *qemu_plugin_insn_disas(const struct qemu_plugin_insn *instruction);
 
 EXPORT int qemu_plugin_version = QEMU_PLUGIN_API;
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
@@ -44,6 +54,8 @@ struct block {
   uint64_t address;
   uint64_t instructions;
   uint64_t runs;
+  const char *mode;
+  char **code;
   struct block *next;
 };
 
@@ -59,14 +71,43 @@ static void block_executed(unsigned vcpu, void *block) {
   __atomic_fetch_add(&((struct block *)block)->runs, 1, __ATOMIC_RELAXED);
 }
 
-static void block_translated(plugin_id id, struct qemu_plugin_tb *translated) {
-  (void)id;
-  struct block *block = malloc(sizeof *block);
-  if (block == NULL) {
+static void *allocate(size_t size) {
+  void *memory = malloc(size);
+  if (memory == NULL) {
     fprintf(stderr, "count_instructions: out of memory\n");
     abort();
   }
-  *block = (struct block){qemu_plugin_tb_vaddr(translated), qemu_plugin_tb_n_insns(translated), 0, NULL};
+  return memory;
+}
+
+// Disassembles the instructions of a block and finds out in which mode they are, which QEMU does not say and text alone
+// does not always tell: Thumb code has instructions of two bytes, or begins those of four with other bytes than Arm
+// code. Only those on the block's first page are looked at: before QEMU 8, the others may have a wrong host address.
+static void read_code(const struct qemu_plugin_tb *translated, struct block *block) {
+  size_t offset = block->address % PAGE;
+  int may_be_thumb = 1;
+  int must_be_thumb = 0;
+  block->code = allocate(block->instructions * sizeof *block->code);
+  for (size_t index = 0; index < block->instructions; index++) {
+    const struct qemu_plugin_insn *instruction = qemu_plugin_tb_get_insn(translated, index);
+    const unsigned char *bytes = qemu_plugin_insn_haddr(instruction);
+    block->code[index] = qemu_plugin_insn_disas(instruction);
+    must_be_thumb |= qemu_plugin_insn_size(instruction) == 2;
+    may_be_thumb &= offset >= PAGE || bytes == NULL || bytes[1] >= 0xe8;
+    offset += qemu_plugin_insn_size(instruction);
+  }
+  block->mode = must_be_thumb || may_be_thumb ? "thumb" : "arm";
+}
+
+static void block_translated(plugin_id id, struct qemu_plugin_tb *translated) {
+  (void)id;
+  struct block *block = allocate(sizeof *block);
+  *block = (struct block){0};
+  block->address = qemu_plugin_tb_vaddr(translated);
+  block->instructions = qemu_plugin_tb_n_insns(translated);
+  if (blocks_out[0] != '\0') {
+    read_code(translated, block);
+  }
   block->next = __atomic_load_n(&blocks, __ATOMIC_RELAXED);
   while (!__atomic_compare_exchange_n(&blocks, &block->next, block, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
   }
@@ -77,6 +118,17 @@ static void check(const char *name, FILE *file, int written) {
   if (file == NULL || written < 0 || fclose(file) != 0) {
     fprintf(stderr, "count_instructions: cannot write %s: %s\n", name, strerror(errno));
   }
+}
+
+// Writes the lines of a block; negative if that fails.
+static int write_block(FILE *file, const struct block *block) {
+  int written = fprintf(file, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", block->address, block->instructions,
+                        block->runs, block->mode);
+  for (size_t index = 0; index < block->instructions && written >= 0; index++) {
+    const char *code = block->code[index];
+    written = fprintf(file, "\t%s\n", code == NULL ? "" : code);
+  }
+  return written;
 }
 
 static void program_exited(plugin_id id, void *data) {
@@ -94,8 +146,7 @@ static void program_exited(plugin_id id, void *data) {
   file = fopen(blocks_out, "w");
   int written = file == NULL ? -1 : 0;
   for (const struct block *block = blocks; block != NULL && written >= 0; block = block->next) {
-    written =
-        fprintf(file, "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", block->address, block->instructions, block->runs);
+    written = write_block(file, block);
   }
   check(blocks_out, file, written);
 }

@@ -36,6 +36,7 @@ fn collect(plan: &Plan, steps: &[Step], blocks: &mut BTreeMap<usize, HashSet<Str
 
 fn labels(plan: &Plan, steps: &[Step]) -> HashSet<String> {
     let nodes = steps.iter().flat_map(|step| match step {
+        Step::Concat(step) => vec![step.node],
         Step::Kernel(step) => step.nodes.clone(),
         Step::Operator(step) => vec![step.node],
         Step::Product(step) => vec![step.node],

@@ -220,7 +220,7 @@ impl<'m> Finder<'m> {
     /// The blocks of the graph.
     fn blocks(&self) -> Vec<ResidualBlock> {
         let found: Vec<_> = (0..self.nodes).filter_map(|index| self.block_at(index)).collect();
-        let segments = segments::number(&self.flow, &found);
+        let segments = segments::number(&self.flow, self.types, &found);
         let names = self.names(&found, &segments);
         (0..found.len()).map(|index| self.describe(&found, &segments, &names, index)).collect()
     }

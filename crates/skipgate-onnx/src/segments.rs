@@ -1,9 +1,10 @@
 //! Groups residual blocks into segments.
 //!
 //! A segment is a maximal run of blocks in which each one's input is the output of the one before, perhaps behind
-//! something that is no layer of its own (an activation, a normalisation, a scale, a reshape), and all outputs have one
-//! number of elements. The first block of a run keeps its features and is not gated by default, unless the run continues
-//! a chain of equal units of which the first has no shortcut, as in `MobileNetV2`: there that unit has done the work.
+//! something that is no layer of its own (an activation, a normalisation, a scale, a reshape) or a convolution that keeps
+//! the shape, as in `ConvMixer`, and all outputs have one number of elements. The first block of a run keeps its features
+//! and is not gated by default, unless the run continues a chain of equal units of which the first has no shortcut, as in
+//! `MobileNetV2`: there that unit has done the work.
 
 use std::collections::HashMap;
 
@@ -29,12 +30,17 @@ pub(crate) struct Place {
 }
 
 /// Numbers the segments of `blocks`, which are in execution order.
-pub(crate) fn number<'m>(flow: &Dataflow<'m>, blocks: &[Found<'m>]) -> Vec<Place> {
+pub(crate) fn number<'m>(
+    flow: &Dataflow<'m>,
+    types: &HashMap<String, TensorType>,
+    blocks: &[Found<'m>],
+) -> Vec<Place> {
     let by_sum: HashMap<_, _> = blocks.iter().enumerate().map(|(index, block)| (block.sum, index)).collect();
     let mut places: Vec<Place> = Vec::with_capacity(blocks.len());
     let mut lengths: Vec<usize> = Vec::new();
     for block in blocks {
-        let before = previous(flow, &by_sum, block.input).filter(|&index| same_shape(&blocks[index], block));
+        let before = previous(flow, types, &by_sum, block.input);
+        let before = before.filter(|&index| same_shape(&blocks[index], block));
         let segment = before.map_or(lengths.len(), |index| places[index].segment);
         if before.is_none() {
             lengths.push(0);
@@ -51,15 +57,24 @@ fn same_shape(a: &Found, b: &Found) -> bool {
     a.sum_type.is_some() && a.sum_type == b.sum_type || elements(a).is_some() && elements(a) == elements(b)
 }
 
-/// The block whose sum, perhaps behind what is no layer of its own, is `value`.
-fn previous<'m>(flow: &Dataflow<'m>, by_sum: &HashMap<&str, usize>, mut value: &'m str) -> Option<usize> {
+/// The block whose sum, perhaps behind what does not end a segment, is `value`.
+fn previous<'m>(
+    flow: &Dataflow<'m>,
+    types: &HashMap<String, TensorType>,
+    by_sum: &HashMap<&str, usize>,
+    mut value: &'m str,
+) -> Option<usize> {
     loop {
         if let Some(&index) = by_sum.get(value) {
             return Some(index);
         }
         let (index, node) = flow.producer(value)?;
         let before = flow.dominator_of_node(index)?;
-        if !is_activation(node) && !is_no_layer(node) && !is_self_gate(flow, node, before) {
+        let goes_on = is_activation(node)
+            || is_no_layer(node)
+            || is_self_gate(flow, node, before)
+            || is_conv_of_one_shape(types, node);
+        if !goes_on {
             return None;
         }
         value = before;
@@ -92,6 +107,13 @@ fn is_no_layer(node: &NodeProto) -> bool {
         "Conv" => Attributes::of(node).int_or("group", 1).unwrap_or(1) > 1,
         _ => is_quantization(node),
     }
+}
+
+/// Whether `node` is a convolution whose result has the shape of what it reads.
+fn is_conv_of_one_shape(types: &HashMap<String, TensorType>, node: &NodeProto) -> bool {
+    let type_of = |name: Option<&String>| name.and_then(|name| types.get(name));
+    let (from, to) = (type_of(node.input.first()), type_of(node.output.first()));
+    node.op_type == "Conv" && is_default_domain(&node.domain) && from.is_some() && from == to
 }
 
 /// Whether `node` goes from floats to integers or back.

@@ -11,6 +11,7 @@ mod bench;
 mod bindings;
 mod board;
 mod capi;
+mod cycles;
 mod debian;
 mod demo;
 mod fuzz;
@@ -87,6 +88,14 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Estimate the cycles that an artifact takes on the board's processor, beside ncnn's
+    Cycles {
+        #[command(flatten)]
+        what: cycles::What,
+        /// Form of the tables
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
     /// Build the C interface: header, static and shared library, and a file for pkg-config
     Capi {
         /// The folder to write
@@ -136,6 +145,7 @@ fn run(command: &Command) -> Result<()> {
         Command::Instructions { ref artifact, every } => instructions::run(&workspace, artifact, every.get()),
         Command::Program { ref target } => board::build(&workspace, target),
         Command::Profile { ref artifact, format } => profile::run(&workspace, artifact, format),
+        Command::Cycles { ref what, format } => cycles::run(&workspace, what, format),
         Command::Setup { tests: false } => setup::for_demo(&workspace).map(drop),
         Command::Setup { tests: true } => setup::for_tests(&workspace).map(drop),
         Command::Demo { format } => demo::run(&workspace, format),

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use object::{Object as _, ObjectSection as _};
 use serde::Serialize;
-use skipgate_core::{SkipMask, VMFB_FILE};
+use skipgate_core::{Manifest, SkipMask, VMFB_FILE};
 
 use crate::board::Board;
 use crate::demo::build::BoardProfile;
@@ -25,7 +25,7 @@ use crate::setup::qemu::Block;
 use crate::workspace::Workspace;
 
 /// Libraries are loaded at multiples of this.
-const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 /// A line of the table.
 #[derive(Debug, Serialize)]
@@ -40,10 +40,8 @@ struct Line {
 /// Prints the instructions of one inference with all blocks by kernel, the most first.
 pub(crate) fn run(workspace: &Workspace, artifact: &Path, format: Format) -> Result<()> {
     let tools = setup::for_demo(workspace)?;
-    let manifest = read_manifest(artifact)?;
+    let (manifest, library) = board_artifact(artifact)?;
     let board = Board::prepare(workspace, &tools, &manifest.target, BoardProfile::Shipped)?;
-    let library = Library::read(&fs_err::read(artifact.join(VMFB_FILE))?)
-        .with_context(|| format!("cannot find the kernels in {}", artifact.display()))?;
     let dir = workspace.path("target/profile");
     fs_err::create_dir_all(&dir)?;
     say(&format!("Profiling {}", artifact.display()));
@@ -60,6 +58,14 @@ pub(crate) fn run(workspace: &Workspace, artifact: &Path, format: Format) -> Res
         Format::Text => println!("{}", table(&lines)),
     }
     Ok(())
+}
+
+/// The manifest of an artifact for a board, and its kernels.
+pub(crate) fn board_artifact(artifact: &Path) -> Result<(Manifest, Library)> {
+    let manifest = read_manifest(artifact)?;
+    let library = Library::read(&fs_err::read(artifact.join(VMFB_FILE))?)
+        .with_context(|| format!("cannot find the kernels in {}", artifact.display()))?;
+    Ok((manifest, library))
 }
 
 fn per_inference(few: &BTreeMap<String, u64>, many: &BTreeMap<String, u64>) -> Vec<Line> {
@@ -94,7 +100,7 @@ fn table(lines: &[Line]) -> String {
 }
 
 /// The functions of the kernels' library.
-struct Library {
+pub(crate) struct Library {
     /// Name by address in the file, and the end of the last.
     functions: BTreeMap<u64, String>,
     end: u64,
@@ -123,21 +129,25 @@ impl Library {
         Ok(Self { functions: addresses.into_iter().zip(names).collect(), end })
     }
 
-    /// Instructions by function; those outside of the library are the runtime's.
+    /// Instructions by function.
     fn attribute(&self, blocks: &[Block]) -> Result<BTreeMap<String, u64>> {
-        let base = self.base(blocks).context("no kernel was seen to run")?;
+        let base = self.base(blocks)?;
         let mut counts = BTreeMap::new();
         for block in blocks {
-            let place = block.address.checked_sub(base).filter(|place| *place < self.end);
-            let function = place.and_then(|place| self.functions.range(..=place).next_back());
-            let name = function.map_or("runtime", |(_, name)| name.as_str());
-            *counts.entry(name.to_owned()).or_default() += block.executed;
+            *counts.entry(self.function(base, block).to_owned()).or_default() += block.executed();
         }
         Ok(counts)
     }
 
+    /// The function that a block is part of, with the library at `base`; what is outside of it is the runtime's.
+    pub(crate) fn function(&self, base: u64, block: &Block) -> &str {
+        let place = block.address.checked_sub(base).filter(|place| *place < self.end);
+        let function = place.and_then(|place| self.functions.range(..=place).next_back());
+        function.map_or("runtime", |(_, name)| name.as_str())
+    }
+
     /// Where the library was loaded: where most functions begin with a block.
-    fn base(&self, blocks: &[Block]) -> Option<u64> {
+    pub(crate) fn base(&self, blocks: &[Block]) -> Result<u64> {
         let mut votes: HashMap<u64, usize> = HashMap::new();
         for block in blocks {
             for base in self.functions.keys().filter_map(|function| block.address.checked_sub(*function)) {
@@ -146,7 +156,8 @@ impl Library {
                 }
             }
         }
-        votes.into_iter().max_by_key(|(base, votes)| (*votes, *base)).map(|(base, _)| base)
+        let best = votes.into_iter().max_by_key(|(base, votes)| (*votes, *base));
+        best.map(|(base, _)| base).context("no kernel was seen to run")
     }
 }
 
@@ -199,12 +210,14 @@ fn string((start, bytes): (u64, &[u8]), address: u64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::qemu::Mode;
 
     #[test]
     fn instructions_go_to_the_function_that_holds_them() {
         let functions = [(0x100, "first".to_owned()), (0x200, "second".to_owned())].into();
         let library = Library { functions, end: 0x300 };
-        let block = |address, executed| Block { address, executed };
+        let code = vec!["nop".to_owned()];
+        let block = |address, runs| Block { address, runs, mode: Mode::Arm, code: code.clone() };
         let base = 7 * PAGE;
         let blocks =
             [block(base + 0x100, 1), block(base + 0x180, 2), block(base + 0x200, 4), block(base + 0x300, 8)];

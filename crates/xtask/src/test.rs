@@ -2,7 +2,8 @@
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -64,9 +65,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ("machine code for the board", &|| libcalls::generate(workspace, true)),
         ("program for the board", &|| suite.build_board_program()),
         ("C interface for here and the board", &|| suite.install_capi()),
-        ("Rust tests", &|| suite.rust_tests()),
+        ("Rust tests, and Python tests beside them", &|| suite.rust_and_python_tests()),
         ("Rust tests of the board's crates under qemu-arm", &|| suite.board_tests()),
-        ("Python tests", &|| suite.python_tests()),
         ("runtime under Valgrind", &|| suite.valgrind()),
     ];
     let mut times = vec![("set-up", start.elapsed())];
@@ -165,36 +165,47 @@ impl Suite<'_> {
     /// Unoptimised, since the Rust tests build most of it anyway.
     fn install_capi(&self) -> Result<()> {
         capi::install(self.workspace, None, "dev", &self.capi_prefix("host"))?;
-        capi::install(self.workspace, Some(&self.tools.armv7_rust), "dev", &self.capi_prefix("board"))
+        let profile = BoardProfile::Tested.name();
+        capi::install(self.workspace, Some(&self.tools.armv7_rust), profile, &self.capi_prefix("board"))
     }
 
     fn capi_prefix(&self, machine: &str) -> PathBuf {
         self.workspace.path("target/capi").join(machine)
     }
 
-    fn rust_tests(&self) -> Result<()> {
-        self.configure(self.workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]))?.run()
+    /// Both at once, since neither keeps two cores busy: what the Python tests print is shown when they are through.
+    fn rust_and_python_tests(&self) -> Result<()> {
+        let workspace = self.workspace;
+        workspace.cargo().args(["test", "--workspace", "--no-run"]).run()?;
+        thread::scope(|scope| {
+            let python = scope.spawn(|| python_tests(workspace));
+            let rust = self
+                .configure(workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]))
+                .and_then(CommandExt::run);
+            eprintln!("{}", python.join().map_err(|_| anyhow!("a thread panicked"))??);
+            rust
+        })
     }
 
     fn board_tests(&self) -> Result<()> {
         let mut cargo = self.tools.armv7_rust.cargo(self.workspace);
-        cargo.args(["test", "--target", Family::Armv7.rust_target(), "--tests", "--no-default-features"]);
+        // Most of it is built for the program already.
+        let profile = BoardProfile::Tested.name();
+        cargo.args([
+            "test",
+            "--target",
+            Family::Armv7.rust_target(),
+            "--tests",
+            "--no-default-features",
+            "--profile",
+            profile,
+        ]);
         for name in BOARD_CRATES {
             cargo.args(["--package", name]);
         }
         // Under emulation, a process that is started while other threads run now and then hangs before it begins.
         cargo.env("RUST_TEST_THREADS", "1");
         self.configure(&mut cargo)?.run_within(BOARD_TESTS_LIMIT)
-    }
-
-    fn python_tests(&self) -> Result<()> {
-        for folder in PYTHON_FOLDERS {
-            let mut pytest = self.workspace.command(self.workspace.venv("python"));
-            // What the Rust tests before this step built.
-            pytest.env("SKIPGATE_PROGRAM", self.workspace.path("target/debug/skipgate"));
-            pytest.args(["-m", "pytest", "--quiet", folder]).run()?;
-        }
-        Ok(())
     }
 
     /// Memory errors and leaks of the runtime's own tests.
@@ -227,6 +238,21 @@ impl Suite<'_> {
         command.env("SKIPGATE_CAPI_BOARD", self.capi_prefix("board"));
         Ok(command.env("PYTHON", self.workspace.venv("python")))
     }
+}
+
+/// What the tests of all folders print.
+fn python_tests(workspace: &Workspace) -> Result<String> {
+    let mut printed = String::new();
+    for folder in PYTHON_FOLDERS {
+        let mut pytest = workspace.command(workspace.venv("python"));
+        // Cargo built it before the Rust tests.
+        pytest.env("SKIPGATE_PROGRAM", workspace.path("target/debug/skipgate"));
+        let output = pytest.args(["-m", "pytest", "--quiet", folder]).stdin(Stdio::null()).output()?;
+        printed += &String::from_utf8_lossy(&output.stdout);
+        printed += &String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "pytest {folder} ended with {}\n{printed}", output.status);
+    }
+    Ok(printed)
 }
 
 /// Names in a listing of `cargo tree` that have no place on the board.

@@ -32,7 +32,8 @@ impl<'p, 'm> Operators<'p, 'm> {
                     self.collect(&step.otherwise.steps);
                     self.collect(&step.then.steps);
                 }
-                Step::Kernel(_)
+                Step::Concat(_)
+                | Step::Kernel(_)
                 | Step::Excerpt(_)
                 | Step::Product(_)
                 | Step::Quantise(_)

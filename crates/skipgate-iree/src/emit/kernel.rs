@@ -6,6 +6,7 @@ use skipgate_onnx::{NodeId, tensor_bytes};
 
 use super::{Emitter, types};
 use crate::ImportError;
+use crate::kernels::{Kernel, Preparation};
 use crate::plan::{self, TensorId};
 
 impl Emitter<'_, '_> {
@@ -19,7 +20,10 @@ impl Emitter<'_, '_> {
             None => vec![0.0; step.convolution.window.filters],
         };
         let kernel = self.kernels.kernel(&step.convolution, &weights);
-        let weights = self.constant_floats(&kernel.weights, &kernel.weights_shape);
+        let weights = match &kernel.preparation {
+            Some(preparation) => self.prepared(&kernel, preparation),
+            None => self.constant_floats(&kernel.weights, &kernel.weights_shape),
+        };
         let bias = self.constant_floats(&bias, &[bias.len()]);
         let operands = [input, weights, bias].into_iter().chain(residual);
         let (operands, operand_types): (Vec<_>, Vec<_>) = operands.unzip();
@@ -38,6 +42,29 @@ impl Emitter<'_, '_> {
             symbol = kernel.symbol,
         ));
         self.stand(step.result, names[0].clone())
+    }
+
+    /// The SSA name and the type of weights that are transformed when the network is loaded. The barrier keeps the compiler
+    /// from doing that itself and storing the result.
+    fn prepared(&mut self, kernel: &Kernel, preparation: &Preparation) -> (String, String) {
+        let Preparation { symbol, shape } = preparation;
+        let [from, to] = [&kernel.weights_shape, shape].map(|shape| types::builtin(shape.iter().copied()));
+        let literal = self.blobs.floats(&kernel.weights, &kernel.weights_shape);
+        let global = format!("@weights_{}", self.globals.len());
+        self.globals.push(format!(
+            "util.global private {global} : {to}
+             util.initializer {{
+               %constant = arith.constant {literal}
+               %raw = util.optimization_barrier %constant : {from}
+               %prepared = flow.dispatch @{symbol}::@{symbol}(%raw) : ({from}) -> {to}
+               util.global.store %prepared, {global} : {to}
+               util.return
+             }}
+"
+        ));
+        let value = self.fresh();
+        self.line(&format!("{value} = util.global.load immutable {global} : {to}"));
+        (value, to)
     }
 
     /// Calls the kernel `symbol`, which does `node`, with `operands`, names and their types.

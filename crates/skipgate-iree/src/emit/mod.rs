@@ -13,6 +13,7 @@ mod attributes;
 mod bit_cast;
 mod blobs;
 mod branch;
+mod concat;
 mod excerpt;
 mod frame;
 mod gate;
@@ -70,6 +71,8 @@ struct Emitter<'p, 'm> {
     text: String,
     blobs: Blobs,
     kernels: Kernels,
+    /// What is computed when the network is loaded, each as text.
+    globals: Vec<String>,
     /// By tensor.
     names: Vec<Names>,
     /// Number of SSA names given out.
@@ -83,6 +86,7 @@ impl<'p, 'm> Emitter<'p, 'm> {
             text: String::new(),
             blobs: Blobs::default(),
             kernels: Kernels::new(plan.simd, &plan.options),
+            globals: Vec::new(),
             names: vec![Names::default(); plan.tensors.len()],
             count: 0,
         }
@@ -145,6 +149,10 @@ impl Emitter<'_, '_> {
         self.head(&arguments, &results);
         self.steps(&plan.steps)?;
         self.tail(&plan.outputs, &results);
+        // The compiler wants globals in front of the functions that load them, so behind the module's own line.
+        let first_line = self.text.find('\n').map_or(0, |end| end + 1);
+        let globals: String = self.globals.drain(..).collect();
+        self.text.insert_str(first_line, &globals);
         self.kernels.write(&mut self.text);
         self.text.push_str(marker::EXECUTABLE);
         self.line("}");
@@ -173,6 +181,7 @@ impl Emitter<'_, '_> {
 
     fn steps(&mut self, steps: &[Step]) -> Result<(), ImportError> {
         steps.iter().try_for_each(|step| match step {
+            Step::Concat(step) => self.concat(step),
             Step::Constant(step) => self.constant(step),
             Step::Kernel(step) => self.kernel(step),
             Step::Operator(step) => self.operator(step),

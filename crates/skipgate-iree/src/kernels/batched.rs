@@ -71,10 +71,7 @@ impl Kernel<'_> {
         let image = (&self.first, &vectors[..]);
         let sums = add_channels(code, tile, self.product.common, start, image, factors);
         for (row, sums) in rows.iter().zip(sums.chunks(band.vectors)) {
-            for (number, sum) in sums.iter().enumerate() {
-                let column = code.offset(&column, number * band.lanes);
-                code.store(sum, &self.result, &[batch.clone(), row.clone(), column]);
-            }
+            code.store_several(sums, &self.result, &[batch.clone(), row.clone(), column.clone()]);
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::Simd;
+use super::{Simd, arm, extents};
 
 /// A kernel's body as it grows. Values are SSA names.
 pub(super) struct Code {
     text: String,
     names: usize,
     simd: Simd,
+    /// Whether vectors are of floats in double precision.
+    is_double: bool,
 }
 
 /// A buffer of floats in memory, row by row.
@@ -19,21 +21,36 @@ pub(super) struct Memory {
 }
 
 impl Memory {
+    /// Floats of its last dimension.
+    pub(super) fn width(&self) -> usize {
+        *self.shape.last().expect("a buffer has dimensions")
+    }
+
     fn ty(&self) -> String {
-        let extents: Vec<_> = self.shape.iter().map(ToString::to_string).collect();
-        format!("memref<{}xf32>", extents.join("x"))
+        format!("memref<{}xf32>", extents(&self.shape))
     }
 }
-
-/// Floats of the vectors that one instruction loads two of.
-const LANES_OF_TWO: usize = 4;
 
 /// `index` constants and values, and vectors.
 pub(super) type Value = String;
 
+/// What `step` makes of each.
+pub(super) fn each(values: &[Value], step: impl FnMut(&Value) -> Value) -> Vec<Value> {
+    values.iter().map(step).collect()
+}
+
+/// What `step` makes of each pair.
+pub(super) fn each_pair(
+    a: &[Value],
+    b: &[Value],
+    mut step: impl FnMut(&Value, &Value) -> Value,
+) -> Vec<Value> {
+    a.iter().zip(b).map(|(a, b)| step(a, b)).collect()
+}
+
 impl Code {
     pub(super) fn new(simd: Simd) -> Self {
-        Self { text: String::new(), names: 0, simd }
+        Self { text: String::new(), names: 0, simd, is_double: false }
     }
 
     pub(super) fn finish(self) -> String {
@@ -62,8 +79,35 @@ impl Code {
         name
     }
 
+    /// Whether vectors are quad registers of 32-bit Arm.
+    pub(super) fn has_arm_quads(&self) -> bool {
+        self.simd.is_arm && self.simd.lanes == arm::LANES
+    }
+
     fn vector(&self) -> String {
-        format!("vector<{}xf32>", self.simd.lanes)
+        let float = if self.is_double { "f64" } else { "f32" };
+        format!("vector<{}x{float}>", self.simd.lanes)
+    }
+
+    /// What `body` makes of `values` in double precision.
+    pub(super) fn in_double(
+        &mut self,
+        values: &[Value],
+        body: impl FnOnce(&mut Self, Vec<Value>) -> Vec<Value>,
+    ) -> Vec<Value> {
+        let from = self.vector();
+        self.is_double = true;
+        let to = self.vector();
+        let wide = values
+            .iter()
+            .map(|value| self.operation(format_args!("arith.extf {value} : {from} to {to}")))
+            .collect();
+        let results = body(self, wide);
+        self.is_double = false;
+        results
+            .iter()
+            .map(|result| self.operation(format_args!("arith.truncf {result} : {to} to {from}")))
+            .collect()
     }
 
     /// What `body` writes, with vectors of `lanes` floats.
@@ -287,19 +331,40 @@ impl Code {
 
     /// The vectors that follow one another from `place` on.
     pub(super) fn load_several(&mut self, memory: &Memory, place: &[Value], count: usize) -> Vec<Value> {
-        if count == 2 && self.simd.loads_two && self.simd.lanes == LANES_OF_TWO {
-            return self.load_two(memory, place);
+        let pairs = if self.has_arm_quads() { count / 2 } else { 0 };
+        let mut vectors = Vec::with_capacity(count);
+        for pair in 0..pairs {
+            let at = self.behind(place, 2 * pair);
+            vectors.extend(self.load_two(memory, &at));
         }
+        for number in 2 * pairs..count {
+            let at = self.behind(place, number);
+            vectors.push(self.load(memory, &at));
+        }
+        vectors
+    }
+
+    /// The place of the vector that is `number` vectors behind `place`.
+    fn behind(&mut self, place: &[Value], number: usize) -> Vec<Value> {
         let (last, others) = place.split_last().expect("a buffer has dimensions");
-        let one = |number| {
-            let last = self.offset(last, number * self.simd.lanes);
-            self.load(memory, &[others, &[last]].concat())
-        };
-        (0..count).map(one).collect()
+        let last = self.offset(last, number * self.simd.lanes);
+        [others, &[last]].concat()
     }
 
     /// Two vectors by one instruction, which the compiler does not find by itself.
     fn load_two(&mut self, memory: &Memory, place: &[Value]) -> Vec<Value> {
+        let address = self.address(memory, place);
+        let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
+        let ty = format!("!llvm.struct<({0}, {0})>", self.vector());
+        let both = self.operation(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vld1x2.v4f32.p0\"({pointer}) : (!llvm.ptr) -> {ty}"
+        ));
+        let half = |number| self.operation(format_args!("llvm.extractvalue {both}[{number}] : {ty}"));
+        [0, 1].map(half).to_vec()
+    }
+
+    /// The address of what is at `place`, on a target of 32 bits.
+    fn address(&mut self, memory: &Memory, place: &[Value]) -> Value {
         let start = self.operation(format_args!(
             "memref.extract_aligned_pointer_as_index {} : {} -> index",
             memory.name,
@@ -312,14 +377,37 @@ impl Code {
         }
         let bytes = self.multiple(&element, size_of::<f32>());
         let address = self.sum(&start, &bytes);
-        let address = self.operation(format_args!("arith.index_cast {address} : index to i32"));
-        let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
-        let ty = format!("!llvm.struct<({0}, {0})>", self.vector());
-        let both = self.operation(format_args!(
-            "llvm.call_intrinsic \"llvm.arm.neon.vld1x2.v4f32.p0\"({pointer}) : (!llvm.ptr) -> {ty}"
+        self.operation(format_args!("arith.index_cast {address} : index to i32"))
+    }
+
+    /// What `inner` makes of `sums`. The first channel of each of the `pixels` and its first factor are at these places.
+    pub(super) fn arm_loop(
+        &mut self,
+        inner: &arm::Loop,
+        sums: &[Value],
+        (image, pixels): (&Memory, &[Vec<Value>]),
+        (factors, first): (&Memory, &[Value]),
+    ) -> Vec<Value> {
+        let mut addresses: Vec<_> = pixels.iter().map(|pixel| self.address(image, pixel)).collect();
+        addresses.push(self.address(factors, first));
+        let number =
+            |code: &mut Self, value: usize| code.operation(format_args!("arith.constant {value} : i32"));
+        addresses.extend(inner.turns().map(|turns| number(self, turns)));
+        let written = addresses.len();
+        addresses.extend(inner.step().map(|step| number(self, step)));
+        let types = |numbers: usize| {
+            let vectors = sums.iter().map(|_| self.vector());
+            vectors.chain((0..numbers).map(|_| "i32".to_owned())).collect::<Vec<_>>().join(", ")
+        };
+        let (ty, from) = (format!("!llvm.struct<({})>", types(written)), types(addresses.len()));
+        let operands: Vec<_> = sums.iter().chain(&addresses).cloned().collect();
+        let (text, constraints) = (inner.text().replace('\n', "\\0A"), inner.constraints());
+        let all = self.operation(format_args!(
+            "llvm.inline_asm has_side_effects asm_dialect = att \"{text}\", \"{constraints}\" {} : ({from}) -> {ty}",
+            operands.join(", ")
         ));
-        let half = |number| self.operation(format_args!("llvm.extractvalue {both}[{number}] : {ty}"));
-        [0, 1].map(half).to_vec()
+        let one = |number| self.operation(format_args!("llvm.extractvalue {all}[{number}] : {ty}"));
+        (0..sums.len()).map(one).collect()
     }
 
     pub(super) fn store(&mut self, value: &Value, memory: &Memory, place: &[Value]) {
@@ -329,6 +417,29 @@ impl Code {
             memory.name,
             place.join(", "),
             memory.ty()
+        ));
+    }
+
+    /// Writes `values` one behind the other from `place` on.
+    pub(super) fn store_several(&mut self, values: &[Value], memory: &Memory, place: &[Value]) {
+        let pairs = if self.has_arm_quads() { values.len() / 2 } else { 0 };
+        for pair in 0..pairs {
+            let at = self.behind(place, 2 * pair);
+            self.store_two([&values[2 * pair], &values[2 * pair + 1]], memory, &at);
+        }
+        for (number, value) in values.iter().enumerate().skip(2 * pairs) {
+            let at = self.behind(place, number);
+            self.store(value, memory, &at);
+        }
+    }
+
+    /// Two vectors by one instruction.
+    fn store_two(&mut self, [first, second]: [&Value; 2], memory: &Memory, place: &[Value]) {
+        let address = self.address(memory, place);
+        let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
+        let vector = self.vector();
+        self.line(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vst1x2.p0.v4f32\"({pointer}, {first}, {second}) : (!llvm.ptr, {vector}, {vector}) -> ()"
         ));
     }
 
@@ -410,8 +521,12 @@ impl Code {
 
     /// `value` in all lanes.
     pub(super) fn constant(&mut self, value: f64) -> Value {
+        let ty = self.vector();
+        if self.is_double {
+            return self.operation(format_args!("arith.constant dense<0x{:016X}> : {ty}", value.to_bits()));
+        }
         #[expect(clippy::cast_possible_truncation, reason = "vectors hold floats")]
-        let (ty, bits) = (self.vector(), (value as f32).to_bits());
+        let bits = (value as f32).to_bits();
         self.operation(format_args!("arith.constant dense<0x{bits:08X}> : {ty}"))
     }
 
@@ -488,10 +603,25 @@ impl Code {
         self.integer_binary("addi", bits, &value)
     }
 
-    /// `value - bits`, as integers.
-    pub(super) fn subtract_bits_from(&mut self, value: i32, bits: &Value) -> Value {
-        let value = self.integer_constant(value);
-        self.integer_binary("subi", &value, bits)
+    /// The sum of both, as integers.
+    pub(super) fn add_bits(&mut self, a: &Value, b: &Value) -> Value {
+        self.integer_binary("addi", a, b)
+    }
+
+    /// 32-bit Arm's first guess at a reciprocal, with 8 right bits.
+    pub(super) fn reciprocal_guess(&mut self, value: &Value) -> Value {
+        let (ty, lanes) = (self.vector(), self.simd.lanes);
+        self.operation(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vrecpe.v{lanes}f32\"({value}) : ({ty}) -> {ty}"
+        ))
+    }
+
+    /// What a guess at the reciprocal of `value` is multiplied by for a better one: `2 - value * guess`.
+    pub(super) fn reciprocal_step(&mut self, value: &Value, guess: &Value) -> Value {
+        let (ty, lanes) = (self.vector(), self.simd.lanes);
+        self.operation(format_args!(
+            "llvm.call_intrinsic \"llvm.arm.neon.vrecps.v{lanes}f32\"({value}, {guess}) : ({ty}, {ty}) -> {ty}"
+        ))
     }
 
     /// `value`, or `limit` where that is greater. What is no number stays none.

@@ -1,11 +1,11 @@
 //! Curves that rise from 0 to 1: what activations with soft edges are made of.
 //!
 //! The sigmoid's exponential is 2 to a whole power, which goes into the exponent of a float, times the exponential of what is
-//! left, which a polynomial gives: its relative error is 1.1e-8. Rounding adds more, so a sigmoid is off by at most 1.4e-7
+//! left, which a polynomial gives: its relative error is 1.1e-8. Rounding adds more, so a sigmoid is off by at most 1.8e-7
 //! of itself; below -87 it stays at the least float that an exponent can hold. The normal distribution's share is off by at
 //! most 2e-7. `tests/kernels.rs` prints both.
 
-use super::code::{Code, Value};
+use super::code::{Code, Value, each, each_pair};
 use super::output::ROUNDER;
 
 /// A curve. Numbers are bits of floats, so that curves can be compared.
@@ -49,98 +49,117 @@ const SLOPE: [u32; 14] = [
 const ONE: i32 = 0x3F80_0000;
 /// Bits of a float before those of its exponent.
 const MANTISSA: i32 = 23;
-/// Subtracting the bits of a float from this gives those of its reciprocal, an eighth off at most.
-const RECIPROCAL: i32 = 0x7EF3_11C7;
-/// Steps of Newton's that make a reciprocal of that: the error is squared by each.
-const STEPS: usize = 3;
+/// Steps of Newton's that make a reciprocal of a guess with 8 right bits: each doubles them.
+const STEPS: usize = 2;
 
 impl Curve {
-    pub(super) fn at(self, code: &mut Code, x: &Value) -> Value {
+    /// The curve at each of some places. They are computed side by side, one step of all after the other, so that they share
+    /// the registers of constants and need not wait for their own steps.
+    pub(super) fn at(self, code: &mut Code, places: &[Value]) -> Vec<Value> {
         match self {
-            Self::Sigmoid => sigmoid(code, x),
-            Self::Normal => normal(code, x),
+            Self::Sigmoid => sigmoid(code, places),
+            Self::Normal => normal(code, places),
             Self::HardSigmoid { slope, middle } => {
                 let [slope, middle] = [slope, middle].map(|bits| code.constant(f32::from_bits(bits).into()));
                 let (zero, one) = (code.constant(0.0), code.constant(1.0));
-                let line = code.multiply_add(x, &slope, &middle);
-                let line = code.at_least(&line, &zero);
-                code.at_most(&line, &one)
+                let line = each(places, |x| code.multiply_add(x, &slope, &middle));
+                let line = each(&line, |line| code.at_least(line, &zero));
+                each(&line, |line| code.at_most(line, &one))
             }
         }
     }
 }
 
-fn sigmoid(code: &mut Code, x: &Value) -> Value {
+fn sigmoid(code: &mut Code, places: &[Value]) -> Vec<Value> {
     let (zero, one) = (code.constant(0.0), code.constant(1.0));
-    let negative = code.subtract(&zero, x);
-    let power = exponential(code, &negative);
-    let divisor = code.add(&one, &power);
-    reciprocal(code, &divisor)
+    let negative = each(places, |x| code.subtract(&zero, x));
+    let power = exponentials(code, &negative);
+    let divisor = each(&power, |power| code.add(&one, power));
+    reciprocals(code, &divisor)
 }
 
 /// A half and the product of `x` with a polynomial of its square, between 0 and 1. Where the square is held, the product goes
 /// on growing, so all is exact there.
-fn normal(code: &mut Code, x: &Value) -> Value {
+fn normal(code: &mut Code, places: &[Value]) -> Vec<Value> {
     let [scale, minus_one, least, half] =
         [2.0 / FARTHEST_SQUARE, -1.0, -0.5, 0.5].map(|number| code.constant(number));
     let farthest = code.constant(FARTHEST_SQUARE);
-    let square = code.multiply(x, x);
-    let square = code.at_most(&square, &farthest);
-    let place = code.multiply_add(&square, &scale, &minus_one);
-    let slope = polynomial(code, &place, &SLOPE);
-    let distance = code.multiply(x, &slope);
-    let distance = code.at_least(&distance, &least);
-    let distance = code.at_most(&distance, &half);
-    code.add(&distance, &half)
+    let square = each(places, |x| code.multiply(x, x));
+    let square = each(&square, |square| code.at_most(square, &farthest));
+    let place = each(&square, |square| code.multiply_add(square, &scale, &minus_one));
+    let slope = polynomials(code, &place, &SLOPE);
+    let distance = each_pair(places, &slope, |x, slope| code.multiply(x, slope));
+    let distance = each(&distance, |distance| code.at_least(distance, &least));
+    let distance = each(&distance, |distance| code.at_most(distance, &half));
+    each(&distance, |distance| code.add(distance, &half))
 }
 
-/// The polynomial with these coefficients, bits of floats, the lowest power first.
-fn polynomial(code: &mut Code, x: &Value, coefficients: &[u32]) -> Value {
-    let coefficients: Vec<_> =
-        coefficients.iter().map(|&bits| code.constant(f32::from_bits(bits).into())).collect();
-    let add_next = |value: Value, next: &Value| code.multiply_add(&value, x, next);
+/// The polynomial with these coefficients, bits of floats, the lowest power first, at each of some places.
+fn polynomials(code: &mut Code, places: &[Value], coefficients: &[u32]) -> Vec<Value> {
     let (last, others) = coefficients.split_last().expect("there are some");
-    others.iter().rev().fold(last.clone(), add_next)
+    let constant = |code: &mut Code, bits: u32| code.constant(f32::from_bits(bits).into());
+    let last = constant(code, *last);
+    let mut values = vec![last; places.len()];
+    for &bits in others.iter().rev() {
+        let next = constant(code, bits);
+        values = each_pair(&values, places, |value, x| code.multiply_add(value, x, &next));
+    }
+    values
 }
 
 /// `exp(x)`, for `x` between -87 and 87; beyond, it stays as it is there.
 pub(super) fn exponential(code: &mut Code, x: &Value) -> Value {
-    let [low, high, rounder, inverse, one] =
-        [-LIMIT, LIMIT, ROUNDER.into(), std::f64::consts::LOG2_E, 1.0].map(|number| code.constant(number));
-    let x = code.at_least(x, &low);
-    let x = code.at_most(&x, &high);
-    // The whole number is what is left in the lowest bits.
-    let shifted = code.multiply_add(&x, &inverse, &rounder);
-    let whole = code.subtract(&shifted, &rounder);
-    let mut rest = x;
-    for part in LN_2 {
-        let part = code.constant(-part);
-        rest = code.multiply_add(&whole, &part, &rest);
-    }
-    let value = polynomial(code, &rest, &POLYNOMIAL);
-    let square = code.multiply(&rest, &rest);
-    let value = code.multiply_add(&square, &value, &rest);
-    let value = code.add(&value, &one);
-    let bits = code.bits(&shifted);
-    let exponent = code.shift_left(&bits, MANTISSA);
-    let exponent = code.add_to_bits(&exponent, ONE);
-    let power = code.of_bits(&exponent);
-    code.multiply(&value, &power)
+    exponentials(code, std::slice::from_ref(x)).remove(0)
 }
 
-/// The reciprocal of numbers from 1 on.
-fn reciprocal(code: &mut Code, x: &Value) -> Value {
-    if code.simd().divides {
+fn exponentials(code: &mut Code, places: &[Value]) -> Vec<Value> {
+    let [low, high, rounder, inverse, one] =
+        [-LIMIT, LIMIT, ROUNDER.into(), std::f64::consts::LOG2_E, 1.0].map(|number| code.constant(number));
+    let places = each(places, |x| code.at_least(x, &low));
+    let places = each(&places, |x| code.at_most(x, &high));
+    // The whole number is what is left in the lowest bits.
+    let shifted = each(&places, |x| code.multiply_add(x, &inverse, &rounder));
+    let whole = each(&shifted, |shifted| code.subtract(shifted, &rounder));
+    let mut rest = places;
+    for part in LN_2 {
+        let part = code.constant(-part);
+        rest = each_pair(&whole, &rest, |whole, rest| code.multiply_add(whole, &part, rest));
+    }
+    let value = polynomials(code, &rest, &POLYNOMIAL);
+    let square = each(&rest, |rest| code.multiply(rest, rest));
+    let factors = square.iter().zip(&value);
+    let value: Vec<_> =
+        factors.zip(&rest).map(|((square, value), rest)| code.multiply_add(square, value, rest)).collect();
+    let value = each(&value, |value| code.add(value, &one));
+    each_pair(&value, &shifted, |value, shifted| times_power(code, value, shifted))
+}
+
+/// `value` times 2 to the whole number in the lowest bits of `shifted`.
+fn times_power(code: &mut Code, value: &Value, shifted: &Value) -> Value {
+    let bits = code.bits(shifted);
+    let exponent = code.shift_left(&bits, MANTISSA);
+    if code.simd().is_arm {
+        // Within the limits, the exponent of the product stays one of a float. What is no number has no bits down there on
+        // this unit, and stays none.
+        let bits = code.bits(value);
+        let bits = code.add_bits(&bits, &exponent);
+        return code.of_bits(&bits);
+    }
+    let exponent = code.add_to_bits(&exponent, ONE);
+    let power = code.of_bits(&exponent);
+    code.multiply(value, &power)
+}
+
+/// The reciprocals of numbers from 1 on.
+fn reciprocals(code: &mut Code, numbers: &[Value]) -> Vec<Value> {
+    if code.simd().divides || code.simd().lanes == 1 {
         let one = code.constant(1.0);
-        return code.divide(&one, x);
+        return each(numbers, |number| code.divide(&one, number));
     }
-    let (bits, two) = (code.bits(x), code.constant(2.0));
-    let bits = code.subtract_bits_from(RECIPROCAL, &bits);
-    let mut guess = code.of_bits(&bits);
+    let mut guesses = each(numbers, |number| code.reciprocal_guess(number));
     for _ in 0..STEPS {
-        let product = code.multiply(x, &guess);
-        let correction = code.subtract(&two, &product);
-        guess = code.multiply(&guess, &correction);
+        let corrections = each_pair(numbers, &guesses, |number, guess| code.reciprocal_step(number, guess));
+        guesses = each_pair(&guesses, &corrections, |guess, correction| code.multiply(guess, correction));
     }
-    guess
+    guesses
 }

@@ -1,10 +1,11 @@
 //! Depthwise convolution: each channel has a filter of its own.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
-use super::output::{self, Position};
+use super::output::{self, Position, Spot};
 use super::{Body, Buffers, Convolution, Simd, divisor};
 
 /// Most taps of a filter, 7x7: there is code for each.
@@ -33,7 +34,7 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let first = code.multiple(&workgroup, rows / workgroups);
     code.pieces(rows / workgroups, HEIGHT, |code, height, row| {
         let row = code.sum(&first, row);
-        code.pieces(columns, simd.depthwise_sums / height, |code, width, column| {
+        code.pieces(columns, simd.sums / height, |code, width, column| {
             code.repeat(convolution.window.channels, simd.lanes, |code, channel| {
                 let tile = Tile { convolution, buffers: &buffers, size: [height, width] };
                 tile.compute(code, [&row, column, channel]);
@@ -56,18 +57,23 @@ impl Tile<'_> {
     fn compute(&self, code: &mut Code, [row, column, channel]: [&Value; 3]) {
         let [top, left] = self.convolution.first_tap(code, [row, column]);
         let [height, width] = self.size;
-        let bias = code.load(&self.buffers.bias, std::slice::from_ref(channel));
+        let bias = code.load(&self.buffers.bias, slice::from_ref(channel));
         let mut sums = vec![bias; height * width];
         let last = (height - 1) * self.convolution.window.strides[0] + self.convolution.window.taps[0];
         for image_row in 0..last {
             let at = code.offset(&top, image_row);
             self.add_row(code, &mut sums, image_row, [&at, &left, channel]);
         }
-        for (place, sum) in sums.iter().enumerate() {
-            let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
-            let position = Position::of(code, self.convolution, [&row, &column]);
-            output::write(code, self.convolution, self.buffers, sum, (&position, channel));
-        }
+        let spots: Vec<_> = (0..sums.len())
+            .map(|place| {
+                let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
+                Spot {
+                    position: Position::of(code, self.convolution, [&row, &column]),
+                    filter: channel.clone(),
+                }
+            })
+            .collect();
+        output::write(code, self.convolution, self.buffers, &sums, &spots);
     }
 
     /// Adds what row number `image_row` of the tile's part of the image gives. Pixels are loaded when the first tap needs

@@ -2,8 +2,8 @@
 
 use std::slice;
 
-use super::code::{Code, Value};
-use super::output::{self, Position};
+use super::code::{Code, Memory, Value};
+use super::output::{self, Position, Spot};
 use super::product::{self, Factors, Tile, add_channels};
 use super::{Body, Buffers, Convolution, Simd, divisor};
 
@@ -35,40 +35,40 @@ pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) ->
     packed
 }
 
-/// What the inner loop goes over, for each row of a filter.
-struct Run {
-    /// Taps that are apart.
-    taps: usize,
-    /// Channels that follow one another, at each of them.
-    channels: usize,
+/// Numbers of the image that stand one behind the other, as do their factors: all channels of a row of taps, or those of a
+/// group at one tap.
+struct Runs {
+    /// In a row of taps.
+    count: usize,
+    length: usize,
 }
 
-impl Run {
-    /// Where pixels have no other channels, those of a row of taps follow one another, as if it were one tap with more
-    /// channels; so even few channels fill vectors.
-    fn of(convolution: &Convolution, simd: Simd) -> Self {
-        let window = &convolution.window;
-        let (taps, channels) = (window.taps[1], window.channels_of_group());
-        if simd.joins_taps && window.groups == 1 {
-            Self { taps: 1, channels: taps * channels }
+impl Runs {
+    fn of(convolution: &Convolution) -> Self {
+        let (taps, channels) = (convolution.window.taps[1], convolution.window.channels_of_group());
+        if convolution.window.groups == 1 {
+            Self { count: 1, length: taps * channels }
         } else {
-            Self { taps, channels }
+            Self { count: taps, length: channels }
         }
     }
 }
 
+/// What the kernel reads and writes.
+struct Layer<'a> {
+    convolution: &'a Convolution,
+    buffers: &'a Buffers,
+    runs: Runs,
+    /// `[row][column and channel]`.
+    image: Memory,
+    /// `[block of filters][row][run][place in it][filter of the block]`.
+    weights: Memory,
+}
+
 pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let mut code = Code::new(simd);
-    let mut buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd));
-    let run = Run::of(convolution, simd);
-    if simd.joins_taps {
-        let [rows, columns] = convolution.input.outer;
-        buffers.image = code.binding(0, &[rows, columns * convolution.window.channels]);
-        let [blocks, tap_rows, .., block] = weights_shape(convolution, simd)[..] else {
-            unreachable!("it has five dimensions")
-        };
-        buffers.weights = code.binding(1, &[blocks, tap_rows, run.taps, run.channels, block]);
-    }
+    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, simd));
+    let layer = Layer::new(&mut code, convolution, &buffers);
     let [rows, columns] = convolution.window.size;
     let workgroups = divisor(rows, WORKGROUPS);
     let workgroup = code.workgroup();
@@ -81,7 +81,7 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
                 let first = code.multiple(group, blocks);
                 code.repeat(blocks, 1, |code, block| {
                     let block = code.sum(&first, block);
-                    pixels(code, convolution, &buffers, tile, [&row, column, group, &block]);
+                    layer.pixels(code, tile, [&row, column, group, &block]);
                 });
             });
         });
@@ -90,53 +90,52 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     Body { text: code.finish(), workgroups }
 }
 
-/// The results of one block of filters at some neighbouring pixels.
-fn pixels(
-    code: &mut Code,
-    convolution: &Convolution,
-    buffers: &Buffers,
-    tile: Tile,
-    [row, column, group, block]: [&Value; 4],
-) {
-    let run = Run::of(convolution, code.simd());
-    let channel = code.multiple(group, convolution.window.channels_of_group());
-    let filter = code.multiple(block, tile.filters(code.simd()));
-    let filters: Vec<_> =
-        (0..tile.vectors).map(|vector| code.offset(&filter, vector * code.simd().lanes)).collect();
-    let bias: Vec<_> =
-        filters.iter().map(|filter| code.load(&buffers.bias, slice::from_ref(filter))).collect();
-    let start = bias.iter().cloned().cycle().take(tile.pixels * tile.vectors).collect();
-    let [top, left] = convolution.first_tap(code, [row, column]);
-    let sums = code.accumulate(convolution.window.taps[0], 1, start, |code, tap_row, sums| {
-        let image_row = code.sum(&top, tap_row);
-        code.accumulate(run.taps, 1, sums, |code, tap_column, sums| {
-            let image_column = code.sum(&left, tap_column);
-            let pixels: Vec<_> = (0..tile.pixels)
-                .map(|pixel| {
-                    let column = code.offset(&image_column, pixel * convolution.window.strides[1]);
-                    place(code, convolution, [&image_row, &column, &channel])
-                })
-                .collect();
-            let filters = [block.clone(), tap_row.clone(), tap_column.clone()];
-            let none = code.index(0);
-            let factors = Factors { memory: &buffers.weights, before: &filters, column: &none };
-            add_channels(code, tile, run.channels, sums, (&buffers.image, &pixels), factors)
-        })
-    });
-    for (pixel, sums) in sums.chunks(tile.vectors).enumerate() {
-        let column = code.offset(column, pixel);
-        let position = Position::of(code, convolution, [row, &column]);
-        for (sum, filter) in sums.iter().zip(&filters) {
-            output::write(code, convolution, buffers, sum, (&position, filter));
-        }
+impl<'a> Layer<'a> {
+    fn new(code: &mut Code, convolution: &'a Convolution, buffers: &'a Buffers) -> Self {
+        let runs = Runs::of(convolution);
+        let [rows, columns] = convolution.input.outer;
+        let [blocks, tap_rows, .., block] = weights_shape(convolution, code.simd())[..] else {
+            unreachable!("it has five dimensions")
+        };
+        let image = code.binding(0, &[rows, columns * convolution.window.channels]);
+        let weights = code.binding(1, &[blocks, tap_rows, runs.count, runs.length, block]);
+        Self { convolution, buffers, runs, image, weights }
     }
-}
 
-/// The place of a channel in the image, which has rows of floats where taps are joined.
-fn place(code: &mut Code, convolution: &Convolution, [row, column, channel]: [&Value; 3]) -> Vec<Value> {
-    if !code.simd().joins_taps {
-        return vec![row.clone(), column.clone(), channel.clone()];
+    /// The results of one block of filters at some neighbouring pixels.
+    fn pixels(&self, code: &mut Code, tile: Tile, [row, column, group, block]: [&Value; 4]) {
+        let window = &self.convolution.window;
+        let filter = code.multiple(block, tile.filters(code.simd()));
+        let bias = code.load_several(&self.buffers.bias, slice::from_ref(&filter), tile.vectors);
+        let start = bias.iter().cloned().cycle().take(tile.pixels * tile.vectors).collect();
+        let [top, left] = self.convolution.first_tap(code, [row, column]);
+        let left = code.multiple(&left, window.channels);
+        let channel = code.multiple(group, window.channels_of_group());
+        let left = code.sum(&left, &channel);
+        let sums = code.accumulate(window.taps[0], 1, start, |code, tap_row, sums| {
+            let image_row = code.sum(&top, tap_row);
+            code.accumulate(self.runs.count, 1, sums, |code, run, sums| {
+                let first = code.multiple(run, window.channels);
+                let first = code.sum(&left, &first);
+                let step = window.strides[1] * window.channels;
+                let pixels: Vec<_> = (0..tile.pixels)
+                    .map(|pixel| vec![image_row.clone(), code.offset(&first, pixel * step)])
+                    .collect();
+                let before = [block.clone(), tap_row.clone(), run.clone()];
+                let none = code.index(0);
+                let factors = Factors { memory: &self.weights, before: &before, column: &none };
+                add_channels(code, tile, self.runs.length, sums, (&self.image, &pixels), factors)
+            })
+        });
+        let spots: Vec<_> = (0..tile.pixels)
+            .map(|pixel| {
+                let column = code.offset(column, pixel);
+                Spot {
+                    position: Position::of(code, self.convolution, [row, &column]),
+                    filter: filter.clone(),
+                }
+            })
+            .collect();
+        output::write(code, self.convolution, self.buffers, &sums, &spots);
     }
-    let column = code.multiple(column, convolution.window.channels);
-    vec![row.clone(), code.sum(&column, channel)]
 }

@@ -3,7 +3,9 @@
 use super::Simd;
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
-use super::simd::MOST_VECTORS;
+
+/// Vectors of filters in a tile, at most: as many sums as hide how long a multiply-add takes, where there is one pixel.
+const MOST_VECTORS: usize = 8;
 
 /// Neighbouring filters that are computed alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,9 +79,10 @@ pub(super) struct Grid {
 
 impl Grid {
     pub(super) fn new(pixels: usize, filters: usize, simd: Simd) -> Self {
-        let tiles = Tiles::of(pixels, simd.sums / simd.vectors);
+        let fewest = simd.vectors_of_block(filters / simd.lanes);
+        let tiles = Tiles::of(pixels, simd.pixels(fewest));
         let largest = tiles.iter().map(|tiles| tiles.pixels).max().unwrap_or(1);
-        let vectors = (simd.sums / largest).clamp(simd.vectors, MOST_VECTORS.max(simd.vectors));
+        let vectors = (simd.sums / largest).clamp(fewest, MOST_VECTORS);
         Self { tiles, bands: Band::of(filters, vectors, simd.lanes) }
     }
 }

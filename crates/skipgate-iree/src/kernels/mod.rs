@@ -7,8 +7,10 @@
 //! [`rows`] does what networks do to rows. Bias, residual sum and activation are part of a kernel, and a kernel writes the
 //! zeros around its result that the next convolution asks for.
 
+mod arm;
 mod batched;
 mod code;
+mod concat;
 mod curve;
 mod depthwise;
 mod direct;
@@ -29,6 +31,7 @@ use std::fmt::Write as _;
 use skipgate_core::{Arithmetic, CompileOptions};
 
 pub(crate) use batched::Product;
+pub(crate) use concat::Concat;
 pub(crate) use curve::Curve;
 pub(crate) use excerpt::Excerpt;
 pub(crate) use output::{Quantization, ROUNDER, Step};
@@ -130,8 +133,17 @@ pub(crate) struct Kernel {
     pub(crate) weights: Vec<f32>,
     /// Shape of the weights.
     pub(crate) weights_shape: Vec<usize>,
+    /// What transforms the weights once, when the network is loaded, if anything does.
+    pub(crate) preparation: Option<Preparation>,
     /// Floats that the kernel needs while it runs, if any.
     pub(crate) scratch: Option<usize>,
+}
+
+/// A kernel that transforms weights.
+pub(crate) struct Preparation {
+    pub(crate) symbol: String,
+    /// Shape of its result.
+    pub(crate) shape: Vec<usize>,
 }
 
 /// The kernels of one module.
@@ -141,9 +153,12 @@ pub(crate) struct Kernels {
     convolutions: BTreeMap<(Convolution, Method), Executable>,
     excerpts: BTreeMap<Excerpt, Executable>,
     products: BTreeMap<Product, Executable>,
+    concats: BTreeMap<Concat, Executable>,
     rows: BTreeMap<Rows, Executable>,
     /// By number of elements.
     sums: BTreeMap<usize, Executable>,
+    /// Transforms of weights, by the shapes before and after it.
+    preparations: BTreeMap<([Vec<usize>; 2], Transform), Executable>,
 }
 
 /// A kernel that reads each element of one binding before it writes the one in the same place of another, and never again.
@@ -220,8 +235,10 @@ impl Kernels {
             convolutions: BTreeMap::new(),
             excerpts: BTreeMap::new(),
             products: BTreeMap::new(),
+            concats: BTreeMap::new(),
             rows: BTreeMap::new(),
             sums: BTreeMap::new(),
+            preparations: BTreeMap::new(),
         }
     }
 
@@ -270,9 +287,13 @@ impl Kernels {
             }
             Method::Winograd(transform) => (
                 winograd::weights(convolution, transform, simd, weights),
-                winograd::weights_shape(convolution, transform, simd),
+                winograd::weights_shapes(convolution, transform, simd)[0].clone(),
                 Some(winograd::scratch(convolution, transform)),
             ),
+        };
+        let preparation = match method {
+            Method::Winograd(transform) => Some(self.preparation(convolution, transform, simd)),
+            _ => None,
         };
         let number = self.count();
         let executable = self.convolutions.entry((convolution.clone(), method)).or_insert_with(|| {
@@ -287,7 +308,18 @@ impl Kernels {
             let text = executable(&symbol, [read_only, 1 + usize::from(scratch.is_some())], &body);
             Executable { symbol, text }
         });
-        Kernel { symbol: executable.symbol.clone(), weights, weights_shape, scratch }
+        Kernel { symbol: executable.symbol.clone(), weights, weights_shape, preparation, scratch }
+    }
+
+    fn preparation(&mut self, convolution: &Convolution, transform: Transform, simd: Simd) -> Preparation {
+        let key = (winograd::weights_shapes(convolution, transform, simd), transform);
+        let [from, shape] = key.0.clone();
+        let name = format!("weights_{}_winograd{}", extents(&from), transform.outputs());
+        let make = Make { number: self.count(), name, bindings: [1, 1] };
+        let body = |(shapes, transform): &([Vec<usize>; 2], Transform)| {
+            winograd::weights_body(shapes, *transform, simd)
+        };
+        Preparation { symbol: make.unless_there(&mut self.preparations, &key, body), shape }
     }
 
     /// The symbol of the kernel for `excerpt`.
@@ -300,6 +332,12 @@ impl Kernels {
     pub(crate) fn product(&mut self, product: &Product) -> String {
         let make = Make { number: self.count(), name: product.name(), bindings: [2, 1] };
         make.unless_there(&mut self.products, product, |product| batched::body(product, self.simd))
+    }
+
+    /// The symbol of the kernel for `concat`.
+    pub(crate) fn concat(&mut self, concat: &Concat) -> String {
+        let make = Make { number: self.count(), name: concat.name(), bindings: [concat.parts.len(), 1] };
+        make.unless_there(&mut self.concats, concat, |concat| concat::body(concat, self.simd))
     }
 
     /// The symbol of the kernel for `rows`.
@@ -332,8 +370,10 @@ impl Kernels {
         self.convolutions.len()
             + self.excerpts.len()
             + self.products.len()
+            + self.concats.len()
             + self.rows.len()
             + self.sums.len()
+            + self.preparations.len()
     }
 
     fn method(&self, convolution: &Convolution, simd: Simd) -> Method {
@@ -356,7 +396,8 @@ impl Kernels {
     pub(crate) fn write(&self, text: &mut String) {
         let copies = self.convolutions.values().chain(self.excerpts.values());
         let matrices = self.products.values().chain(self.rows.values());
-        for executable in copies.chain(matrices).chain(self.sums.values()) {
+        let others = self.concats.values().chain(self.sums.values()).chain(self.preparations.values());
+        for executable in copies.chain(matrices).chain(others) {
             text.push_str(&executable.text);
         }
     }
@@ -448,6 +489,11 @@ impl Buffers {
 /// The shape of an image with so many channels, and what is around it.
 fn image(place: &Place, channels: usize) -> Vec<usize> {
     vec![place.outer[0], place.outer[1], channels]
+}
+
+/// `2x3x4`.
+fn extents(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("x")
 }
 
 /// The largest divisor of `number` that is at most `limit`.

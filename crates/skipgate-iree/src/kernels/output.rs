@@ -1,14 +1,18 @@
 //! The end of a kernel: residual sum, activation, quantisation, and the zeros around the result.
 
 use std::ops::Range;
+use std::slice;
 
-use super::code::{Code, Value};
+use super::code::{Code, Value, each, each_pair};
 use super::curve::Curve;
 use super::{Buffers, Convolution, Place, Window};
 
 /// 1.5 * 2^23: added to a float of less than 2^22 and subtracted again, it leaves the nearest integer, the even one of two
 /// that are as near.
 pub(crate) const ROUNDER: f32 = 12_582_912.0;
+
+/// Vectors of results that are computed side by side: with more, 32-bit Arm's registers overflow.
+const TOGETHER: usize = 2;
 
 /// Something that is done to every sum. The numbers are bits of floats, so that steps can be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,42 +78,77 @@ impl Position {
     }
 }
 
-/// Writes `sum` as the result of `filter` at `position`.
+/// Where some vectors of results belong that stand one behind the other.
+pub(super) struct Spot {
+    pub(super) position: Position,
+    /// That of the first one.
+    pub(super) filter: Value,
+}
+
+impl Spot {
+    fn at(&self, pixel: &[Value]) -> Vec<Value> {
+        [pixel, slice::from_ref(&self.filter)].concat()
+    }
+}
+
+/// Writes `sums`, equally many at each spot.
 pub(super) fn write(
     code: &mut Code,
     convolution: &Convolution,
     buffers: &Buffers,
-    sum: &Value,
-    (position, filter): (&Position, &Value),
+    sums: &[Value],
+    spots: &[Spot],
 ) {
-    let at = |pixel: &[Value]| [pixel, std::slice::from_ref(filter)].concat();
-    let mut result = sum.clone();
-    for step in &convolution.steps {
-        result = match step {
-            Step::Add(_) => {
-                let residual = buffers.residual.as_ref().zip(position.residual.as_deref());
-                let (memory, pixel) = residual.expect("what is added is bound");
-                let residual = code.load(memory, &at(pixel));
-                code.add(&result, &residual)
-            }
-            Step::Relu => {
-                let zero = code.constant(0.0);
-                code.at_least(&result, &zero)
-            }
-            Step::Clip { low, high } => {
-                let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(*bits))));
-                let result = code.at_least(&result, &low);
-                code.at_most(&result, &high)
-            }
-            Step::Curve(curve) => curve.at(code, &result),
-            Step::TimesCurve(curve) => {
-                let factor = curve.at(code, &result);
-                code.multiply(&result, &factor)
-            }
-            Step::Quantize(quantization) => quantization.apply(code, &result),
-        };
+    let vectors = sums.len() / spots.len();
+    let together = (TOGETHER / vectors).max(1);
+    for (sums, spots) in sums.chunks(together * vectors).zip(spots.chunks(together)) {
+        write_together(code, convolution, buffers, sums, spots);
     }
-    code.store(&result, &buffers.result, &at(&position.result));
+}
+
+fn write_together(
+    code: &mut Code,
+    convolution: &Convolution,
+    buffers: &Buffers,
+    sums: &[Value],
+    spots: &[Spot],
+) {
+    let vectors = sums.len() / spots.len();
+    let mut results = sums.to_vec();
+    for step in &convolution.steps {
+        let mut residuals = Vec::new();
+        for spot in spots.iter().filter(|_| matches!(step, Step::Add(_))) {
+            let residual = buffers.residual.as_ref().zip(spot.position.residual.as_deref());
+            let (memory, pixel) = residual.expect("what is added is bound");
+            residuals.extend(code.load_several(memory, &spot.at(pixel), vectors));
+        }
+        results = apply(code, step, &results, &residuals);
+    }
+    for (spot, results) in spots.iter().zip(results.chunks(vectors)) {
+        code.store_several(results, &buffers.result, &spot.at(&spot.position.result));
+    }
+}
+
+/// What `step` makes of `values`.
+fn apply(code: &mut Code, step: &Step, values: &[Value], residuals: &[Value]) -> Vec<Value> {
+    match step {
+        Step::Add(_) => each_pair(values, residuals, |value, residual| code.add(value, residual)),
+        Step::Relu => {
+            let zero = code.constant(0.0);
+            each(values, |value| code.at_least(value, &zero))
+        }
+        Step::Clip { low, high } => {
+            let [low, high] = [low, high].map(|bits| code.constant(f64::from(f32::from_bits(*bits))));
+            let values = each(values, |value| code.at_least(value, &low));
+            each(&values, |value| code.at_most(value, &high))
+        }
+        Step::Curve(curve) => curve.at(code, values),
+        Step::TimesCurve(curve) => {
+            let factors = curve.at(code, values);
+            each_pair(values, &factors, |value, factor| code.multiply(value, factor))
+        }
+        Step::Quantize(quantization) => each(values, |value| quantization.apply(code, value)),
+    }
 }
 
 /// Writes the zeros around the image, in the first workgroup.

@@ -5,7 +5,7 @@
 
 use super::code::{Code, Memory, Value};
 use super::grid::{Band, Grid, Shares};
-use super::output::{self, Position};
+use super::output::{self, Position, Spot};
 use super::product::{Factors, Tile, add_channels};
 use super::{Body, Buffers, Convolution, Place, Simd};
 
@@ -106,10 +106,7 @@ impl Product<'_> {
         let tile = Tile { pixels, vectors: band.vectors };
         let filter = code.multiple(block, band.filters_of_block());
         let filter = code.offset(&filter, band.first);
-        let filters: Vec<_> =
-            (0..band.vectors).map(|vector| code.offset(&filter, vector * band.lanes)).collect();
-        let bias: Vec<_> =
-            filters.iter().map(|at| code.load(&self.buffers.bias, std::slice::from_ref(at))).collect();
+        let bias = code.load_several(&self.buffers.bias, std::slice::from_ref(&filter), band.vectors);
         let start = bias.iter().cloned().cycle().take(pixels * band.vectors).collect();
         let pixels: Vec<_> = (0..pixels).map(|number| code.offset(pixel, number)).collect();
         // Of the first channel of a pixel, and of the first filter of a block.
@@ -121,16 +118,19 @@ impl Product<'_> {
         let image = (&self.buffers.image, &inputs[..]);
         let factors = Factors { memory: weights, before: std::slice::from_ref(block), column: &none };
         let sums = add_channels(code, tile, window.channels, start, image, factors);
-        for (pixel, sums) in pixels.iter().zip(sums.chunks(band.vectors)) {
-            let at = |place: &Place, code: &mut Code| vec![number_in(code, place, window.size, pixel)];
-            let position = Position {
-                residual: self.convolution.residual().map(|place| at(place, code)),
-                result: at(&self.convolution.output, code),
-            };
-            for (sum, filter) in sums.iter().zip(&filters) {
-                output::write(code, self.convolution, &self.buffers, sum, (&position, filter));
-            }
-        }
+        let spots: Vec<_> = pixels.iter().map(|pixel| self.spot(code, pixel, &filter)).collect();
+        output::write(code, self.convolution, &self.buffers, &sums, &spots);
+    }
+
+    fn spot(&self, code: &mut Code, pixel: &Value, filter: &Value) -> Spot {
+        let at = |place: &Place, code: &mut Code| {
+            vec![number_in(code, place, self.convolution.window.size, pixel)]
+        };
+        let position = Position {
+            residual: self.convolution.residual().map(|place| at(place, code)),
+            result: at(&self.convolution.output, code),
+        };
+        Spot { position, filter: filter.clone() }
     }
 }
 

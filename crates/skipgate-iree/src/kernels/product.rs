@@ -1,7 +1,7 @@
 //! The inner loop of all kernels: pixels times filters, with all sums in registers.
 
 use super::code::{Code, Memory, Value};
-use super::{Convolution, Simd, divisor};
+use super::{Convolution, Simd, arm, divisor};
 
 /// Channels of a round of the inner loop, where factors are loaded one by one.
 const ROUND: usize = 4;
@@ -24,7 +24,7 @@ impl Tile {
         mut body: impl FnMut(&mut Code, Self, &Value),
     ) {
         let vectors = vectors(convolution, code.simd());
-        let most = code.simd().sums / vectors;
+        let most = code.simd().pixels(vectors);
         code.pieces(pixels, most, |code, pixels, first| body(code, Self { pixels, vectors }, first));
     }
 
@@ -50,21 +50,15 @@ pub(super) fn add_channels(
 ) -> Vec<Value> {
     let simd = code.simd();
     let step = if simd.by_lane { simd.lanes } else { ROUND };
-    let round = step * simd.steps;
-    let inner = Inner { tile, image, pixels, factors };
-    let add_round = |code: &mut Code, first: &Value, sums: Vec<Value>| {
-        (0..simd.steps).fold(sums, |sums, number| {
-            let first = code.offset(first, number * step);
-            inner.add(code, step, &first, sums)
-        })
-    };
-    let rounds = channels - channels % round;
-    let mut sums = if rounds > 0 { code.accumulate(rounds, round, sums, add_round) } else { sums };
     let whole = channels - channels % step;
-    for channel in (rounds..whole).step_by(step) {
-        let channel = code.index(channel);
-        sums = inner.add(code, step, &channel, sums);
-    }
+    let inner = Inner { tile, image, pixels, factors };
+    let mut sums = if whole > 0 && code.has_arm_quads() {
+        inner.add_by_arm_loop(code, whole / arm::LANES, &sums)
+    } else if whole > 0 {
+        code.accumulate(whole, step, sums, |code, channel, sums| inner.add(code, step, channel, sums))
+    } else {
+        sums
+    };
     for channel in whole..channels {
         let channel = code.index(channel);
         sums = inner.add(code, 1, &channel, sums);
@@ -91,6 +85,14 @@ struct Inner<'a> {
 }
 
 impl Inner<'_> {
+    /// Adds what so many rounds of channels give.
+    fn add_by_arm_loop(&self, code: &mut Code, rounds: usize, sums: &[Value]) -> Vec<Value> {
+        let Factors { memory, before, column } = self.factors;
+        let inner = arm::Loop { tile: self.tile, rounds, stride: memory.width() * size_of::<f32>() };
+        let first = [before, &[code.index(0), column.clone()]].concat();
+        code.arm_loop(&inner, sums, (self.image, self.pixels), (memory, &first))
+    }
+
     /// Adds what `count` channels from `first` on give.
     fn add(&self, code: &mut Code, count: usize, first: &Value, mut sums: Vec<Value>) -> Vec<Value> {
         let simd = code.simd();
@@ -101,34 +103,21 @@ impl Inner<'_> {
         }
         for lane in 0..count {
             let channel = code.offset(first, lane);
-            let mut factors = Vec::new();
-            for first in (0..self.tile.vectors).step_by(simd.weights) {
-                let vectors = self.load_weights(code, &channel, first);
-                for (number, pixel) in self.pixels.iter().enumerate() {
-                    if factors.len() == number {
-                        factors.push(if let Some(row) = rows.get(number) {
-                            code.lane(row, lane)
-                        } else {
-                            let at = at_channel(code, pixel, &channel);
-                            code.load_splat(self.image, &at)
-                        });
-                    }
-                    let sums = &mut sums[number * self.tile.vectors + first..];
-                    for (sum, vector) in sums.iter_mut().zip(&vectors) {
-                        *sum = code.multiply_add(&factors[number], vector, sum);
-                    }
+            let at = [self.factors.before, &[channel.clone(), self.factors.column.clone()]].concat();
+            let vectors = code.load_several(self.factors.memory, &at, self.tile.vectors);
+            for (number, pixel) in self.pixels.iter().enumerate() {
+                let factor = if let Some(row) = rows.get(number) {
+                    code.lane(row, lane)
+                } else {
+                    let at = at_channel(code, pixel, &channel);
+                    code.load_splat(self.image, &at)
+                };
+                for (sum, vector) in sums[number * self.tile.vectors..].iter_mut().zip(&vectors) {
+                    *sum = code.multiply_add(&factor, vector, sum);
                 }
             }
         }
         sums
-    }
-
-    /// The vectors of weights of `channel` from number `first` on, as many as are in registers at a time.
-    fn load_weights(&self, code: &mut Code, channel: &Value, first: usize) -> Vec<Value> {
-        let simd = code.simd();
-        let column = code.offset(self.factors.column, first * simd.lanes);
-        let at = [self.factors.before, &[channel.clone(), column]].concat();
-        code.load_several(self.factors.memory, &at, simd.weights.min(self.tile.vectors - first))
     }
 }
 

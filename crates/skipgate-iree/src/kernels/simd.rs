@@ -5,8 +5,8 @@ use skipgate_core::{Arch, Target};
 /// The fewest lanes that kernels are written for: those of the narrowest registers.
 pub(super) const FEWEST_LANES: usize = 4;
 
-/// Vectors of filters in a tile, at most: as many sums as hide how long a multiply-add takes, where there is one pixel.
-pub(super) const MOST_VECTORS: usize = 8;
+/// Pixels of a tile on 32-bit Arm: each has a register beside its sums, and factors need some, too.
+const MOST_ARM_PIXELS: usize = 6;
 
 /// A vector unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,20 +16,12 @@ pub(crate) struct Simd {
     pub(super) lanes: usize,
     /// Sums that the inner loop of a product keeps in registers: as many as fit beside its operands.
     pub(super) sums: usize,
-    /// The same for depthwise layers, which have more operands.
-    pub(super) depthwise_sums: usize,
     /// Vectors of sums of one pixel, at most.
     pub(super) vectors: usize,
-    /// Vectors of weights that are in registers at a time.
-    pub(super) weights: usize,
-    /// Steps of a round of the inner loop: each takes as many channels as are loaded at a time.
-    pub(super) steps: usize,
-    /// Whether taps side by side count as one with more channels, where that is so in memory.
-    pub(super) joins_taps: bool,
     /// Whether a multiplication takes one lane of a register for all; otherwise such factors are loaded one by one.
     pub(super) by_lane: bool,
-    /// Whether one instruction loads two vectors.
-    pub(super) loads_two: bool,
+    /// Whether it is 32-bit Arm's, whose inner loop [`super::arm`] writes.
+    pub(super) is_arm: bool,
     /// Whether there is a multiply-add that rounds once and is no slower.
     pub(super) fused: bool,
     /// Whether there is a division of vectors.
@@ -43,32 +35,23 @@ impl Simd {
     pub(crate) fn of(target: &Target) -> Self {
         let has = |name: &str| target.features.iter().any(|feature| feature == name);
         match target.arch {
-            // Of 16 quad registers, 8 hold sums, 4 pixels and 2 weights. `vfma` takes no lane, `vmla` does.
+            // Of 16 quad registers, 8 or 9 hold sums, 3 or 4 pixels and 4 weights. `vfma` takes no lane, `vmla` does.
             Arch::Arm => Self {
                 lanes: 4,
-                sums: 8,
-                depthwise_sums: 8,
-                vectors: 2,
-                weights: MOST_VECTORS,
-                steps: 1,
-                joins_taps: false,
+                sums: 9,
+                vectors: 3,
                 by_lane: true,
-                loads_two: true,
+                is_arm: true,
                 fused: false,
                 divides: false,
                 has_maximum: true,
             },
-            // Of 32 quad registers, 20 hold sums, 5 pixels and 2 weights; the others are for what is loaded ahead.
             Arch::Aarch64 => Self {
                 lanes: 4,
-                sums: 20,
-                depthwise_sums: 16,
+                sums: 16,
                 vectors: 4,
-                weights: 2,
-                steps: 4,
-                joins_taps: true,
                 by_lane: true,
-                loads_two: false,
+                is_arm: false,
                 fused: true,
                 divides: true,
                 has_maximum: true,
@@ -76,13 +59,9 @@ impl Simd {
             Arch::X86_64 if has("avx512f") => Self {
                 lanes: 16,
                 sums: 24,
-                depthwise_sums: 24,
                 vectors: 2,
-                weights: MOST_VECTORS,
-                steps: 1,
-                joins_taps: false,
                 by_lane: false,
-                loads_two: false,
+                is_arm: false,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -90,13 +69,9 @@ impl Simd {
             Arch::X86_64 if has("avx2") && has("fma") => Self {
                 lanes: 8,
                 sums: 12,
-                depthwise_sums: 12,
                 vectors: 2,
-                weights: MOST_VECTORS,
-                steps: 1,
-                joins_taps: false,
                 by_lane: false,
-                loads_two: false,
+                is_arm: false,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -104,18 +79,27 @@ impl Simd {
             Arch::X86_64 => Self {
                 lanes: 4,
                 sums: 8,
-                depthwise_sums: 8,
                 vectors: 2,
-                weights: MOST_VECTORS,
-                steps: 1,
-                joins_taps: false,
                 by_lane: false,
-                loads_two: false,
+                is_arm: false,
                 fused: false,
                 divides: true,
                 has_maximum: false,
             },
         }
+    }
+
+    /// Vectors of a block, where there are so many for pixels that fill the registers. Three fit for 32-bit Arm, but one
+    /// left over would use too few.
+    pub(super) fn vectors_of_block(self, vectors: usize) -> usize {
+        let is_filled = vectors % self.vectors == 0 || !self.is_arm;
+        if is_filled { self.vectors } else { self.vectors - 1 }
+    }
+
+    /// Pixels of a tile with so many vectors of filters.
+    pub(super) fn pixels(self, vectors: usize) -> usize {
+        let most = if self.is_arm { MOST_ARM_PIXELS } else { self.sums };
+        (self.sums / vectors).clamp(1, most)
     }
 
     /// The widest vectors of this unit that `filters` fill; every wide register has narrower ones in it.

@@ -46,15 +46,20 @@ impl Transform {
         [0.0].into_iter().chain(self.pairs().iter().flat_map(|&p| [p, -p])).collect()
     }
 
-    /// Transforms the taps of a filter.
-    pub(super) fn filter(self, taps: [f64; TAPS]) -> Vec<f64> {
+    /// What the taps of a filter are multiplied by, for each number of its transform.
+    fn filter_factors(self) -> Vec<[f64; TAPS]> {
         let points = self.points();
         let at = |(index, &point): (usize, &f64)| {
             let others = points.iter().enumerate().filter(|&(other, _)| other != index);
             let scale: f64 = others.map(|(_, other)| point - other).product();
-            ((taps[2] * point + taps[1]) * point + taps[0]) / scale
+            [1.0 / scale, point / scale, point * point / scale]
         };
-        points.iter().enumerate().map(at).chain([taps[2]]).collect()
+        points.iter().enumerate().map(at).chain([[0.0, 0.0, 1.0]]).collect()
+    }
+
+    /// Transforms the taps of a filter.
+    pub(super) fn filter(self, code: &mut Code, taps: &[Value; TAPS]) -> Vec<Value> {
+        self.filter_factors().iter().map(|factors| combination(code, factors, taps)).collect()
     }
 
     /// Transforms the inputs of a tile.
@@ -189,7 +194,8 @@ mod tests {
             (x - 2.0 * y + 4.0 * z) / 24.0,
             z,
         ];
-        let found = Transform { outputs: 4 }.filter([x, y, z]);
+        let found: Vec<_> =
+            Transform { outputs: 4 }.filter_factors().iter().map(|[a, b, c]| a * x + b * y + c * z).collect();
         assert_eq!(found.len(), expected.len());
         assert!(
             found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12),

@@ -8,6 +8,7 @@ use std::slice;
 
 use super::code::{Code, Memory, Value};
 use super::direct::WORKGROUPS;
+use super::grid::Shares;
 use super::output::{self, Position};
 use super::product::{self, Factors, Tile, add_channels};
 use super::transform::TAPS;
@@ -64,44 +65,69 @@ fn positions(transform: Transform) -> usize {
     transform.inputs().pow(2)
 }
 
-/// `[position][block of filters][channel][filter of the block]`.
-pub(super) fn weights_shape(convolution: &Convolution, transform: Transform, simd: Simd) -> Vec<usize> {
+/// Shapes of the weights in a file and of their transform: `[tap or position][block of filters][channel][filter of the
+/// block]`.
+pub(super) fn weights_shapes(convolution: &Convolution, transform: Transform, simd: Simd) -> [Vec<usize>; 2] {
     let block = product::vectors(convolution, simd) * simd.lanes;
-    vec![positions(transform), convolution.window.filters / block, convolution.window.channels, block]
+    [TAPS * TAPS, positions(transform)]
+        .map(|numbers| vec![numbers, convolution.window.filters / block, convolution.window.channels, block])
 }
 
+/// The weights in the order of the file's shape.
 pub(super) fn weights(
     convolution: &Convolution,
     transform: Transform,
     simd: Simd,
     weights: &[f32],
 ) -> Vec<f32> {
-    let transformed: Vec<_> =
-        weights.chunks(TAPS * TAPS).map(|filter| transform_filter(transform, filter)).collect();
-    let [.., block] = weights_shape(convolution, transform, simd)[..] else {
-        unreachable!("it has four dimensions")
-    };
-    let mut packed = Vec::new();
-    for position in 0..positions(transform) {
-        for first in (0..convolution.window.filters).step_by(block) {
-            for channel in 0..convolution.window.channels {
-                let filters = first..first + block;
-                let at = |filter: usize| &transformed[filter * convolution.window.channels + channel];
-                packed.extend(filters.map(|filter| at(filter)[position]));
-            }
+    let [shape, _] = weights_shapes(convolution, transform, simd);
+    let [taps, blocks, channels, block] = shape[..] else { unreachable!("it has four dimensions") };
+    let mut packed = Vec::with_capacity(weights.len());
+    for (tap, first) in (0..taps).flat_map(|tap| (0..blocks).map(move |number| (tap, number * block))) {
+        for channel in 0..channels {
+            let filters = first..first + block;
+            packed.extend(filters.map(|filter| weights[(filter * channels + channel) * taps + tap]));
         }
     }
     packed
 }
 
-/// Transforms the columns, then the rows, in double precision.
-fn transform_filter(transform: Transform, filter: &[f32]) -> Vec<f32> {
-    let taps = |tap: [usize; TAPS]| tap.map(|tap| f64::from(filter[tap]));
+/// Transforms weights, in double precision: files hold them as they are, which is a quarter of the numbers.
+pub(super) fn weights_body([from, to]: &[Vec<usize>; 2], transform: Transform, simd: Simd) -> Body {
+    let mut code = Code::new(simd);
+    let (taps, transformed) = (code.binding(0, from), code.binding(1, to));
+    let [_, blocks, channels, block] = from[..] else { unreachable!("it has four dimensions") };
+    let mut shares = Shares::new(&mut code);
+    shares.each(&mut code, blocks, |code, number| {
+        code.repeat(channels, 1, |code, channel| {
+            code.repeat(block, simd.lanes, |code, filter| {
+                let at = |code: &mut Code, place: usize| {
+                    vec![code.index(place), number.clone(), channel.clone(), filter.clone()]
+                };
+                let mut taps_of_filter = Vec::new();
+                for tap in 0..TAPS * TAPS {
+                    let at = at(code, tap);
+                    taps_of_filter.push(code.load(&taps, &at));
+                }
+                let results =
+                    code.in_double(&taps_of_filter, |code, taps| transform_filter(code, transform, &taps));
+                for (position, result) in results.iter().enumerate() {
+                    let at = at(code, position);
+                    code.store(result, &transformed, &at);
+                }
+            });
+        });
+    });
+    Body { text: code.finish(), workgroups: shares.workgroups() }
+}
+
+/// Transforms the columns of a filter, then the rows.
+fn transform_filter(code: &mut Code, transform: Transform, taps: &[Value]) -> Vec<Value> {
+    let tap = |row: usize, column: usize| taps[row * TAPS + column].clone();
     let columns: Vec<_> =
-        (0..TAPS).map(|column| transform.filter(taps([column, TAPS + column, 2 * TAPS + column]))).collect();
-    let row = |row: usize| transform.filter([columns[0][row], columns[1][row], columns[2][row]]);
-    #[expect(clippy::cast_possible_truncation, reason = "weights are floats")]
-    (0..transform.inputs()).flat_map(row).map(|value| value as f32).collect()
+        (0..TAPS).map(|column| transform.filter(code, &[0, 1, 2].map(|row| tap(row, column)))).collect();
+    let row = |row: usize| transform.filter(code, &[0, 1, 2].map(|column| columns[column][row].clone()));
+    (0..transform.inputs()).flat_map(row).collect()
 }
 
 /// Shapes of the transformed inputs and outputs: `[workgroup][position][tile][channel]`.
@@ -119,7 +145,8 @@ pub(super) fn scratch(convolution: &Convolution, transform: Transform) -> usize 
 
 pub(super) fn body(convolution: &Convolution, transform: Transform, simd: Simd) -> Body {
     let mut code = Code::new(simd);
-    let buffers = Buffers::bind(&mut code, convolution, &weights_shape(convolution, transform, simd));
+    let [_, weights] = weights_shapes(convolution, transform, simd);
+    let buffers = Buffers::bind(&mut code, convolution, &weights);
     let [inputs, products] = transformed_shapes(convolution, transform);
     let products = code.binding_behind(buffers.scratch, inputs.iter().product(), &products);
     let inputs = code.binding(buffers.scratch, &inputs);
@@ -238,10 +265,8 @@ impl Strip<'_> {
                     };
                     let places: Vec<_> = (0..tile.pixels).map(|number| at(code, number)).collect();
                     let (zero, none) = (code.constant(0.0), code.index(0));
-                    let pixels: Vec<_> = places
-                        .iter()
-                        .map(|place| [&place[..], std::slice::from_ref(&none)].concat())
-                        .collect();
+                    let pixels: Vec<_> =
+                        places.iter().map(|place| [&place[..], slice::from_ref(&none)].concat()).collect();
                     let sums = add_channels(
                         code,
                         tile,
@@ -256,10 +281,8 @@ impl Strip<'_> {
                     );
                     let filter = code.multiple(block, tile.filters(simd));
                     for (place, sums) in places.iter().zip(sums.chunks(tile.vectors)) {
-                        for (vector, sum) in sums.iter().enumerate() {
-                            let filter = code.offset(&filter, vector * simd.lanes);
-                            code.store(sum, &self.products, &[&place[..], &[filter]].concat());
-                        }
+                        let at = [&place[..], slice::from_ref(&filter)].concat();
+                        code.store_several(sums, &self.products, &at);
                     }
                 });
             });
@@ -294,12 +317,13 @@ impl Strip<'_> {
                             let column = code.offset(&spot.first[1], x);
                             self.only_new(code, 1, &column, spot, |code| {
                                 let position = Position::of(code, self.convolution, [&row, &column]);
+                                let spot = output::Spot { position, filter: filter.clone() };
                                 output::write(
                                     code,
                                     self.convolution,
                                     self.buffers,
-                                    value,
-                                    (&position, filter),
+                                    slice::from_ref(value),
+                                    slice::from_ref(&spot),
                                 );
                             });
                         }

@@ -7,6 +7,7 @@
 //! | [`quantisation`] | which pairs of nodes are a rounding |
 //! | [`excerpts`] | which nodes cut images out of others and pad them |
 //! | [`layers`] | which nodes become calls of kernels, with what behind them |
+//! | [`concats`] | which concatenations a kernel does |
 //! | [`rows`] | which nodes compute something from each row of a matrix alone |
 //! | [`frames`] | which values stand among how much room |
 //! | [`sums`] | which blocks end in a sum of its own, in the place of their input |
@@ -14,6 +15,7 @@
 //!
 //! None changes the model.
 
+mod concats;
 mod excerpts;
 mod frames;
 mod gates;
@@ -32,6 +34,7 @@ use crate::ImportError;
 use crate::kernels::{Kernels, Simd};
 use crate::plan::{Plan, build};
 
+pub(crate) use concats::Concat;
 pub(crate) use excerpts::Cut;
 pub(crate) use layers::{Layer, Product, Then};
 pub(crate) use quantisation::Rounding;
@@ -44,6 +47,7 @@ pub(crate) struct Findings<'m> {
     pub(crate) roundings: quantisation::Roundings,
     pub(crate) excerpts: excerpts::Excerpts,
     pub(crate) layers: layers::Layers<'m>,
+    pub(crate) concats: HashMap<skipgate_onnx::NodeId, Concat>,
     pub(crate) rows: HashMap<skipgate_onnx::NodeId, Rows<'m>>,
     pub(crate) frames: frames::Frames,
     pub(crate) sums: HashMap<skipgate_onnx::NodeId, Sum>,
@@ -82,11 +86,12 @@ pub(crate) fn plan_gates<'m>(
     let gates = gates::find(&graph, why_branches)?;
     let roundings = quantisation::find(&graph)?;
     let layers = layers::find(&graph, &roundings, &Kernels::new(simd, options))?;
+    let concats = concats::find(&graph, options);
     let rows = rows::find(&graph, options);
     let excerpts = excerpts::find(model, &graph)?;
-    let frames = frames::find(&graph, &gates, &layers);
+    let frames = frames::find(&graph, &gates, &layers, &rows);
     let sums = sums::find(&graph, &gates, &frames, options);
-    let findings = Findings { gates, roundings, excerpts, layers, rows, frames, sums };
+    let findings = Findings { gates, roundings, excerpts, layers, concats, rows, frames, sums };
     let plan = build(model, graph, &findings, simd, options)?;
     plan.check()?;
     Ok(plan)

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use skipgate_onnx::Reader;
 
 use super::{
-    Body, Branch, Excerpt, Frame, Gate, Kernel, Layout, Plan, Product, Put, Rows, Step, TensorId, text,
+    Body, Branch, Concat, Excerpt, Frame, Gate, Kernel, Layout, Plan, Product, Put, Rows, Step, TensorId,
+    text,
 };
 use crate::kernels::{self, Place};
 
@@ -103,13 +104,19 @@ impl Checker<'_, '_> {
         let at = |problem| PlanError { step: text::headline(self.plan, step), problem };
         let private = matches!(
             step,
-            Step::Kernel(_) | Step::Excerpt(_) | Step::Product(_) | Step::Rows(_) | Step::Sum(_)
+            Step::Concat(_)
+                | Step::Kernel(_)
+                | Step::Excerpt(_)
+                | Step::Product(_)
+                | Step::Rows(_)
+                | Step::Sum(_)
         );
         for operand in step.operands() {
             (if private { self.reach(operand) } else { self.read(operand) }).map_err(at)?;
         }
         match step {
             Step::Constant(_) | Step::Operator(_) => Ok(()),
+            Step::Concat(concat) => self.concat(concat),
             Step::Kernel(kernel) => self.kernel(kernel),
             Step::Excerpt(excerpt) => self.excerpt(excerpt),
             Step::Product(product) => self.product(product),
@@ -287,6 +294,20 @@ impl Checker<'_, '_> {
         self.matrices(product.first, [batches, rows, common])?;
         self.matrices(product.second, [batches, common, columns])?;
         self.matrices(product.result, [batches, rows, columns])
+    }
+
+    fn concat(&self, concat: &Concat) -> Checked {
+        let kernels::Concat { places, parts } = &concat.sizes;
+        let tensors = concat.operands.iter().chain([&concat.result]);
+        for (&tensor, &floats) in tensors.zip(parts.iter().chain([&parts.iter().sum()])) {
+            self.in_layout(tensor, Layout::InOrder)?;
+            self.frame(tensor)?;
+            let elements = |frame: &Frame| frame.outer().iter().product::<usize>();
+            if self.plan.tensor(tensor).frame.as_ref().map(elements) != Some(places * floats) {
+                return Err(PlanProblem::Room { value: self.name(tensor) });
+            }
+        }
+        Ok(())
     }
 
     fn rows(&self, rows: &Rows) -> Checked {

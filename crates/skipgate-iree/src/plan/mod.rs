@@ -58,6 +58,7 @@ pub(crate) struct Tensor<'m> {
 /// One thing to do.
 #[derive(Debug)]
 pub(crate) enum Step<'m> {
+    Concat(Concat),
     Constant(Constant<'m>),
     Kernel(Box<Kernel<'m>>),
     Operator(Operator),
@@ -129,6 +130,15 @@ pub(crate) struct Excerpt {
     pub(crate) sizes: [usize; 4],
     /// Where in the result they begin.
     pub(crate) low: [usize; 4],
+}
+
+/// Tensors put side by side.
+#[derive(Debug)]
+pub(crate) struct Concat {
+    pub(crate) node: NodeId,
+    pub(crate) sizes: kernels::Concat,
+    pub(crate) operands: Vec<TensorId>,
+    pub(crate) result: TensorId,
 }
 
 /// A product of two computed stacks of matrices.
@@ -246,6 +256,7 @@ impl Step<'_> {
     /// The tensors that the step defines for those behind it.
     pub(crate) fn results(&self) -> Vec<TensorId> {
         match self {
+            Self::Concat(step) => vec![step.result],
             Self::Constant(step) => vec![step.result],
             Self::Kernel(step) => vec![step.result],
             Self::Operator(step) => step.results.clone(),
@@ -263,6 +274,7 @@ impl Step<'_> {
     /// The tensors that the step itself reads, those that steps inside of it read not included.
     pub(crate) fn operands(&self) -> Vec<TensorId> {
         match self {
+            Self::Concat(step) => step.operands.clone(),
             Self::Constant(_) => vec![],
             Self::Kernel(step) => [step.input].into_iter().chain(step.residual).collect(),
             Self::Operator(step) => step.operands.iter().copied().flatten().collect(),

@@ -107,6 +107,11 @@ pub(super) fn headline(plan: &Plan, step: &Step) -> String {
     let label = |node| plan.graph.node(node).label();
     match step {
         Step::Constant(_) => "constant".to_owned(),
+        Step::Concat(step) => {
+            let parts: Vec<_> = step.sizes.parts.iter().map(ToString::to_string).collect();
+            let (node, operands) = (label(step.node), names(&step.operands));
+            format!("concat {node} of {operands}: {} of {}", step.sizes.places, parts.join(", "))
+        }
         Step::Kernel(step) => kernel(plan, step),
         Step::Operator(step) => {
             let operands: Vec<_> =

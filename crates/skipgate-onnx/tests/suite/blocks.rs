@@ -248,6 +248,20 @@ fn what_is_no_layer_of_its_own_may_stand_between_blocks() {
 }
 
 #[test]
+fn a_convolution_between_blocks_ends_the_segment_where_it_changes_the_shape() {
+    let (mut net, mut x) = stem();
+    for channels in [4, 4, 8, 8] {
+        let y = net.depthwise(&x, 1);
+        let sum = net.add(&x, &y);
+        x = net.conv(&sum, channels, 1, 1);
+    }
+    let found = blocks(net, &x);
+    assert_eq!(found.iter().map(|block| block.segment).collect::<Vec<_>>(), [0, 0, 0, 1]);
+    let first = "skippable, but first of its segment";
+    assert_eq!(verdicts(&found), [first, "skippable", "skippable", first]);
+}
+
+#[test]
 fn two_branches_and_the_input_are_a_block_in_one_sum_or_in_two() {
     for in_one_sum in [true, false] {
         let (mut net, mut x) = stem();

@@ -1,7 +1,7 @@
 //! Instructions per inference on a board's processor, counted under emulation.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -93,12 +93,7 @@ impl Stage<'_> {
     fn command(&self, job: Job, images: usize) -> (PathBuf, Vec<OsString>) {
         let (depth, other) = job;
         if let (Some(Other::Ncnn), Some(ncnn)) = (other, self.ncnn) {
-            let (stem, images) = (self.ncnn_stem(depth), images.to_string());
-            let script = self.workspace.path("tests/python/ncnn_inferences.py");
-            let sizes: Vec<_> = self.image[1..].iter().map(ToString::to_string).collect();
-            let mut arguments = vec![stem.as_os_str(), OsStr::new(&images)];
-            arguments.extend(sizes.iter().map(OsStr::new));
-            return ncnn.command(&script, &arguments);
+            return ncnn.inferences(self.workspace, &self.ncnn_stem(depth), images, &self.image);
         }
         let artifact = match other {
             None => self.artifacts.gated.clone(),

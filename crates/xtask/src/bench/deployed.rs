@@ -30,6 +30,9 @@ Images of 224x224, batch 1, float32. Behind each figure stands how many times th
 it is better. *Pruned* is the network compiled by skipgate without its gated blocks, beside the gated one with all gates closed.
 ncnn computes with float32 on the boards, too: its shorter floats are turned off.
 An engine that cannot load a network, or computes something else from it than ONNX Runtime, has a dash. tract has one thread.
+Memory is the most that a process has had resident which loads the network and runs it; of ONNX Runtime, what it adds to
+Python's process. *Weights* are the floats in the ONNX file, and behind the size of the artifact's `model.vmfb` stands how many
+times theirs it is.
 ";
 
 /// Writes the networks that are not there yet and returns all of them.
@@ -144,6 +147,33 @@ fn skipped(comparison: &Comparison) -> [String; 2] {
     ]
 }
 
+const FOOTPRINTS: &str = "Size, memory and compile time";
+
+/// What each network takes on disk, in memory and of the compiler's time.
+fn footprints(report: &Report, preset: &str) -> Table {
+    let mut table = Table::new();
+    let titles = ["network", "weights", "model.vmfb", "memory", "ungated", "ONNX Runtime", "compile time"];
+    table.load_preset(preset).set_header(titles);
+    for NetworkReport { name, gated, ungated, peer, compile_seconds, .. } in &report.networks {
+        let ratio = gated.vmfb_bytes as f64 / peer.weight_bytes as f64;
+        table.add_row([
+            name.clone(),
+            megabytes(peer.weight_bytes),
+            format!("{} (×{ratio:.2})", megabytes(gated.vmfb_bytes)),
+            megabytes(gated.peak_memory_bytes),
+            megabytes(ungated.peak_memory_bytes),
+            megabytes(peer.onnxruntime_bytes),
+            format!("{compile_seconds:.1} s"),
+        ]);
+    }
+    align(&mut table);
+    table
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
 /// For a terminal.
 pub(super) fn text(report: &Report) -> String {
     let mut text = String::new();
@@ -151,6 +181,7 @@ pub(super) fn text(report: &Report) -> String {
         let (table, summary) = (group.table(presets::NOTHING), group.summary());
         let _ = write!(text, "{}\n{}\n{summary}\n\n", group.title, table.trim_fmt());
     }
+    let _ = write!(text, "{FOOTPRINTS}\n{}\n\n", footprints(report, presets::NOTHING).trim_fmt());
     text + &report.machine.text()
 }
 
@@ -162,6 +193,8 @@ pub(super) fn publish(workspace: &Workspace, report: &Report) -> Result<()> {
         let (table, summary) = (group.table(presets::ASCII_MARKDOWN), group.summary());
         let _ = write!(page, "\n## {}; {summary}\n\n{}\n", group.title, table.trim_fmt());
     }
+    let table = footprints(report, presets::ASCII_MARKDOWN);
+    let _ = write!(page, "\n## {FOOTPRINTS}\n\n{}\n", table.trim_fmt());
     fs_err::write(workspace.path(PAGE), page)?;
     Ok(fs_err::write(workspace.path(PICTURE), picture(report).svg()?)?)
 }
@@ -191,12 +224,35 @@ fn picture(report: &Report) -> Figure {
 #[cfg(test)]
 mod tests {
     use super::super::comparison::{Depth, Figure as Cell, Unit};
+    use super::super::host::{Footprint, PeerFootprint};
+    use super::super::machine::Machine;
     use super::*;
 
     fn comparison(ratios: &[(Other, f64)]) -> Comparison {
         let others =
             ratios.iter().map(|&(other, ratio)| (other, Cell { value: 100.0 / ratio, ratio })).collect();
         Comparison { unit: Unit::Microseconds, depths: vec![Depth { skipped: 0, gated: 100.0, others }] }
+    }
+
+    #[test]
+    fn sizes_stand_beside_the_weights() {
+        let network = NetworkReport {
+            name: "small".to_owned(),
+            gates: 0,
+            kernels: 1,
+            layers: 1,
+            host: Vec::new(),
+            armv7: None,
+            gated: Footprint { vmfb_bytes: 3_000_000, peak_memory_bytes: 20_000_000 },
+            ungated: Footprint { vmfb_bytes: 3_000_000, peak_memory_bytes: 19_000_000 },
+            peer: PeerFootprint { weight_bytes: 2_000_000, onnxruntime_bytes: 40_000_000 },
+            compile_seconds: 12.34,
+        };
+        let (cpu, date) = ("Xeon 9".to_owned(), "2026-01-02".to_owned());
+        let machine = Machine { cpu, cores: 2, date, versions: Vec::new() };
+        let table = footprints(&Report { machine, networks: vec![network] }, presets::NOTHING).to_string();
+        let row = table.lines().nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(row, "small 2.0 MB 3.0 MB (×1.50) 20.0 MB 19.0 MB 40.0 MB 12.3 s");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison::Comparison;
 use super::network::Artifacts;
 use super::rounds::{Paced, Rounds};
-use crate::process::say;
+use crate::process::{CommandExt as _, say};
 use crate::workspace::Workspace;
 
 /// Latency with one number of threads.
@@ -47,6 +47,15 @@ struct Report {
 pub(super) struct Footprint {
     pub(super) vmfb_bytes: u64,
     pub(super) peak_memory_bytes: u64,
+}
+
+/// The same network elsewhere, from `peers.py footprint`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct PeerFootprint {
+    /// Of the float weights in the ONNX file.
+    pub(super) weight_bytes: u64,
+    /// What ONNX Runtime adds to the process that loads the network and runs it once.
+    pub(super) onnxruntime_bytes: u64,
 }
 
 /// The programs and files of one network.
@@ -119,6 +128,12 @@ impl Stage<'_> {
     /// Size and memory of the gated and of the ungated network.
     pub(super) fn footprints(&self) -> Result<[Footprint; 2]> {
         Ok([self.footprint(&self.artifacts.gated)?, self.footprint(&self.artifacts.pruned.join("0"))?])
+    }
+
+    pub(super) fn peer_footprint(&self) -> Result<PeerFootprint> {
+        let mut python = self.workspace.command(self.workspace.venv("python"));
+        let json = python.args(["tests/python/peers.py", "footprint"]).arg(self.peers).read()?;
+        serde_json::from_str(&json).with_context(|| format!("peers.py answered `{}`", json.trim_end()))
     }
 
     fn footprint(&self, artifact: &Path) -> Result<Footprint> {

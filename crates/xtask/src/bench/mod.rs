@@ -153,7 +153,7 @@ impl Bench<'_> {
         let peers = self.prepared_peers(network)?;
         let (workspace, pace) = (self.workspace, self.pace);
         let stage = host::Stage { workspace, program, artifacts: &host, peers: &peers, pace };
-        let [gated, ungated] = stage.footprints()?;
+        let ([gated, ungated], peer) = (stage.footprints()?, stage.peer_footprint()?);
         let latencies =
             all_threads()?.into_iter().map(|threads| stage.measure(threads)).collect::<Result<Vec<_>>>()?;
         self.plot(network, &latencies)?;
@@ -162,7 +162,19 @@ impl Bench<'_> {
         let (name, gates) = (network.name.clone(), host.gates());
         let kernels = host.manifest.coverage.kernels;
         let layers = kernels + host.manifest.coverage.generic.len();
-        Ok(NetworkReport { name, gates, kernels, layers, host: latencies, boards, gated, ungated })
+        let compile_seconds = host.compile_seconds;
+        Ok(NetworkReport {
+            name,
+            gates,
+            kernels,
+            layers,
+            host: latencies,
+            boards,
+            gated,
+            ungated,
+            peer,
+            compile_seconds,
+        })
     }
 
     /// Instructions of one inference on a board.

@@ -1,6 +1,7 @@
 //! The networks that are measured, and their artifacts.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use skipgate_core::{Manifest, depths};
@@ -33,6 +34,8 @@ pub(super) struct Artifacts {
     /// The numbers of skipped blocks.
     pub(super) depths: Vec<usize>,
     pub(super) manifest: Manifest,
+    /// What compiling the gated network took.
+    pub(super) compile_seconds: f64,
 }
 
 impl Artifacts {
@@ -87,7 +90,7 @@ impl Network {
     ) -> Result<Artifacts> {
         let dir = self.dir(workspace).join(target);
         let gated = dir.join("gated");
-        self.compile_one(workspace, program, target, &gated, &[])?;
+        let compile_seconds = self.compile_one(workspace, program, target, &gated, &[])?;
         let manifest = demo::read_manifest(&gated)?;
         let pruned = dir.join("pruned");
         fs_err::create_dir_all(&pruned)?;
@@ -98,10 +101,11 @@ impl Network {
             let arguments = if depth == 0 { &arguments[..1] } else { &arguments[..] };
             self.compile_one(workspace, program, target, &pruned.join(depth.to_string()), arguments)?;
         }
-        Ok(Artifacts { gated, pruned, depths, manifest })
+        Ok(Artifacts { gated, pruned, depths, manifest, compile_seconds })
     }
 
-    /// Compiles one artifact, unless that was done before with the same program, network, compiler and arguments.
+    /// Compiles one artifact, unless that was done before with the same program, network, compiler and arguments. Returns
+    /// the seconds that it took, then or now.
     fn compile_one(
         &self,
         workspace: &Workspace,
@@ -109,19 +113,24 @@ impl Network {
         target: &str,
         artifact: &Path,
         arguments: &[String],
-    ) -> Result<()> {
-        let key = Key::new("bench")
+    ) -> Result<f64> {
+        let key = Key::new("bench, timed")
             .file(program)?
             .file(&self.model)?
             .file(&workspace.tool("venv.stamp"))?
             .text(target)
             .text(&arguments.join(" "));
+        let seconds = artifact.with_extension("seconds");
         Stamp::new(artifact.with_extension("stamp")).unless_done(&key, || {
             say(&format!("Compiling {}", artifact.display()));
+            let start = Instant::now();
             let mut skipgate = workspace.command(program);
             skipgate.arg("compile").arg(&self.model).args(["--target", target]).args(arguments);
-            skipgate.arg("--output").arg(artifact).read().map(drop)
-        })
+            skipgate.arg("--output").arg(artifact).read()?;
+            Ok(fs_err::write(&seconds, start.elapsed().as_secs_f64().to_string())?)
+        })?;
+        let text = fs_err::read_to_string(&seconds)?;
+        text.parse().with_context(|| format!("{} holds `{text}`, no number", seconds.display()))
     }
 }
 

@@ -6,7 +6,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::comparison::{Comparison, align};
-use super::host::{Footprint, Host, Switch};
+use super::host::{Footprint, Host, PeerFootprint, Switch};
 use super::machine::Machine;
 
 /// Everything that was measured.
@@ -29,6 +29,9 @@ pub(super) struct NetworkReport {
     pub(super) boards: Vec<OnBoard>,
     pub(super) gated: Footprint,
     pub(super) ungated: Footprint,
+    pub(super) peer: PeerFootprint,
+    /// What compiling the gated network for this machine took.
+    pub(super) compile_seconds: f64,
 }
 
 /// Instructions on a board.
@@ -231,6 +234,8 @@ mod tests {
             boards: vec![OnBoard { target: "odroid-xu4".to_owned(), family: "armv7", instructions: None }],
             gated: Footprint { vmfb_bytes: 101, peak_memory_bytes: 1010 },
             ungated: Footprint { vmfb_bytes: 100, peak_memory_bytes: 1000 },
+            peer: PeerFootprint { weight_bytes: 50, onnxruntime_bytes: 2000 },
+            compile_seconds: 1.5,
         };
         Report { machine, networks: vec![network] }
     }

@@ -33,6 +33,15 @@ pub(crate) enum BoardProfile {
     Tested,
 }
 
+impl BoardProfile {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Shipped => "board",
+            Self::Tested => "board-test",
+        }
+    }
+}
+
 /// Builds the program for boards of a family, without the compiler.
 pub(crate) fn board_program(
     workspace: &Workspace,
@@ -40,10 +49,7 @@ pub(crate) fn board_program(
     profile: BoardProfile,
 ) -> Result<PathBuf> {
     say(&format!("Building skipgate for {} boards", rust.family.name()));
-    let profile = match profile {
-        BoardProfile::Shipped => "board",
-        BoardProfile::Tested => "board-test",
-    };
+    let profile = profile.name();
     let mut cargo = rust.cargo(workspace);
     cargo.args(["build", "--profile", profile, "--package", "skipgate", "--no-default-features"]);
     build(cargo.args(["--target", rust.family.rust_target()]))

@@ -6,7 +6,6 @@
 mod report;
 mod row;
 
-use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +14,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::demo::build::{BoardProfile, board_program, build};
+use crate::parallel::in_parallel;
 use crate::process::{CommandExt, say};
 use crate::setup;
 use crate::test::onnx_runtime;
@@ -63,14 +63,15 @@ pub(crate) fn run(workspace: &Workspace, how: &Networks) -> Result<()> {
     }
     let listed = python(workspace).arg("list").read()?;
     let listed: Vec<Listed> = serde_json::from_str(&listed).context("what the script lists")?;
-    let session = Session { workspace, how, programs: OnceCell::new() };
+    let programs = if how.known { None } else { Some(Programs::build(workspace, how.board)?) };
+    let session = Session { workspace, how, programs };
     let before = read(&workspace.path(JSON))?;
-    let mut rows = Vec::new();
-    for listed in listed {
-        let before = before.iter().find(|row| row.listed == listed).cloned();
-        rows.push(session.row(listed, before)?);
-    }
-    let rows: Vec<_> = rows.into_iter().flatten().collect();
+    let mut rows = in_parallel(listed.iter().enumerate().collect(), |(_, listed)| {
+        let before = before.iter().find(|row| row.listed == *listed).cloned();
+        session.row(listed.clone(), before)
+    })?;
+    rows.sort_unstable_by_key(|((place, _), _)| *place);
+    let rows: Vec<_> = rows.into_iter().filter_map(|(_, row)| row).collect();
     fs_err::write(workspace.path(JSON), row::to_json(&rows)?)?;
     fs_err::write(workspace.path(MARKDOWN), report::markdown(&rows))?;
     println!("{}", report::summary(&rows));
@@ -90,17 +91,34 @@ fn python(workspace: &Workspace) -> Command {
     python
 }
 
-/// What checks networks, built when the first one needs it.
+/// What checks networks.
 struct Programs {
     skipgate: PathBuf,
     fuzz: PathBuf,
     board: Option<PathBuf>,
 }
 
+impl Programs {
+    fn build(workspace: &Workspace, with_board: bool) -> Result<Self> {
+        let built = |package: &str| {
+            let mut cargo = workspace.cargo();
+            build(cargo.args(["build", "--release", "--package", package]))
+        };
+        let board = if with_board {
+            let tools = setup::for_tests(workspace)?;
+            Some(board_program(workspace, &tools.armv7_rust, BoardProfile::Tested)?)
+        } else {
+            None
+        };
+        Ok(Self { skipgate: built("skipgate")?, fuzz: built("skipgate-fuzz")?, board })
+    }
+}
+
 struct Session<'a> {
     workspace: &'a Workspace,
     how: &'a Networks,
-    programs: OnceCell<Programs>,
+    /// Nothing if nothing is to be checked.
+    programs: Option<Programs>,
 }
 
 impl Session<'_> {
@@ -151,10 +169,8 @@ impl Session<'_> {
         }
         let path = files.inspection();
         if !path.exists() {
-            if self.how.known {
-                return Ok(None);
-            }
-            let mut inspect = self.workspace.command(&self.programs()?.skipgate);
+            let Some(programs) = &self.programs else { return Ok(None) };
+            let mut inspect = self.workspace.command(&programs.skipgate);
             let output = inspect.args(["inspect", "--format", "json"]).arg(files.model()).output()?;
             // What skipgate refuses to read has no blocks; why it does is what the check says.
             fs_err::write(&path, if output.status.success() { output.stdout } else { b"null".to_vec() })?;
@@ -174,11 +190,8 @@ impl Session<'_> {
     /// What becomes of `model` compiled for `target`, in a process of its own.
     fn check(&self, name: &str, model: &Path, target: &str, path: &Path) -> Result<Option<Outcome>> {
         if !path.exists() {
-            if self.how.known {
-                return Ok(None);
-            }
+            let Some(programs) = &self.programs else { return Ok(None) };
             say(&format!("Checking {name} for {target}"));
-            let programs = self.programs()?;
             let mut check = self.workspace.command("timeout");
             check.arg(LIMIT).arg(&programs.fuzz);
             check.args(["check", "--format", "json", "--target", target]).arg(model);
@@ -195,24 +208,6 @@ impl Session<'_> {
         let checked: Checked = serde_json::from_str(&fs_err::read_to_string(path)?)
             .with_context(|| path.display().to_string())?;
         Ok(Some(checked.outcome))
-    }
-
-    fn programs(&self) -> Result<&Programs> {
-        if let Some(programs) = self.programs.get() {
-            return Ok(programs);
-        }
-        let built = |package: &str| {
-            let mut cargo = self.workspace.cargo();
-            build(cargo.args(["build", "--release", "--package", package]))
-        };
-        let board = if self.how.board {
-            let tools = setup::for_tests(self.workspace)?;
-            Some(board_program(self.workspace, &tools.armv7_rust, BoardProfile::Tested)?)
-        } else {
-            None
-        };
-        let programs = Programs { skipgate: built("skipgate")?, fuzz: built("skipgate-fuzz")?, board };
-        Ok(self.programs.get_or_init(|| programs))
     }
 }
 

@@ -11,6 +11,8 @@ use crate::process::{CommandExt, say};
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
+/// Runs a network some times.
+const SCRIPT: &str = "tests/python/ncnn_inferences.py";
 /// The wheels, with their hashes.
 const REQUIREMENTS: &str = "tests/python/ncnn-boards.txt";
 /// What a wheel is for; Debian's Python has to be the same version.
@@ -89,9 +91,24 @@ impl BoardNcnn {
         Ok(fs_err::remove_dir_all(&wheels)?)
     }
 
+    /// Program and arguments that run the network `stem`.ncnn.param `count` times on an image of one, channels, rows and
+    /// columns.
+    pub(crate) fn inferences(
+        &self,
+        workspace: &Workspace,
+        stem: &Path,
+        count: usize,
+        image: &[usize],
+    ) -> (PathBuf, Vec<OsString>) {
+        let numbers: Vec<_> = [count].iter().chain(&image[1..]).map(ToString::to_string).collect();
+        let arguments: Vec<_> =
+            [stem.as_os_str()].into_iter().chain(numbers.iter().map(OsStr::new)).collect();
+        self.command(&workspace.path(SCRIPT), &arguments)
+    }
+
     /// Program and arguments that run a Python script which takes the folder of ncnn first. The program is the dynamic
     /// loader, since the emulator looks for none in a folder of ours.
-    pub(crate) fn command(&self, script: &Path, arguments: &[&OsStr]) -> (PathBuf, Vec<OsString>) {
+    fn command(&self, script: &Path, arguments: &[&OsStr]) -> (PathBuf, Vec<OsString>) {
         let mut libraries = OsString::new();
         for folder in ["lib", "usr/lib"] {
             libraries.push(self.root.join(folder).join(self.family.gnu()));

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use skipgate_core::{Emulation, Target};
 
 use crate::debian::Archive;
@@ -91,7 +91,7 @@ impl Emulator {
     ) -> Result<Vec<Block>> {
         let counted = self.count(machine, (program, arguments), note, Some(blocks))?;
         counted.context("this machine's QEMU cannot count instructions")?;
-        fs_err::read_to_string(blocks)?.lines().map(Block::parse).collect()
+        Block::parse_all(&fs_err::read_to_string(blocks)?)
     }
 
     fn count(
@@ -153,19 +153,61 @@ impl Emulator {
     }
 }
 
-/// Instructions in a row.
+/// Instructions in a row, as QEMU translates them: up to a branch or to the end of a page.
 pub(crate) struct Block {
     /// Of the first one, in the emulated process.
     pub(crate) address: u64,
-    /// Executed in it, over the whole run.
-    pub(crate) executed: u64,
+    /// How often it ran.
+    pub(crate) runs: u64,
+    pub(crate) mode: Mode,
+    /// The instructions in Capstone's words; empty ones where QEMU is built without it.
+    pub(crate) code: Vec<String>,
+}
+
+/// The encoding of instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    Arm,
+    Thumb,
 }
 
 impl Block {
-    fn parse(line: &str) -> Result<Self> {
-        let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        let [address, instructions, runs] = numbers[..] else { bail!("the plugin wrote `{line}`") };
-        Ok(Self { address, executed: instructions * runs })
+    /// Instructions executed in it, over the whole run.
+    pub(crate) fn executed(&self) -> u64 {
+        self.code.len() as u64 * self.runs
+    }
+
+    fn parse_all(text: &str) -> Result<Vec<Self>> {
+        let mut lines = text.lines().peekable();
+        let mut blocks = Vec::new();
+        while let Some(line) = lines.next() {
+            let (mut block, instructions) = Self::parse(line)?;
+            while let Some(code) = lines.peek().and_then(|line| line.strip_prefix('\t')) {
+                block.code.push(code.to_owned());
+                lines.next();
+            }
+            ensure!(
+                block.code.len() as u64 == instructions,
+                "the plugin wrote {} instructions behind `{line}`",
+                block.code.len()
+            );
+            blocks.push(block);
+        }
+        Ok(blocks)
+    }
+
+    /// A block without its code, and how many instructions that is.
+    fn parse(line: &str) -> Result<(Self, u64)> {
+        let [address, instructions, runs, mode] = line.split(' ').collect::<Vec<_>>()[..] else {
+            bail!("the plugin wrote `{line}`")
+        };
+        let mode = match mode {
+            "arm" => Mode::Arm,
+            "thumb" => Mode::Thumb,
+            _ => bail!("the plugin wrote `{line}`, whose last word is neither `arm` nor `thumb`"),
+        };
+        let block = Self { address: address.parse()?, runs: runs.parse()?, mode, code: Vec::new() };
+        Ok((block, instructions.parse()?))
     }
 }
 
@@ -191,4 +233,25 @@ fn debian_qemu(workspace: &Workspace, system: &Path) -> Result<PathBuf> {
 
 fn takes_plugins(qemu: &Path) -> bool {
     Command::new(qemu).arg("-h").read().is_ok_and(|help| help.contains("-plugin"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_read_with_their_code() {
+        let text = "4096 2 7 arm\n\tadd r0, r0, r1\n\tbx lr\n8192 1 0 thumb\n\tnop\n";
+        let blocks = Block::parse_all(text).unwrap();
+        assert_eq!(blocks[0].code, ["add r0, r0, r1", "bx lr"]);
+        assert_eq!((blocks[0].address, blocks[0].executed(), blocks[0].mode), (4096, 14, Mode::Arm));
+        assert_eq!((blocks[1].executed(), blocks[1].mode), (0, Mode::Thumb));
+    }
+
+    #[test]
+    fn a_block_with_missing_code_is_refused() {
+        for text in ["4096 2 7 arm\n\tbx lr\n", "4096 1 7 jazelle\n\tbx lr\n", "4096 1 7\n"] {
+            assert!(Block::parse_all(text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,11 +1,11 @@
-//! Products of computed matrices, and what is computed from rows.
+//! Products of computed matrices, concatenations, and what is computed from rows.
 
 use skipgate_onnx::{NodeId, ValueId};
 
 use super::Builder;
 use crate::ImportError;
 use crate::passes;
-use crate::plan::{Frame, Layout, Product, Rows, Step, TensorId};
+use crate::plan::{Concat, Frame, Layout, Product, Rows, Step, TensorId};
 
 impl<'m> Builder<'_, 'm> {
     pub(super) fn product(&mut self, node: NodeId, product: &passes::Product) -> Result<(), ImportError> {
@@ -15,6 +15,14 @@ impl<'m> Builder<'_, 'm> {
         self.coverage.kernels += 1;
         self.steps.push(Step::Product(Product { node, sizes: product.sizes, first, second, result }));
         self.put_where_wanted(product.result)
+    }
+
+    pub(super) fn concat(&mut self, node: NodeId, concat: &passes::Concat) -> Result<(), ImportError> {
+        let laid_out = |&operand| self.laid_out(operand, Layout::InOrder, None);
+        let operands = concat.operands.iter().map(laid_out).collect::<Result<_, _>>()?;
+        let result = self.define_in_order(concat.result)?;
+        self.steps.push(Step::Concat(Concat { node, sizes: concat.sizes.clone(), operands, result }));
+        self.put_where_wanted(concat.result)
     }
 
     pub(super) fn rows(&mut self, node: NodeId, rows: &passes::Rows<'m>) -> Result<(), ImportError> {

@@ -93,6 +93,9 @@ impl Builder<'_, '_> {
         if let Some(product) = findings.layers.product(id) {
             return self.product(id, product);
         }
+        if let Some(concat) = findings.concats.get(&id) {
+            return self.concat(id, concat);
+        }
         if let Some(rows) = findings.rows.get(&id) {
             return self.rows(id, rows);
         }
