@@ -8,6 +8,7 @@ use skipgate_core::{Arch, Emulation, Target};
 
 use crate::demo::build::{BoardProfile, board_program};
 use crate::setup::qemu::{Block, Emulator};
+use crate::setup::rust::BoardRust;
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
 
@@ -89,7 +90,7 @@ impl<'a> Board<'a> {
         target: &Target,
         profile: BoardProfile,
     ) -> Result<Self> {
-        let rust = tools.rust(workspace, Family::of(target)?)?;
+        let rust = BoardRust::prepare(workspace, Family::of(target)?)?;
         let program = board_program(workspace, &rust, profile)?;
         let machine = target.emulation().context("only boards are emulated")?;
         Ok(Self { emulator: &tools.emulator, machine, program })

@@ -1,27 +1,123 @@
-//! The inner loop of products on 32-bit Arm, instruction by instruction.
+//! The inner loop of products on Arm, instruction by instruction.
 //!
 //! The compiler does not find loads of four vectors, and keeps more addresses and counters than there have to be: of what
-//! stands here it makes 46 instructions where 40 or fewer do. `docs/kernels.md` has the figures.
+//! stands here for 32 bits it makes 46 instructions where 40 or fewer do. `docs/kernels.md` has the figures.
 
 use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::product::Tile;
 
-/// Quad registers, of four floats each.
-const REGISTERS: usize = 16;
-/// Floats of one, and channels of a round.
+/// Floats of a quad register, and channels of a round.
 pub(super) const LANES: usize = 4;
-/// Registers that one `vldmia` fills, at most: it names up to 16 halves.
-const MOST_BY_ONE_LOAD: usize = 8;
-/// Registers that one `vld1` fills, at most.
-const MOST_BY_STEPPING_LOAD: usize = 2;
 /// Rounds between two branches, at most.
 const UNROLLED: usize = 4;
 const BYTES: usize = LANES * size_of::<f32>();
 
+/// The instruction sets of Arm. Both have quad registers of four floats, and multiply them by one float of a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Set {
+    /// 32 bits, with NEON.
+    A32,
+    /// 64 bits.
+    A64,
+}
+
+impl Set {
+    /// Quad registers.
+    pub(super) fn registers(self) -> usize {
+        match self {
+            Self::A32 => 16,
+            Self::A64 => 32,
+        }
+    }
+
+    /// The type of addresses, in MLIR's words.
+    pub(super) fn address(self) -> &'static str {
+        match self {
+            Self::A32 => "i32",
+            Self::A64 => "i64",
+        }
+    }
+
+    /// What LLVM calls a quad register.
+    fn prefix(self) -> char {
+        match self {
+            Self::A32 => 'q',
+            Self::A64 => 'v',
+        }
+    }
+
+    /// Registers that one load fills, at most. On 32 bits `vldmia` takes more than `vld1`, which can step over what follows.
+    fn most_by_one_load(self) -> usize {
+        match self {
+            Self::A32 => 8,
+            Self::A64 => 4,
+        }
+    }
+
+    /// The same of one that then steps over what follows.
+    fn most_by_stepping_load(self) -> usize {
+        match self {
+            Self::A32 => 2,
+            Self::A64 => 4,
+        }
+    }
+
+    /// Loads registers from the operand number `address` on, which then is behind them.
+    fn load(self, registers: Range<usize>, address: usize) -> String {
+        match self {
+            Self::A32 if registers.len() > self.most_by_stepping_load() => {
+                format!("vldmia ${address}!, {}\n", self.list(registers))
+            }
+            Self::A32 => format!("vld1.32 {}, [${address}]!\n", self.list(registers)),
+            Self::A64 => {
+                format!("ld1 {}, [${address}], #{}\n", self.list(registers.clone()), registers.len() * BYTES)
+            }
+        }
+    }
+
+    /// The same, but the address then is as much further on as the operand number `step` says.
+    fn load_and_step(self, registers: Range<usize>, address: usize, step: usize) -> String {
+        match self {
+            Self::A32 => format!("vld1.32 {}, [${address}], ${step}\n", self.list(registers)),
+            Self::A64 => format!("ld1 {}, [${address}], ${step}\n", self.list(registers)),
+        }
+    }
+
+    /// Registers as instructions that load name them: on 32 bits by their halves.
+    fn list(self, registers: Range<usize>) -> String {
+        match self {
+            Self::A32 => format!("{{d{}-d{}}}", 2 * registers.start, 2 * registers.end - 1),
+            Self::A64 => {
+                let names: Vec<_> = registers.map(|register| format!("v{register}.4s")).collect();
+                format!("{{{}}}", names.join(", "))
+            }
+        }
+    }
+
+    /// Adds the product of the vector `factor` and one lane of `pixel` to `sum`.
+    fn multiply_add(self, sum: usize, factor: usize, (pixel, lane): (usize, usize)) -> String {
+        match self {
+            Self::A32 => {
+                format!("vmla.f32 q{sum}, q{factor}, d{}[{}]\n", 2 * pixel + lane / 2, lane % 2)
+            }
+            Self::A64 => format!("fmla v{sum}.4s, v{factor}.4s, v{pixel}.s[{lane}]\n"),
+        }
+    }
+
+    /// Goes back to label 1 unless the last count was zero.
+    fn branch(self) -> &'static str {
+        match self {
+            Self::A32 => "bne 1b\n",
+            Self::A64 => "b.ne 1b\n",
+        }
+    }
+}
+
 /// Adds the products of some rounds of channels to the sums of a tile.
 pub(super) struct Loop {
+    pub(super) set: Set,
     pub(super) tile: Tile,
     pub(super) rounds: usize,
     /// Bytes from the factors of one channel to those of the next.
@@ -41,7 +137,16 @@ impl Loop {
 
     /// Registers of the sums, pixel by pixel.
     fn registers(&self) -> Range<usize> {
-        REGISTERS - self.sums()..REGISTERS
+        self.set.registers() - self.sums()..self.set.registers()
+    }
+
+    /// Registers for factors.
+    fn room(&self) -> usize {
+        self.registers().start - self.tile.pixels
+    }
+
+    fn most_by_stepping_load(&self) -> usize {
+        self.room().min(self.set.most_by_stepping_load())
     }
 
     /// Rounds without a branch.
@@ -56,7 +161,8 @@ impl Loop {
 
     /// What the address of the factors is off by when those of a channel are loaded, where it is.
     pub(super) fn step(&self) -> Option<usize> {
-        let loaded = (self.tile.vectors - 1) / MOST_BY_STEPPING_LOAD * MOST_BY_STEPPING_LOAD * BYTES;
+        let most = self.most_by_stepping_load();
+        let loaded = (self.tile.vectors - 1) / most * most * BYTES;
         (self.stride != self.tile.vectors * BYTES).then_some(self.stride - loaded)
     }
 
@@ -75,11 +181,12 @@ impl Loop {
 
     /// In LLVM's words: every output is an input, too, and an input of its own is the step.
     pub(super) fn constraints(&self) -> String {
-        let sums = self.registers().map(|register| format!("={{q{register}}}"));
+        let prefix = self.set.prefix();
+        let sums = self.registers().map(|register| format!("={{{prefix}{register}}}"));
         let others = (self.sums()..self.outputs()).map(|_| "=&r".to_owned());
         let inputs = (0..self.outputs()).map(|output| output.to_string());
         let step = self.step().map(|_| "r".to_owned());
-        let used = (0..self.registers().start).map(|register| format!("~{{q{register}}}"));
+        let used = (0..self.registers().start).map(|register| format!("~{{{prefix}{register}}}"));
         let others_used = ["~{cc}", "~{memory}"].map(str::to_owned);
         let all: Vec<_> =
             sums.chain(others).chain(inputs).chain(step).chain(used).chain(others_used).collect();
@@ -100,7 +207,7 @@ impl Loop {
             self.round(&mut text);
         }
         if turns.is_some() {
-            let _ = writeln!(text, "bne 1b");
+            text.push_str(self.set.branch());
         }
         text
     }
@@ -108,16 +215,14 @@ impl Loop {
     /// Four channels.
     fn round(&self, text: &mut String) {
         for pixel in 0..self.tile.pixels {
-            let address = self.address_of_pixel(pixel);
-            let _ = writeln!(text, "vld1.32 {}, [${address}]!", halves(pixel..pixel + 1));
+            text.push_str(&self.set.load(pixel..pixel + 1, self.address_of_pixel(pixel)));
         }
         for load in self.loads() {
             text.push_str(&load.text);
-            for (register, (channel, vector)) in (self.tile.pixels..).zip(load.factors) {
+            for (factor, (channel, vector)) in (self.tile.pixels..).zip(load.factors) {
                 for pixel in 0..self.tile.pixels {
                     let sum = self.registers().start + pixel * self.tile.vectors + vector;
-                    let (half, lane) = (2 * pixel + channel / 2, channel % 2);
-                    let _ = writeln!(text, "vmla.f32 q{sum}, q{register}, d{half}[{lane}]");
+                    text.push_str(&self.set.multiply_add(sum, factor, (pixel, channel)));
                 }
             }
         }
@@ -125,35 +230,33 @@ impl Loop {
 
     /// The factors of a round, in the order that they stand in.
     fn loads(&self) -> Vec<Load> {
-        let Tile { pixels, vectors } = self.tile;
+        let vectors = self.tile.vectors;
         let all: Vec<_> =
             (0..LANES).flat_map(|channel| (0..vectors).map(move |vector| (channel, vector))).collect();
-        let address = self.address_of_factors();
         if self.step().is_none() {
-            let most = (self.registers().start - pixels).min(MOST_BY_ONE_LOAD);
-            let size = super::divisor(all.len(), most);
-            let text = format!("vldmia ${address}!, {}\n", halves(pixels..pixels + size));
-            return all
-                .chunks(size)
-                .map(|factors| Load { factors: factors.to_vec(), text: text.clone() })
-                .collect();
+            let size = super::divisor(all.len(), self.room().min(self.set.most_by_one_load()));
+            return all.chunks(size).map(|factors| self.load(factors, false)).collect();
         }
-        let step = 2 * self.outputs();
-        let load = |factors: &[(usize, usize)]| {
-            let is_last = factors.last().is_some_and(|(_, vector)| vector + 1 == vectors);
-            let (registers, behind) = (
-                halves(pixels..pixels + factors.len()),
-                if is_last { format!(", ${step}") } else { "!".to_owned() },
-            );
-            Load { factors: factors.to_vec(), text: format!("vld1.32 {registers}, [${address}]{behind}\n") }
+        let most = self.most_by_stepping_load();
+        let of_channel = |channel: &[(usize, usize)]| {
+            let chunks = channel.chunks(most);
+            let last = chunks.len() - 1;
+            chunks.enumerate().map(|(number, factors)| self.load(factors, number == last)).collect::<Vec<_>>()
         };
-        all.chunks(vectors).flat_map(|channel| channel.chunks(MOST_BY_STEPPING_LOAD)).map(load).collect()
+        all.chunks(vectors).flat_map(of_channel).collect()
     }
-}
 
-/// Quad registers as instructions that load name them: by their halves.
-fn halves(quads: Range<usize>) -> String {
-    format!("{{d{}-d{}}}", 2 * quads.start, 2 * quads.end - 1)
+    /// Loads `factors` into the registers behind those of pixels.
+    fn load(&self, factors: &[(usize, usize)], is_last_of_channel: bool) -> Load {
+        let registers = self.tile.pixels..self.tile.pixels + factors.len();
+        let address = self.address_of_factors();
+        let text = if is_last_of_channel {
+            self.set.load_and_step(registers, address, 2 * self.outputs())
+        } else {
+            self.set.load(registers, address)
+        };
+        Load { factors: factors.to_vec(), text }
+    }
 }
 
 #[cfg(test)]
@@ -161,7 +264,7 @@ mod tests {
     use super::*;
 
     fn inner(pixels: usize, vectors: usize, rounds: usize, stride: usize) -> Loop {
-        Loop { tile: Tile { pixels, vectors }, rounds, stride }
+        Loop { set: Set::A32, tile: Tile { pixels, vectors }, rounds, stride }
     }
 
     #[test]
@@ -194,13 +297,30 @@ mod tests {
     }
 
     #[test]
+    fn four_registers_are_loaded_at_a_time_on_64_bits() {
+        let text = Loop { set: Set::A64, ..inner(5, 4, 8, 64) }.text();
+        assert_eq!(text.lines().count(), 4 * (5 + 4 + 80) + 3, "{text}");
+        assert!(
+            text.contains("ld1 {v4.4s}, [$24], #16\nld1 {v5.4s, v6.4s, v7.4s, v8.4s}, [$25], #64\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("fmla v31.4s, v8.4s, v4.s[3]\nb.ne 1b\n"), "{text}");
+        let apart = Loop { set: Set::A64, ..inner(5, 4, 1, 1000) };
+        assert!(apart.text().contains("v8.4s}, [$25], $52\n"), "{}", apart.text());
+        assert_eq!(apart.step(), Some(1000));
+    }
+
+    #[test]
     fn no_tile_needs_more_registers_than_there_are() {
-        for (pixels, vectors) in [(1, 1), (1, 8), (2, 4), (2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1)] {
+        let a32 = [(1, 1), (1, 8), (2, 4), (2, 3), (3, 3), (3, 2), (4, 2), (4, 1), (6, 1)];
+        let a64 = [(1, 1), (1, 8), (3, 8), (4, 6), (5, 4), (5, 2), (7, 3), (9, 2), (14, 1)];
+        let tiles = a32.map(|tile| (Set::A32, tile)).into_iter().chain(a64.map(|tile| (Set::A64, tile)));
+        for (set, (pixels, vectors)) in tiles {
             for stride in [vectors * BYTES, 1000] {
-                let inner = inner(pixels, vectors, 1, stride);
+                let inner = Loop { set, ..inner(pixels, vectors, 1, stride) };
                 let loads = inner.loads();
                 let most = loads.iter().map(|load| load.factors.len()).max().unwrap();
-                assert!(inner.sums() + pixels + most <= REGISTERS, "{pixels} x {vectors}");
+                assert!(inner.sums() + pixels + most <= set.registers(), "{pixels} x {vectors}");
                 let all: Vec<_> = loads.iter().flat_map(|load| load.factors.clone()).collect();
                 let expected =
                     (0..LANES).flat_map(|channel| (0..vectors).map(move |vector| (channel, vector)));

@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::arm::Set;
 use super::{Simd, arm, extents};
 
 /// A kernel's body as it grows. Values are SSA names.
@@ -79,9 +80,9 @@ impl Code {
         name
     }
 
-    /// Whether vectors are quad registers of 32-bit Arm.
-    pub(super) fn has_arm_quads(&self) -> bool {
-        self.simd.is_arm && self.simd.lanes == arm::LANES
+    /// Arm's instruction set, where vectors are its quad registers.
+    pub(super) fn arm_quads(&self) -> Option<Set> {
+        self.simd.arm.filter(|_| self.simd.lanes == arm::LANES)
     }
 
     fn vector(&self) -> String {
@@ -331,7 +332,7 @@ impl Code {
 
     /// The vectors that follow one another from `place` on.
     pub(super) fn load_several(&mut self, memory: &Memory, place: &[Value], count: usize) -> Vec<Value> {
-        let pairs = if self.has_arm_quads() { count / 2 } else { 0 };
+        let pairs = if self.arm_quads() == Some(Set::A32) { count / 2 } else { 0 };
         let mut vectors = Vec::with_capacity(count);
         for pair in 0..pairs {
             let at = self.behind(place, 2 * pair);
@@ -353,7 +354,7 @@ impl Code {
 
     /// Two vectors by one instruction, which the compiler does not find by itself.
     fn load_two(&mut self, memory: &Memory, place: &[Value]) -> Vec<Value> {
-        let address = self.address(memory, place);
+        let address = self.address(Set::A32, memory, place);
         let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
         let ty = format!("!llvm.struct<({0}, {0})>", self.vector());
         let both = self.operation(format_args!(
@@ -363,8 +364,8 @@ impl Code {
         [0, 1].map(half).to_vec()
     }
 
-    /// The address of what is at `place`, on a target of 32 bits.
-    fn address(&mut self, memory: &Memory, place: &[Value]) -> Value {
+    /// The address of what is at `place`.
+    fn address(&mut self, set: Set, memory: &Memory, place: &[Value]) -> Value {
         let start = self.operation(format_args!(
             "memref.extract_aligned_pointer_as_index {} : {} -> index",
             memory.name,
@@ -377,7 +378,7 @@ impl Code {
         }
         let bytes = self.multiple(&element, size_of::<f32>());
         let address = self.sum(&start, &bytes);
-        self.operation(format_args!("arith.index_cast {address} : index to i32"))
+        self.operation(format_args!("arith.index_cast {address} : index to {}", set.address()))
     }
 
     /// What `inner` makes of `sums`. The first channel of each of the `pixels` and its first factor are at these places.
@@ -388,16 +389,19 @@ impl Code {
         (image, pixels): (&Memory, &[Vec<Value>]),
         (factors, first): (&Memory, &[Value]),
     ) -> Vec<Value> {
-        let mut addresses: Vec<_> = pixels.iter().map(|pixel| self.address(image, pixel)).collect();
-        addresses.push(self.address(factors, first));
-        let number =
-            |code: &mut Self, value: usize| code.operation(format_args!("arith.constant {value} : i32"));
+        let mut addresses: Vec<_> =
+            pixels.iter().map(|pixel| self.address(inner.set, image, pixel)).collect();
+        addresses.push(self.address(inner.set, factors, first));
+        let integer = inner.set.address();
+        let number = |code: &mut Self, value: usize| {
+            code.operation(format_args!("arith.constant {value} : {integer}"))
+        };
         addresses.extend(inner.turns().map(|turns| number(self, turns)));
         let written = addresses.len();
         addresses.extend(inner.step().map(|step| number(self, step)));
         let types = |numbers: usize| {
             let vectors = sums.iter().map(|_| self.vector());
-            vectors.chain((0..numbers).map(|_| "i32".to_owned())).collect::<Vec<_>>().join(", ")
+            vectors.chain((0..numbers).map(|_| integer.to_owned())).collect::<Vec<_>>().join(", ")
         };
         let (ty, from) = (format!("!llvm.struct<({})>", types(written)), types(addresses.len()));
         let operands: Vec<_> = sums.iter().chain(&addresses).cloned().collect();
@@ -422,7 +426,7 @@ impl Code {
 
     /// Writes `values` one behind the other from `place` on.
     pub(super) fn store_several(&mut self, values: &[Value], memory: &Memory, place: &[Value]) {
-        let pairs = if self.has_arm_quads() { values.len() / 2 } else { 0 };
+        let pairs = if self.arm_quads() == Some(Set::A32) { values.len() / 2 } else { 0 };
         for pair in 0..pairs {
             let at = self.behind(place, 2 * pair);
             self.store_two([&values[2 * pair], &values[2 * pair + 1]], memory, &at);
@@ -435,7 +439,7 @@ impl Code {
 
     /// Two vectors by one instruction.
     fn store_two(&mut self, [first, second]: [&Value; 2], memory: &Memory, place: &[Value]) {
-        let address = self.address(memory, place);
+        let address = self.address(Set::A32, memory, place);
         let pointer = self.operation(format_args!("llvm.inttoptr {address} : i32 to !llvm.ptr"));
         let vector = self.vector();
         self.line(format_args!(

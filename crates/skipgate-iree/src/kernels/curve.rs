@@ -5,6 +5,7 @@
 //! of itself; below -87 it stays at the least float that an exponent can hold. The normal distribution's share is off by at
 //! most 2e-7. `tests/kernels.rs` prints both.
 
+use super::arm::Set;
 use super::code::{Code, Value, each, each_pair};
 use super::output::ROUNDER;
 
@@ -138,7 +139,7 @@ fn exponentials(code: &mut Code, places: &[Value]) -> Vec<Value> {
 fn times_power(code: &mut Code, value: &Value, shifted: &Value) -> Value {
     let bits = code.bits(shifted);
     let exponent = code.shift_left(&bits, MANTISSA);
-    if code.simd().is_arm {
+    if code.simd().arm == Some(Set::A32) {
         // Within the limits, the exponent of the product stays one of a float. What is no number has no bits down there on
         // this unit, and stays none.
         let bits = code.bits(value);

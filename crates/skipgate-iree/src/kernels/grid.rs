@@ -82,7 +82,7 @@ impl Grid {
         let fewest = simd.vectors_of_block(filters / simd.lanes);
         let tiles = Tiles::of(pixels, simd.pixels(fewest));
         let largest = tiles.iter().map(|tiles| tiles.pixels).max().unwrap_or(1);
-        let vectors = (simd.sums / largest).clamp(fewest, MOST_VECTORS);
+        let vectors = simd.vectors_beside(largest).clamp(fewest, MOST_VECTORS);
         Self { tiles, bands: Band::of(filters, vectors, simd.lanes) }
     }
 }

@@ -1,5 +1,6 @@
 //! The inner loop of all kernels: pixels times filters, with all sums in registers.
 
+use super::arm::Set;
 use super::code::{Code, Memory, Value};
 use super::{Convolution, Simd, arm, divisor};
 
@@ -52,12 +53,12 @@ pub(super) fn add_channels(
     let step = if simd.by_lane { simd.lanes } else { ROUND };
     let whole = channels - channels % step;
     let inner = Inner { tile, image, pixels, factors };
-    let mut sums = if whole > 0 && code.has_arm_quads() {
-        inner.add_by_arm_loop(code, whole / arm::LANES, &sums)
-    } else if whole > 0 {
-        code.accumulate(whole, step, sums, |code, channel, sums| inner.add(code, step, channel, sums))
-    } else {
-        sums
+    let mut sums = match code.arm_quads() {
+        _ if whole == 0 => sums,
+        Some(set) => inner.add_by_arm_loop(code, set, whole / arm::LANES, &sums),
+        None => {
+            code.accumulate(whole, step, sums, |code, channel, sums| inner.add(code, step, channel, sums))
+        }
     };
     for channel in whole..channels {
         let channel = code.index(channel);
@@ -86,9 +87,9 @@ struct Inner<'a> {
 
 impl Inner<'_> {
     /// Adds what so many rounds of channels give.
-    fn add_by_arm_loop(&self, code: &mut Code, rounds: usize, sums: &[Value]) -> Vec<Value> {
+    fn add_by_arm_loop(&self, code: &mut Code, set: Set, rounds: usize, sums: &[Value]) -> Vec<Value> {
         let Factors { memory, before, column } = self.factors;
-        let inner = arm::Loop { tile: self.tile, rounds, stride: memory.width() * size_of::<f32>() };
+        let inner = arm::Loop { set, tile: self.tile, rounds, stride: memory.width() * size_of::<f32>() };
         let first = [before, &[code.index(0), column.clone()]].concat();
         code.arm_loop(&inner, sums, (self.image, self.pixels), (memory, &first))
     }

@@ -2,11 +2,16 @@
 
 use skipgate_core::{Arch, Target};
 
+use super::arm::Set;
+
 /// The fewest lanes that kernels are written for: those of the narrowest registers.
 pub(super) const FEWEST_LANES: usize = 4;
 
 /// Pixels of a tile on 32-bit Arm: each has a register beside its sums, and factors need some, too.
-const MOST_ARM_PIXELS: usize = 6;
+const MOST_A32_PIXELS: usize = 6;
+
+/// Registers of a tile on 64-bit Arm that pixels and sums leave for factors: as many as one instruction loads.
+const A64_FACTORS: usize = 4;
 
 /// A vector unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +25,8 @@ pub(crate) struct Simd {
     pub(super) vectors: usize,
     /// Whether a multiplication takes one lane of a register for all; otherwise such factors are loaded one by one.
     pub(super) by_lane: bool,
-    /// Whether it is 32-bit Arm's, whose inner loop [`super::arm`] writes.
-    pub(super) is_arm: bool,
+    /// Arm's instruction set, for which [`super::arm`] writes the inner loop.
+    pub(super) arm: Option<Set>,
     /// Whether there is a multiply-add that rounds once and is no slower.
     pub(super) fused: bool,
     /// Whether there is a division of vectors.
@@ -41,7 +46,7 @@ impl Simd {
                 sums: 9,
                 vectors: 3,
                 by_lane: true,
-                is_arm: true,
+                arm: Some(Set::A32),
                 fused: false,
                 divides: false,
                 has_maximum: true,
@@ -51,7 +56,7 @@ impl Simd {
                 sums: 16,
                 vectors: 4,
                 by_lane: true,
-                is_arm: false,
+                arm: Some(Set::A64),
                 fused: true,
                 divides: true,
                 has_maximum: true,
@@ -61,7 +66,7 @@ impl Simd {
                 sums: 24,
                 vectors: 2,
                 by_lane: false,
-                is_arm: false,
+                arm: None,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -71,7 +76,7 @@ impl Simd {
                 sums: 12,
                 vectors: 2,
                 by_lane: false,
-                is_arm: false,
+                arm: None,
                 fused: true,
                 divides: true,
                 has_maximum: false,
@@ -81,7 +86,7 @@ impl Simd {
                 sums: 8,
                 vectors: 2,
                 by_lane: false,
-                is_arm: false,
+                arm: None,
                 fused: false,
                 divides: true,
                 has_maximum: false,
@@ -92,14 +97,26 @@ impl Simd {
     /// Vectors of a block, where there are so many for pixels that fill the registers. Three fit for 32-bit Arm, but one
     /// left over would use too few.
     pub(super) fn vectors_of_block(self, vectors: usize) -> usize {
-        let is_filled = vectors % self.vectors == 0 || !self.is_arm;
+        let is_filled = vectors % self.vectors == 0 || self.arm != Some(Set::A32);
         if is_filled { self.vectors } else { self.vectors - 1 }
     }
 
     /// Pixels of a tile with so many vectors of filters.
     pub(super) fn pixels(self, vectors: usize) -> usize {
-        let most = if self.is_arm { MOST_ARM_PIXELS } else { self.sums };
-        (self.sums / vectors).clamp(1, most)
+        match self.arm {
+            Some(Set::A64) => (Set::A64.registers() - A64_FACTORS) / (vectors + 1),
+            Some(Set::A32) => (self.sums / vectors).min(MOST_A32_PIXELS),
+            None => self.sums / vectors,
+        }
+        .max(1)
+    }
+
+    /// Vectors of filters in a tile of so many pixels, where there are enough filters.
+    pub(super) fn vectors_beside(self, pixels: usize) -> usize {
+        match self.arm {
+            Some(Set::A64) => (Set::A64.registers() - A64_FACTORS) / pixels - 1,
+            _ => self.sums / pixels,
+        }
     }
 
     /// The widest vectors of this unit that `filters` fill; every wide register has narrower ones in it.

@@ -242,7 +242,7 @@ mod tests {
             kernels: 1,
             layers: 1,
             host: Vec::new(),
-            armv7: None,
+            boards: Vec::new(),
             gated: Footprint { vmfb_bytes: 3_000_000, peak_memory_bytes: 20_000_000 },
             ungated: Footprint { vmfb_bytes: 3_000_000, peak_memory_bytes: 19_000_000 },
             peer: PeerFootprint { weight_bytes: 2_000_000, onnxruntime_bytes: 40_000_000 },

@@ -133,7 +133,7 @@ impl<'a> Stage<'a> {
             let arguments: Vec<_> = arguments.iter().map(OsString::as_os_str).collect();
             let (note, blocks) = (self.note("ncnn", images), self.note("ncnn-blocks", images));
             let Board { emulator, machine, .. } = &self.board;
-            emulator.profile(machine, (&program, &arguments), &note, &blocks)
+            emulator.profile(machine, &program, &arguments, &note, &blocks)
         })?;
         let place = |block: &Block| format!("at {:#x}", block.address);
         Ok(per_inference(&few, &many, IMAGES[1] - IMAGES[0], place))
@@ -171,7 +171,8 @@ impl<'a> Peer<'a> {
                 file.display()
             );
         }
-        let ncnn = BoardNcnn::prepare(workspace, Family::Armv7).context("ncnn for the board is not to be had")?;
+        let ncnn =
+            BoardNcnn::prepare(workspace, Family::Armv7).context("ncnn for the board is not to be had")?;
         Ok(Self { ncnn, stem })
     }
 }

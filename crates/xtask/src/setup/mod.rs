@@ -23,16 +23,6 @@ pub(crate) struct Tools {
     pub(crate) emulator: Emulator,
 }
 
-impl Tools {
-    /// What builds programs for boards of `family`. Those for AArch64 are made ready here, since few commands need them.
-    pub(crate) fn rust(&self, workspace: &Workspace, family: Family) -> Result<BoardRust> {
-        if family == Family::Aarch64 {
-            system::require(system::AARCH64)?;
-        }
-        BoardRust::prepare(workspace, family)
-    }
-}
-
 /// Makes ready what `cargo xtask demo` needs.
 pub(crate) fn for_demo(workspace: &Workspace) -> Result<Tools> {
     system::require(system::BASE)?;

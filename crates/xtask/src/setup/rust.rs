@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::board::Family;
 use crate::debian::Archive;
 use crate::process::{CommandExt, find_program, say};
+use crate::setup::system;
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
@@ -35,6 +36,9 @@ enum Compiler {
 impl BoardRust {
     /// Finds or installs it.
     pub(crate) fn prepare(workspace: &Workspace, family: Family) -> Result<Self> {
+        if family == Family::Aarch64 {
+            system::require(system::AARCH64)?;
+        }
         Ok(Self { family, compiler: Compiler::prepare(workspace, family)? })
     }
 
