@@ -16,7 +16,7 @@ use std::process::Command;
 use fs_err as fs;
 use serde_json::json;
 use skipgate_core::{CompileOptions, SkipMask, Target};
-use skipgate_iree::Compiler;
+use skipgate_iree::{Compiler, Verification};
 use skipgate_onnx::{GateSelection, Model, fold_batch_norm, gate};
 use support::{
     ARTIFACT_TOLERANCE, Job, Logits, ONNX_TOLERANCE, board, masks, oracle, python, recipes, repository, run,
@@ -106,7 +106,8 @@ fn gates_add_little_to_the_compiled_network() {
     let target = Target::named("odroid-xu4").unwrap();
     let size = |model, front: &[SkipMask]| {
         let compiler = Compiler::get().unwrap();
-        skipgate_iree::compile(compiler, model, String::new(), &target, front, &CompileOptions::default())
+        let (options, verification) = (CompileOptions::default(), Verification::default());
+        skipgate_iree::compile(compiler, model, String::new(), &target, front, &options, verification)
             .unwrap()
             .vmfb
             .len()

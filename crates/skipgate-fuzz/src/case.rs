@@ -5,7 +5,7 @@ use std::path::Path;
 
 use skipgate_core::{Elements, Manifest, SkipMask, Target, TensorSpec, Values};
 use skipgate_data::Stacked;
-use skipgate_iree::{Build, Compiler, Gating, interface};
+use skipgate_iree::{Build, Compiler, Gating, Verification, interface};
 use skipgate_onnx::{Error as ModelError, Model, remove_blocks};
 use skipgate_runtime::{Artifact, Device, Session};
 use skipgate_verify::{
@@ -148,6 +148,7 @@ impl Checker {
             target: target.clone(),
             options: skipgate_core::CompileOptions::default(),
             front: Vec::new(),
+            verification: Verification::default(),
         };
         let compiled = build.compile(self.compiler).map_err(|error| Outcome::of_error(&error))?;
         let dir = tempfile::tempdir().map_err(|error| broken("a temporary folder", &error))?;

@@ -13,7 +13,7 @@ use skipgate_onnx::{
 use crate::compiler::{Output, Program};
 use crate::emit::{FUNCTION, MODULE, emit};
 use crate::passes::plan_gates;
-use crate::{CompileError, Compiler, ImportError, Plan, blame, partial, size};
+use crate::{CompileError, Compiler, ImportError, Plan, Verification, blame, partial, size};
 
 /// A compiled model, in memory.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub fn compile(
     target: &Target,
     specialised: &[SkipMask],
     options: &CompileOptions,
+    verification: Verification,
 ) -> Result<Compiled, CompileError> {
     let model = &plain(model)?;
     size::check(model, target)?;
@@ -51,10 +52,20 @@ pub fn compile(
     let gates = model.gates().map_err(crate::ImportError::from)?;
     check_mask(&abi, gates.len())?;
     abi.specialised = entry_points(gates.len(), specialised)?;
-    let build = |plan: &Plan| {
+    let attempt = |plan: &Plan, verification| {
         let entry_points = abi.specialised.clone();
         let program = Program { emitted: emit(plan)?, gates: gates.len(), entry_points };
-        compiler.compile(program, target).map_err(|error| blame::with_node(compiler, plan, target, error))
+        compiler.compile(program, target, verification)
+    };
+    let build = |plan: &Plan| {
+        let output = match attempt(plan, verification) {
+            // Once more for what it says where something went wrong.
+            Err(CompileError::Compiler { .. }) if verification == Verification::BetweenPhases => {
+                attempt(plan, Verification::BehindPasses)
+            }
+            output => output,
+        };
+        output.map_err(|error| blame::with_node(compiler, plan, target, error))
     };
     let output = match build(&plan) {
         Err(error) if !gates.is_empty() && error.is_about_gates() => {

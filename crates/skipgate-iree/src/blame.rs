@@ -36,6 +36,7 @@ mod tests {
     use skipgate_onnx::element_type::{FLOAT, INT32};
 
     use super::*;
+    use crate::Verification;
     use crate::net::{Net, int};
 
     #[test]
@@ -47,7 +48,8 @@ mod tests {
         net.output("y", &[1, 1, 1, 1]);
         let target = Target::named("x86-64-v3").unwrap();
         let (compiler, model) = (Compiler::get().unwrap(), net.model());
-        let error = crate::compile(compiler, &model, String::new(), &target, &[], &CompileOptions::default());
+        let (options, verification) = (CompileOptions::default(), Verification::default());
+        let error = crate::compile(compiler, &model, String::new(), &target, &[], &options, verification);
         let error = error.unwrap_err().to_string();
         assert!(error.starts_with("node `node_mean` (ReduceMean): the compiler failed"), "{error}");
     }

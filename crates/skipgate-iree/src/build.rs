@@ -9,7 +9,7 @@ use skipgate_core::{CompileOptions, Gate, SkipMask, Target};
 use skipgate_onnx::{Error, GateSelection, Model, fix_dimensions, gate, open_dimensions, remove_blocks};
 
 use crate::artifact::plain;
-use crate::{CompileError, Compiled, Compiler, compile, plan};
+use crate::{CompileError, Compiled, Compiler, Verification, compile, plan};
 
 /// A model and the hash of the file it is from, which goes into the manifest.
 #[derive(Debug, Clone)]
@@ -87,6 +87,8 @@ pub struct Build {
     pub options: CompileOptions,
     /// Masks that get a function of their own besides all-run and all-skip.
     pub front: Vec<SkipMask>,
+    /// When the compiler checks its own work.
+    pub verification: Verification,
 }
 
 impl Build {
@@ -104,6 +106,7 @@ impl Build {
             target,
             options: CompileOptions { dimensions: source.dimensions.clone(), ..CompileOptions::default() },
             front: Vec::new(),
+            verification: Verification::default(),
         })
     }
 
@@ -120,8 +123,8 @@ impl Build {
 
     /// Compiles it. [`write_artifact`](crate::write_artifact) writes the result.
     pub fn compile(&self, compiler: &Compiler) -> Result<Compiled, CompileError> {
-        let Self { network, model_sha256, target, options, front } = self;
-        compile(compiler, network, model_sha256.clone(), target, front, options)
+        let Self { network, model_sha256, target, options, front, verification } = self;
+        compile(compiler, network, model_sha256.clone(), target, front, options, *verification)
     }
 }
 

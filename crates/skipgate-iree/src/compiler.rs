@@ -105,13 +105,19 @@ impl Compiler {
     }
 
     /// Compiles MLIR text to a vmfb for `target`.
-    pub(crate) fn compile(&self, program: Program, target: &Target) -> Result<Output, CompileError> {
+    pub(crate) fn compile(
+        &self,
+        program: Program,
+        target: &Target,
+        verification: Verification,
+    ) -> Result<Output, CompileError> {
         check_temporary_folder()?;
         let linker = Linker::new(&self.path, target)?;
         let session = self.session(target, &linker)?;
         let Program { emitted: Emitted { mlir, in_place }, gates, entry_points } = program;
         let source = Source::new(&session, mlir)?;
         let invocation = Invocation::new(&session);
+        invocation.set_verification(verification);
         invocation.parse(&source)?;
         invocation.run(c"start", c"stream")?;
         let callers = invocation
@@ -132,6 +138,17 @@ impl Compiler {
         invocation.run(c"vm", c"end")?;
         Ok(Output { vmfb: invocation.vm_bytecode()?, dispatches, copying })
     }
+}
+
+/// When the compiler checks that what it works on is well-formed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Verification {
+    /// At the end of each phase. A pass that spoils something is found there, or by the pass that cannot go on with it.
+    #[default]
+    BetweenPhases,
+    /// Behind each pass, too, which takes almost as long as all passes together, but finds what went wrong where it did.
+    /// `docs/decisions/0006-verification.md` has the figures.
+    BehindPasses,
 }
 
 /// What was missing when code was linked, if that is why it was not; `callers` are nodes by the functions of their code.
@@ -361,6 +378,12 @@ impl<'s> Invocation<'s> {
         if parsed { Ok(()) } else { Err(self.failed("parsing")) }
     }
 
+    fn set_verification(&self, verification: Verification) {
+        let behind_passes = verification == Verification::BehindPasses;
+        // SAFETY: the invocation is live.
+        unsafe { self.session.api.ireeCompilerInvocationSetVerifyIR(self.handle, behind_passes) };
+    }
+
     /// The pipeline between two of its phases, as `iree-compile --compile-from=... --compile-to=...` names them.
     fn run(&self, from: &CStr, to: &CStr) -> Result<(), CompileError> {
         let api = self.session.api;
@@ -500,7 +523,11 @@ mod tests {
         );
         let program = Program { emitted: Emitted { mlir, in_place: vec![] }, gates: 0, entry_points: vec![] };
         let target = Target::named(target).unwrap();
-        Compiler::get().unwrap().compile(program, &target).unwrap_err().to_string()
+        Compiler::get()
+            .unwrap()
+            .compile(program, &target, Verification::BehindPasses)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]

@@ -62,7 +62,7 @@ mod temporary;
 
 pub use artifact::{Compiled, compile, interface};
 pub use build::{Build, Gating, Source};
-pub use compiler::Compiler;
+pub use compiler::{Compiler, Verification};
 pub use dialect::DialectError;
 pub use error::{ArtifactError, CompileError, ImportError, LoadError};
 pub use folder::write_artifact;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use skipgate_core::{Arch, Arithmetic, CompileOptions, MANIFEST_FILE, Manifest, SkipMask, Target, Values};
 use skipgate_data::Stacked;
-use skipgate_iree::{Build, Compiler, write_artifact};
+use skipgate_iree::{Build, Compiler, Verification, write_artifact};
 use skipgate_runtime::{Artifact, Device, Session};
 
 use crate::origin::Origin;
@@ -219,6 +219,7 @@ fn build(pruned: skipgate_onnx::Model, mask: &SkipMask, inputs: &Stacked) -> Res
             ..CompileOptions::default()
         },
         front: Vec::new(),
+        verification: Verification::default(),
     };
     let compiled = build.compile(Compiler::get()?);
     let compiled = compiled.map_err(|source| Error::Compile { mask: mask.to_string(), source })?;

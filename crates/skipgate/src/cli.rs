@@ -358,6 +358,9 @@ pub(crate) struct CompileJob {
     /// The front that the artifact gets
     #[arg(long)]
     pub(crate) pareto: Option<PathBuf>,
+    /// Check what the compiler works on behind each of its passes
+    #[arg(long)]
+    pub(crate) verify: bool,
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_de
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 use skipgate_core::{CompileOptions, Hint, Target};
-use skipgate_iree::{Build, Compiled, Compiler, Gating, Source};
+use skipgate_iree::{Build, Compiled, Compiler, Gating, Source, Verification};
 use skipgate_onnx::{GateSelection, GateUnit};
 
 use crate::cli::{CompileJob as Files, ImageOptions};
@@ -36,6 +36,9 @@ const NOISE: [&str; 3] = [
 const RESERVE: u64 = 2 << 30;
 /// The same for each thread: its stack, and what the allocator reserves for it.
 const RESERVE_PER_THREAD: u64 = 256 << 20;
+
+/// The option of [`Files`] for a check behind each pass.
+const VERIFY: &str = "--verify";
 
 /// What to compile, besides the files.
 #[derive(Debug, Serialize, Deserialize)]
@@ -91,10 +94,13 @@ fn listed(lines: &[String]) -> String {
     lines.iter().flat_map(|line| ["\n  ", line]).collect()
 }
 
-/// Does `job` in a process of its own.
+/// Does `job` in a process of its own. Where the compiler takes that down, it may have gone on with what one of its passes
+/// spoilt: then it is asked once more to say where.
 pub(crate) fn run(job: &Job, files: &Files) -> Result<()> {
-    let mut child = spawn(files).context("cannot start a process for the compiler")?;
-    let (status, said) = finish(&mut child, &serde_json::to_vec(job)?)?;
+    let (mut status, mut said) = attempt(job, files, &[])?;
+    if is_crash(status) {
+        (status, said) = attempt(job, files, &[VERIFY])?;
+    }
     let said = without_noise(&String::from_utf8_lossy(&said));
     if let Some(signal) = status.signal() {
         let mut last_lines: Vec<_> = said.lines().rev().take(LAST_LINES).map(str::to_owned).collect();
@@ -104,6 +110,18 @@ pub(crate) fn run(job: &Job, files: &Files) -> Result<()> {
     // Warnings, or the error.
     io::stderr().write_all(said.as_bytes())?;
     if status.success() { Ok(()) } else { Err(AlreadyPrinted.into()) }
+}
+
+/// Whether the process ended itself.
+fn is_crash(status: ExitStatus) -> bool {
+    let crashes = [Signal::ABORT, Signal::BUS, Signal::FPE, Signal::ILL, Signal::SEGV];
+    status.signal().and_then(Signal::from_named_raw).is_some_and(|signal| crashes.contains(&signal))
+}
+
+/// How the process ended, and what it printed.
+fn attempt(job: &Job, files: &Files, options: &[&str]) -> Result<(ExitStatus, Vec<u8>)> {
+    let mut child = spawn(files, options).context("cannot start a process for the compiler")?;
+    finish(&mut child, &serde_json::to_vec(job)?)
 }
 
 /// The lines of `said` that are for people.
@@ -121,9 +139,12 @@ fn without_noise(said: &str) -> String {
     rest
 }
 
-fn spawn(Files { model, output, pareto }: &Files) -> io::Result<Child> {
+fn spawn(Files { model, output, pareto, .. }: &Files, options: &[&str]) -> io::Result<Child> {
     let mut command = Command::new(env::current_exe()?);
-    command.arg("compile-job").args(pareto.iter().flat_map(|path| ["--pareto".as_ref(), path.as_os_str()]));
+    command
+        .arg("compile-job")
+        .args(options)
+        .args(pareto.iter().flat_map(|path| ["--pareto".as_ref(), path.as_os_str()]));
     command.arg("--").args([model, output]);
     if io::stderr().is_terminal() {
         // It is written to the terminal in the end.
@@ -164,9 +185,12 @@ fn limit_memory() {
     let _ = setrlimit(Resource::As, Rlimit { current, maximum });
 }
 
-fn compile(job: &Job, Files { model: path, output, pareto }: &Files) -> Result<()> {
+fn compile(job: &Job, Files { model: path, output, pareto, verify }: &Files) -> Result<()> {
     skipgate_iree::check_temporary_folder()?;
     let mut build = job.build(path)?;
+    if *verify {
+        build.verification = Verification::BehindPasses;
+    }
     if let Some(path) = pareto {
         build.front = front::masks(path, build.gates()?.len())?;
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use skipgate_core::{CompileOptions, Elements, SkipMask, Target, Values};
 use skipgate_data::Stacked;
 use skipgate_data::tensor_file::Tensor as FileTensor;
-use skipgate_iree::{Build, Compiled, Compiler};
+use skipgate_iree::{Build, Compiled, Compiler, Verification};
 use skipgate_onnx::Model;
 use skipgate_onnx::proto::{GraphProto, ModelProto, TensorProto, tensor_shape_proto, type_proto};
 use skipgate_runtime::{Artifact, Device, Session};
@@ -110,6 +110,7 @@ impl Checker {
             target: self.target.clone(),
             options: CompileOptions::default(),
             front: Vec::new(),
+            verification: Verification::default(),
         };
         build.compile(self.compiler).map_err(|error| refused(&error))
     }

@@ -34,7 +34,7 @@ pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: 
             options: options.clone(),
             images: ImageOptions::default(),
         };
-        let files = CompileJob { model: model.to_owned(), output: path, pareto: None };
+        let files = CompileJob { model: model.to_owned(), output: path, pareto: None, verify: false };
         compiler_process::run(&job, &files)
             .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
         spinner.finish_and_clear();

@@ -104,7 +104,8 @@ fn plan(job: &Job, model: &Path) -> Result<Plan> {
 fn compile(arguments: &Arguments, job: &Job, output: &Path, format: Format) -> Result<()> {
     let Arguments { model, pareto, .. } = arguments;
     let spinner = progress::spinner(format!("compiling {} for {}", model.display(), job.target.name));
-    let files = CompileJob { model: model.clone(), output: output.to_owned(), pareto: pareto.clone() };
+    let files =
+        CompileJob { model: model.clone(), output: output.to_owned(), pareto: pareto.clone(), verify: false };
     compiler_process::run(job, &files)?;
     spinner.finish_and_clear();
     let manifest = Manifest::from_json(&fs::read_to_string(output.join(MANIFEST_FILE))?)?;
