@@ -10,7 +10,7 @@ use skipgate_core::Target;
 use skipgate_onnx::Model;
 use skipgate_onnx::proto::{NodeProto, TensorProto};
 use support::model::{int, ints, model, node, tensor, value};
-use support::{Noise, board, scratch, skipgate, succeed, write_npy};
+use support::{Noise, board, board_64, scratch, skipgate, succeed, write_npy};
 
 /// Largest error allowed, in units of the largest sum. A sum of n products is off by some multiple of sqrt(n) units
 /// in the last place, 2^-24 each; n is 576 at most here.
@@ -120,6 +120,11 @@ fn kernels_for_the_board_compute_the_convolution() {
     check("odroid-xu4", board, &CASES);
 }
 
+#[test]
+fn kernels_for_a_64_bit_board_compute_the_convolution() {
+    check("raspberry-pi-4", board_64, &CASES);
+}
+
 fn check<'c>(target: &str, program: fn() -> Command, cases: impl IntoIterator<Item = &'c Case>) {
     let dir = scratch(&format!("kernels-{target}"));
     let [mut exact, mut fast] = [0f64, 0f64];
@@ -216,6 +221,11 @@ fn curves_are_right_for_all_numbers_with_avx2() {
 #[test]
 fn curves_are_right_for_all_numbers_on_the_board() {
     check_curves("odroid-xu4", board);
+}
+
+#[test]
+fn curves_are_right_for_all_numbers_on_a_64_bit_board() {
+    check_curves("raspberry-pi-4", board_64);
 }
 
 fn check_curves(target: &str, program: fn() -> Command) {

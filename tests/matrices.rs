@@ -9,7 +9,7 @@ use std::process::Command;
 use skipgate_core::Target;
 use skipgate_onnx::proto::{NodeProto, TensorProto};
 use support::model::{int, model, node, tensor, value};
-use support::{Noise, board, scratch, skipgate, succeed, write_npy};
+use support::{Noise, board, board_64, scratch, skipgate, succeed, write_npy};
 
 /// Largest error allowed, in units of the largest result. A sum of n products is off by some multiple of sqrt(n) units in
 /// the last place, 2^-24 each; n is 210 at most here. Attention's two products and exponentials add up.
@@ -90,6 +90,11 @@ fn kernels_for_avx2_compute_matrices() {
 #[test]
 fn kernels_for_the_board_compute_matrices() {
     check("odroid-xu4", board, 1);
+}
+
+#[test]
+fn kernels_for_a_64_bit_board_compute_matrices() {
+    check("raspberry-pi-4", board_64, 1);
 }
 
 /// Every `step`th case.

@@ -37,10 +37,19 @@ pub(crate) fn skipgate() -> Command {
 
 /// The static armv7 program under emulation.
 pub(crate) fn board() -> Command {
-    let program =
-        env::var_os("SKIPGATE_BOARD_PROGRAM").expect("`cargo xtask test` builds the program for the board");
-    let mut command = Command::new("qemu-arm");
-    command.args(["-cpu", "cortex-a15"]).arg(program);
+    emulated("qemu-arm", "cortex-a15", "SKIPGATE_BOARD_PROGRAM")
+}
+
+/// The static program for 64-bit boards under emulation.
+pub(crate) fn board_64() -> Command {
+    emulated("qemu-aarch64", "cortex-a72", "SKIPGATE_AARCH64_PROGRAM")
+}
+
+/// The program that `variable` names.
+fn emulated(emulator: &str, cpu: &str, variable: &str) -> Command {
+    let program = env::var_os(variable).expect("`cargo xtask test` builds the programs for boards");
+    let mut command = Command::new(emulator);
+    command.args(["-cpu", cpu]).arg(program);
     command
 }
 

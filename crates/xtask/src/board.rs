@@ -1,5 +1,7 @@
 //! Boards: what builds programs for them and what stands in for them.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,9 @@ use crate::setup::qemu::{Block, Emulator};
 use crate::setup::rust::BoardRust;
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
+
+/// The name of this machine among targets.
+const HOST: &str = "host";
 
 /// Boards that one program runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +63,14 @@ impl Family {
         }
     }
 
+    /// The environment variable that tells tests where the program for its boards is.
+    fn program_variable(self) -> &'static str {
+        match self {
+            Self::Armv7 => "SKIPGATE_BOARD_PROGRAM",
+            Self::Aarch64 => "SKIPGATE_AARCH64_PROGRAM",
+        }
+    }
+
     /// What names of GNU's tools begin with, and of folders of libraries.
     pub(crate) fn gnu(self) -> &'static str {
         match self {
@@ -73,6 +86,23 @@ pub(crate) fn build(workspace: &Workspace, name: &str) -> Result<()> {
     let board = Board::prepare(workspace, &tools, &Target::named(name)?, BoardProfile::Shipped)?;
     println!("{}", board.program.display());
     Ok(())
+}
+
+/// Builds what runs artifacts for `targets` under emulation, and names the variables that tell tests and checks of it; what
+/// this machine runs itself needs nothing.
+pub(crate) fn test_programs<'t>(
+    workspace: &Workspace,
+    targets: impl IntoIterator<Item = &'t str>,
+) -> Result<Vec<(&'static str, PathBuf)>> {
+    let mut programs = BTreeMap::new();
+    for target in targets.into_iter().filter(|target| *target != HOST) {
+        let Ok(family) = Family::of(&Target::named(target)?) else { continue };
+        if let Entry::Vacant(entry) = programs.entry(family.program_variable()) {
+            let rust = BoardRust::prepare(workspace, family)?;
+            entry.insert(board_program(workspace, &rust, BoardProfile::Tested)?);
+        }
+    }
+    Ok(programs.into_iter().collect())
 }
 
 /// A board as QEMU stands in for it, with the program that runs artifacts there.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::demo::build::{BoardProfile, board_program};
+use crate::board::test_programs;
 use crate::process::CommandExt;
 use crate::setup;
 use crate::test::onnx_runtime;
@@ -27,17 +27,14 @@ pub(crate) struct Differential {
     /// At most so many networks
     #[arg(long, value_name = "N")]
     cases: Option<u64>,
-    /// The machine to compile for: host, odroid-xu4 (under emulation), or another one that this machine can run
+    /// The machine to compile for: host, a board (under emulation), or another one that this machine can run
     #[arg(long = "target", value_name = "TARGET", default_value = "host")]
     targets: Vec<String>,
 }
 
-/// The board's target.
-const BOARD: &str = "odroid-xu4";
-
 /// Builds what is needed and starts it. Networks that fail end up in `target/fuzz/differential`.
 pub(crate) fn run(workspace: &Workspace, Fuzz::Differential(how): &Fuzz) -> Result<()> {
-    let tools = setup::for_tests(workspace)?;
+    setup::for_tests(workspace)?;
     let mut cargo = workspace.cargo();
     cargo.args(["run", "--release", "--quiet", "--package", "skipgate-fuzz", "--", "differential"]);
     cargo.args(["--minutes", &how.minutes.to_string()]);
@@ -47,11 +44,6 @@ pub(crate) fn run(workspace: &Workspace, Fuzz::Differential(how): &Fuzz) -> Resu
     for target in &how.targets {
         cargo.args(["--target", target]);
     }
-    if how.targets.iter().any(|target| target == BOARD) {
-        cargo.env(
-            "SKIPGATE_BOARD_PROGRAM",
-            board_program(workspace, &tools.armv7_rust, BoardProfile::Tested)?,
-        );
-    }
+    cargo.envs(test_programs(workspace, how.targets.iter().map(String::as_str))?);
     cargo.env("ORT_DYLIB_PATH", onnx_runtime(workspace)?).run()
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::demo::build::{BoardProfile, board_program};
+use crate::board::test_programs;
 use crate::process::{CommandExt, say};
 use crate::setup;
 use crate::stamp::{Key, Stamp};
@@ -15,8 +15,6 @@ use crate::workspace::Workspace;
 const SCRIPT: &str = "tests/python/operator_cases.py";
 /// The folder of the page.
 const PAGE: &str = "docs/support";
-/// The board's target.
-const BOARD: &str = "odroid-xu4";
 
 /// What is checked.
 #[derive(Debug, Args)]
@@ -34,7 +32,7 @@ pub(crate) struct Operators {
 
 /// Writes the cases, checks them and writes the page. What became of each case is kept in `target/fuzz/operators`.
 pub(crate) fn run(workspace: &Workspace, how: &Operators) -> Result<()> {
-    let tools = setup::for_tests(workspace)?;
+    setup::for_tests(workspace)?;
     let cases = cases(workspace)?;
     for target in &how.targets {
         let mut cargo = workspace.cargo();
@@ -46,12 +44,7 @@ pub(crate) fn run(workspace: &Workspace, how: &Operators) -> Result<()> {
         if how.only.is_empty() {
             cargo.args(["--page", PAGE]);
         }
-        if target == BOARD {
-            cargo.env(
-                "SKIPGATE_BOARD_PROGRAM",
-                board_program(workspace, &tools.armv7_rust, BoardProfile::Tested)?,
-            );
-        }
+        cargo.envs(test_programs(workspace, [target.as_str()])?);
         cargo.run()?;
     }
     Ok(())

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::board::Family;
-use crate::demo::build::{BoardProfile, board_program};
+use crate::board::{Family, test_programs};
+use crate::demo::build::BoardProfile;
 use crate::process::{CommandExt, say};
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
@@ -53,7 +53,7 @@ type Step<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let start = Instant::now();
     let tools = setup::for_tests(workspace)?;
-    let suite = Suite { workspace, tools: &tools, board_program: OnceCell::new() };
+    let suite = Suite { workspace, tools: &tools, board_programs: OnceCell::new() };
     let steps: &[Step] = &[
         ("formatting", &|| workspace.cargo().args(["fmt", "--all", "--check"]).run()),
         ("formatting and lints of Python", &|| suite.python_lints()),
@@ -63,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ("dependencies of the board's program", &|| suite.board_dependencies()),
         ("bindings", &|| crate::generate_bindings(workspace, true)),
         ("machine code for the board", &|| libcalls::generate(workspace, true)),
-        ("program for the board", &|| suite.build_board_program()),
+        ("programs for boards", &|| suite.build_board_programs()),
         ("C interface for here and the board", &|| suite.install_capi()),
         ("Rust tests, and Python tests beside them", &|| suite.rust_and_python_tests()),
         ("Rust tests of the board's crates under qemu-arm", &|| suite.board_tests()),
@@ -110,8 +110,8 @@ fn summary(times: &[(&str, Duration)], passed: bool) -> String {
 struct Suite<'a> {
     workspace: &'a Workspace,
     tools: &'a Tools,
-    /// Known once it is built.
-    board_program: OnceCell<PathBuf>,
+    /// Known once they are built, by the variable that tells tests of them.
+    board_programs: OnceCell<Vec<(&'static str, PathBuf)>>,
 }
 
 impl Suite<'_> {
@@ -157,9 +157,9 @@ impl Suite<'_> {
         Ok(())
     }
 
-    fn build_board_program(&self) -> Result<()> {
-        let program = board_program(self.workspace, &self.tools.armv7_rust, BoardProfile::Tested)?;
-        self.board_program.set(program).map_err(|_| anyhow!("the program for the board was built twice"))
+    fn build_board_programs(&self) -> Result<()> {
+        let programs = test_programs(self.workspace, ["odroid-xu4", "raspberry-pi-4"])?;
+        self.board_programs.set(programs).map_err(|_| anyhow!("the programs for boards were built twice"))
     }
 
     /// Unoptimised, since the Rust tests build most of it anyway.
@@ -227,13 +227,11 @@ impl Suite<'_> {
         Ok(host.context("`rustc -vV` names no host")?.to_uppercase().replace('-', "_"))
     }
 
-    /// Tells tests where the tools and the program for the board are.
+    /// Tells tests where the tools and the programs for boards are.
     fn configure<'c>(&self, command: &'c mut Command) -> Result<&'c mut Command> {
         command.env("ORT_DYLIB_PATH", onnx_runtime(self.workspace)?);
         command.env("SKIPGATE_OPERATOR_CASES", operators::cases(self.workspace)?);
-        if let Some(program) = self.board_program.get() {
-            command.env("SKIPGATE_BOARD_PROGRAM", program);
-        }
+        command.envs(self.board_programs.get().into_iter().flatten().map(|(name, program)| (name, program)));
         command.env("SKIPGATE_CAPI", self.capi_prefix("host"));
         command.env("SKIPGATE_CAPI_BOARD", self.capi_prefix("board"));
         Ok(command.env("PYTHON", self.workspace.venv("python")))

@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde::Deserialize;
 
-use crate::demo::build::{BoardProfile, board_program, build};
+use crate::board::test_programs;
+use crate::demo::build::build;
 use crate::parallel::in_parallel;
 use crate::process::{CommandExt, say};
 use crate::setup;
@@ -95,7 +96,8 @@ fn python(workspace: &Workspace) -> Command {
 struct Programs {
     skipgate: PathBuf,
     fuzz: PathBuf,
-    board: Option<PathBuf>,
+    /// For boards, by the variable that tells of them.
+    boards: Vec<(&'static str, PathBuf)>,
 }
 
 impl Programs {
@@ -104,13 +106,13 @@ impl Programs {
             let mut cargo = workspace.cargo();
             build(cargo.args(["build", "--release", "--package", package]))
         };
-        let board = if with_board {
-            let tools = setup::for_tests(workspace)?;
-            Some(board_program(workspace, &tools.armv7_rust, BoardProfile::Tested)?)
+        let boards = if with_board {
+            setup::for_tests(workspace)?;
+            test_programs(workspace, [BOARD])?
         } else {
-            None
+            Vec::new()
         };
-        Ok(Self { skipgate: built("skipgate")?, fuzz: built("skipgate-fuzz")?, board })
+        Ok(Self { skipgate: built("skipgate")?, fuzz: built("skipgate-fuzz")?, boards })
     }
 }
 
@@ -196,7 +198,7 @@ impl Session<'_> {
             check.arg(LIMIT).arg(&programs.fuzz);
             check.args(["check", "--format", "json", "--target", target]).arg(model);
             check.env("ORT_DYLIB_PATH", onnx_runtime(self.workspace)?);
-            check.envs(programs.board.iter().map(|program| ("SKIPGATE_BOARD_PROGRAM", program)));
+            check.envs(programs.boards.iter().map(|(variable, program)| (variable, program)));
             let output = check.output().context("cannot run `timeout`")?;
             let checked = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
                 let last_words = String::from_utf8_lossy(&output.stderr);
