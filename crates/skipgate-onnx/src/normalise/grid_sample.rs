@@ -1,4 +1,5 @@
-//! `GridSample`, of which the compiler knows some forms only, and takes another element than the nearest one.
+//! `GridSample`, of which the compiler knows some forms only: it takes another element than the nearest one, and reads outside
+//! of an image for places there.
 
 use super::body::Body;
 use super::build::Build;
@@ -13,8 +14,7 @@ use crate::tensor::element_type::{FLOAT, INT64};
 /// The parameter of the cubic that ONNX takes.
 const CUBIC: f32 = -0.75;
 
-/// Writes the sampling as sums of elements at computed places. Linear sampling of images with zeros around them is what
-/// the compiler knows.
+/// Writes the sampling as sums of elements at computed places.
 pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> Result<Step, Error> {
     let [image, grid] = &node.input[..] else { return Ok(Step::Keep) };
     if node.op_type != "GridSample" {
@@ -22,9 +22,6 @@ pub(super) fn rewrite(node: &NodeProto, _: &mut Body, context: &mut Context) -> 
     }
     let options = Options::of(node).map_err(|problem| problem.of(node))?;
     let Some(ty) = context.tensor_type(image).cloned() else { return Ok(Step::Keep) };
-    if options.mode == Mode::Linear && options.padding == Padding::Zeros && ty.shape.len() == 4 {
-        return Ok(Step::Keep);
-    }
     let known = |shape: Option<Vec<usize>>| {
         shape?
             .into_iter()
@@ -245,23 +242,34 @@ impl Writer<'_, '_, '_> {
 
     /// The elements at one combination of taps, weighted.
     fn part(&mut self, flat: &str, taps: &[Tap], extents: &[i64]) -> String {
+        let places: Vec<_> = taps
+            .iter()
+            .zip(extents)
+            .map(|(tap, extent)| self.clip(&tap.place, *extent as f32 - 1.0))
+            .collect();
+        let index = self.index(&places, extents);
+        let axis = vec![crate::edit::int_attribute("axis", 2)];
+        let mut elements = self.build.with("GatherElements", &[flat, &index], axis);
+        if self.options.padding == Padding::Zeros {
+            elements = self.with_zeros_outside(&elements, taps, &places);
+        }
+        let weights: Vec<_> = taps.iter().filter_map(|tap| tap.weight.as_deref()).collect();
+        let Some((first, rest)) = weights.split_first() else { return elements };
+        let weight = rest
+            .iter()
+            .fold((*first).to_owned(), |product, weight| self.build.op("Mul", &[&product, weight]));
+        self.build.op("Mul", &[&elements, &weight])
+    }
+
+    /// The index of the element at `places` in an image without dimensions, for all channels.
+    fn index(&mut self, places: &[String], extents: &[i64]) -> String {
         let mut index: Option<String> = None;
-        let mut weight: Option<String> = None;
-        for (tap, &extent) in taps.iter().zip(extents) {
-            let last = extent as f32 - 1.0;
-            let place = self.clip(&tap.place, last);
-            let mut shares: Vec<_> = tap.weight.iter().cloned().collect();
-            if self.options.padding == Padding::Zeros {
-                let is_inside = self.build.op("Equal", &[&place, &tap.place]);
-                shares.push(self.build.cast(&is_inside, FLOAT));
-            }
-            for share in shares {
-                weight = Some(match weight {
-                    Some(weight) => self.build.op("Mul", &[&weight, &share]),
-                    None => share,
-                });
-            }
-            let place = self.build.cast(&place, INT64);
+        for (place, &extent) in places.iter().zip(extents) {
+            let place = self.build.cast(place, INT64);
+            // A place that is no number became any integer.
+            let (first, last) = (self.build.ints(&[0]), self.build.ints(&[extent - 1]));
+            let place = self.build.op("Max", &[&place, &first]);
+            let place = self.build.op("Min", &[&place, &last]);
             index = Some(match index {
                 Some(index) => {
                     let extent = self.build.ints(&[extent]);
@@ -273,12 +281,16 @@ impl Writer<'_, '_, '_> {
         }
         let Sizes { batch, channels, places, .. } = self.sizes;
         let shape = self.build.ints(&[batch, channels, places]);
-        let index = self.build.op("Expand", &[index.as_deref().unwrap_or_default(), &shape]);
-        let axis = vec![crate::edit::int_attribute("axis", 2)];
-        let elements = self.build.with("GatherElements", &[flat, &index], axis);
-        match weight {
-            Some(weight) => self.build.op("Mul", &[&elements, &weight]),
-            None => elements,
-        }
+        self.build.op("Expand", &[index.as_deref().unwrap_or_default(), &shape])
+    }
+
+    /// `elements`, and zeros where one of the places had to be moved into the image. A weight of zero is not enough, since
+    /// the elements that were read may be infinite.
+    fn with_zeros_outside(&mut self, elements: &str, taps: &[Tap], moved: &[String]) -> String {
+        let zero = self.scalar(0.0);
+        taps.iter().zip(moved).fold(elements.to_owned(), |elements, (tap, moved)| {
+            let is_inside = self.build.op("Equal", &[moved, &tap.place]);
+            self.build.op("Where", &[&is_inside, &elements, &zero])
+        })
     }
 }
