@@ -40,6 +40,8 @@ struct Case {
     size: [usize; 2],
     taps: usize,
     stride: usize,
+    /// From one tap to the next.
+    dilations: [usize; 2],
     /// Top, left, bottom, right.
     pads: [usize; 4],
     residual: bool,
@@ -53,6 +55,7 @@ const CASE: Case = Case {
     size: [8, 12],
     taps: 3,
     stride: 1,
+    dilations: [1; 2],
     pads: [1; 4],
     residual: false,
     activation: Activation::None,
@@ -60,7 +63,7 @@ const CASE: Case = Case {
 
 const POINTWISE: Case = Case { channels: 10, filters: 7, size: [5, 7], taps: 1, pads: [0; 4], ..CASE };
 
-const CASES: [Case; 30] = [
+const CASES: [Case; 34] = [
     Case { residual: true, activation: Activation::Relu, ..CASE },
     Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
     // Tiles of two outputs.
@@ -90,6 +93,20 @@ const CASES: [Case; 30] = [
     Case { groups: 16, size: [10, 5], taps: 7, pads: [3; 4], activation: Activation::Relu, ..CASE },
     Case { groups: 16, size: [9, 9], taps: 2, stride: 3, pads: [0, 1, 0, 0], ..CASE },
     Case { size: [8, 8], pads: [0, 2, 2, 0], ..CASE },
+    // Filters with gaps.
+    Case { dilations: [2; 2], pads: [2; 4], residual: true, activation: Activation::Relu, ..CASE },
+    Case { channels: 3, size: [9, 9], dilations: [3, 1], pads: [3, 1, 3, 1], stride: 2, ..CASE },
+    Case { channels: 32, filters: 32, groups: 2, dilations: [1, 3], pads: [1, 3, 1, 3], ..CASE },
+    Case {
+        channels: 24,
+        filters: 24,
+        groups: 24,
+        size: [9, 11],
+        dilations: [2, 3],
+        stride: 2,
+        pads: [3; 4],
+        ..CASE
+    },
     // Filters of one pixel: any number of channels, filters and pixels.
     Case { activation: Activation::Gelu, ..POINTWISE },
     Case { channels: 30, filters: 41, size: [1, 1], activation: Activation::Silu, ..POINTWISE },
@@ -332,13 +349,14 @@ impl Case {
 
     /// Whether the compilation may do something else than what `--exact` does.
     fn is_transformed(&self) -> bool {
-        self.groups == 1 && self.taps == 3 && self.stride == 1
+        self.groups == 1 && self.taps == 3 && self.stride == 1 && self.dilations == [1; 2]
     }
 
     /// Rows and columns of the result.
     fn result_size(&self) -> [usize; 2] {
         [0, 1].map(|axis| {
-            (self.size[axis] + self.pads[axis] + self.pads[axis + 2] - self.taps) / self.stride + 1
+            let covered = (self.taps - 1) * self.dilations[axis] + 1;
+            (self.size[axis] + self.pads[axis] + self.pads[axis + 2] - covered) / self.stride + 1
         })
     }
 
@@ -361,7 +379,11 @@ impl Case {
                     for (y, x) in (0..self.taps).flat_map(|y| (0..self.taps).map(move |x| (y, x))) {
                         let weight = weights
                             [((filter * self.channels_of_group() + channel) * self.taps + y) * self.taps + x];
-                        let value = pixel(first + channel, row * self.stride + y, column * self.stride + x);
+                        let [row, column] = [
+                            row * self.stride + y * self.dilations[0],
+                            column * self.stride + x * self.dilations[1],
+                        ];
+                        let value = pixel(first + channel, row, column);
                         sum += f64::from(weight) * value;
                     }
                 }
@@ -389,8 +411,12 @@ impl Case {
         let mut initializer =
             vec![tensor("weights", &filters, weights), tensor("bias", &[self.filters], bias)];
         let mut convolution = node("Conv", &["image", "weights", "bias"], "sum");
-        convolution.attribute =
-            vec![ints("strides", &[self.stride; 2]), ints("pads", &self.pads), int("group", self.groups)];
+        convolution.attribute = vec![
+            ints("strides", &[self.stride; 2]),
+            ints("dilations", &self.dilations),
+            ints("pads", &self.pads),
+            int("group", self.groups),
+        ];
         let mut nodes = vec![convolution];
         let mut last = "sum";
         if self.residual {

@@ -6,7 +6,7 @@ use std::slice;
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
 use super::output::{self, Position, Spot};
-use super::{Body, Buffers, Convolution, Simd, divisor};
+use super::{Body, Buffers, Convolution, Simd, Window, divisor};
 
 /// Most taps of a filter, 7x7: there is code for each.
 pub(super) const MAX_TAPS: usize = 49;
@@ -59,7 +59,8 @@ impl Tile<'_> {
         let [height, width] = self.size;
         let bias = code.load(&self.buffers.bias, slice::from_ref(channel));
         let mut sums = vec![bias; height * width];
-        let last = (height - 1) * self.convolution.window.strides[0] + self.convolution.window.taps[0];
+        let Window { taps, strides, dilations, .. } = &self.convolution.window;
+        let last = (height - 1) * strides[0] + (taps[0] - 1) * dilations[0] + 1;
         for image_row in 0..last {
             let at = code.offset(&top, image_row);
             self.add_row(code, &mut sums, image_row, [&at, &left, channel]);
@@ -85,10 +86,13 @@ impl Tile<'_> {
         image_row: usize,
         [row, left, channel]: [&Value; 3],
     ) {
-        let [[tap_rows, tap_columns], [down, right]] =
-            [self.convolution.window.taps, self.convolution.window.strides];
+        let Window { taps: [tap_rows, tap_columns], strides: [down, right], dilations, .. } =
+            self.convolution.window;
         let width = self.size[1];
-        let tap_row = |result: &usize| image_row.checked_sub(result * down).filter(|tap| *tap < tap_rows);
+        let tap_row = |result: &usize| {
+            let below = image_row.checked_sub(result * down)?;
+            Some(below / dilations[0]).filter(|tap| below % dilations[0] == 0 && *tap < tap_rows)
+        };
         let results: Vec<_> =
             (0..self.size[0]).filter_map(|result| Some((result, tap_row(&result)?))).collect();
         let mut pixels = BTreeMap::new();
@@ -97,7 +101,7 @@ impl Tile<'_> {
                 let tap = [code.index(tap_row), code.index(tap_column), channel.clone()];
                 let weight = code.load(&self.buffers.weights, &tap);
                 for place in 0..width {
-                    let column = place * right + tap_column;
+                    let column = place * right + tap_column * dilations[1];
                     let pixel: &Value = pixels.entry(column).or_insert_with(|| {
                         let column = code.offset(left, column);
                         code.load(&self.buffers.image, &[row.clone(), column, channel.clone()])

@@ -36,7 +36,7 @@ pub(super) fn weights(convolution: &Convolution, simd: Simd, weights: &[f32]) ->
 }
 
 /// Numbers of the image that stand one behind the other, as do their factors: all channels of a row of taps, or those of a
-/// group at one tap.
+/// group, or between gaps, at one tap.
 struct Runs {
     /// In a row of taps.
     count: usize,
@@ -46,7 +46,7 @@ struct Runs {
 impl Runs {
     fn of(convolution: &Convolution) -> Self {
         let (taps, channels) = (convolution.window.taps[1], convolution.window.channels_of_group());
-        if convolution.window.groups == 1 {
+        if convolution.window.groups == 1 && convolution.window.dilations[1] == 1 {
             Self { count: 1, length: taps * channels }
         } else {
             Self { count: taps, length: channels }
@@ -113,9 +113,10 @@ impl<'a> Layer<'a> {
         let channel = code.multiple(group, window.channels_of_group());
         let left = code.sum(&left, &channel);
         let sums = code.accumulate(window.taps[0], 1, start, |code, tap_row, sums| {
-            let image_row = code.sum(&top, tap_row);
+            let below = code.multiple(tap_row, window.dilations[0]);
+            let image_row = code.sum(&top, &below);
             code.accumulate(self.runs.count, 1, sums, |code, run, sums| {
-                let first = code.multiple(run, window.channels);
+                let first = code.multiple(run, window.channels * window.dilations[1]);
                 let first = code.sum(&left, &first);
                 let step = window.strides[1] * window.channels;
                 let pixels: Vec<_> = (0..tile.pixels)

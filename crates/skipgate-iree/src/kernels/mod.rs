@@ -60,6 +60,8 @@ pub(crate) struct Window {
     /// Of a filter.
     pub(crate) taps: [usize; 2],
     pub(crate) strides: [usize; 2],
+    /// From one tap to the next.
+    pub(crate) dilations: [usize; 2],
     /// Padding in front of the image.
     pub(crate) low: [usize; 2],
     /// Of the result.
@@ -75,6 +77,13 @@ impl Window {
     /// Whether each result is of one pixel and all of its channels.
     fn is_pointwise(&self) -> bool {
         self.groups == 1 && self.taps == [1, 1] && self.strides == [1, 1]
+    }
+
+    /// Rows or columns of the image, or none, from the first tap of the first result to the last of the last.
+    pub(crate) fn reach(&self, axis: usize) -> Option<usize> {
+        let taps = self.taps[axis].checked_sub(1)?.checked_mul(self.dilations[axis])?;
+        let results = self.size[axis].checked_sub(1)?.checked_mul(self.strides[axis])?;
+        taps.checked_add(results)?.checked_add(1)
     }
 
     fn channels_of_group(&self) -> usize {
@@ -214,8 +223,10 @@ struct Body {
 
 impl Method {
     /// What profiles show: rows x columns x channels x filters of the result, the filters' size and the method.
-    fn name(self, Window { channels, filters, groups, taps, strides, size, .. }: &Window) -> String {
-        let [sizes, taps, strides] = [size, taps, strides].map(|[y, x]| format!("{y}x{x}"));
+    fn name(self, window: &Window) -> String {
+        let Window { channels, filters, groups, taps, strides, dilations, size, .. } = window;
+        let [sizes, taps, strides, steps] = [size, taps, strides, dilations].map(|[y, x]| format!("{y}x{x}"));
+        let dilated = if *dilations == [1, 1] { String::new() } else { format!("_dilated_{steps}") };
         let groups = if *groups > 1 { format!("in{groups}_") } else { String::new() };
         let method = match self {
             Self::Depthwise => "depthwise".to_owned(),
@@ -223,7 +234,7 @@ impl Method {
             Self::Pointwise => "pointwise".to_owned(),
             Self::Winograd(transform) => format!("winograd{}", transform.outputs()),
         };
-        format!("conv_{sizes}x{channels}x{filters}_{groups}{taps}_by_{strides}_{method}")
+        format!("conv_{sizes}x{channels}x{filters}_{groups}{taps}_by_{strides}{dilated}_{method}")
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn transform(convolution: &Convolution, simd: Simd, outputs: usize) -
     let applies = convolution.window.groups == 1
         && convolution.window.taps == [TAPS; 2]
         && convolution.window.strides == [1, 1]
+        && convolution.window.dilations == [1, 1]
         && convolution.window.channels % simd.lanes == 0
         && convolution.window.size.iter().all(|&extent| extent >= outputs);
     Transform::of_outputs(outputs).filter(|_| applies)

@@ -183,10 +183,7 @@ impl Checker<'_, '_> {
 
     fn kernel(&self, kernel: &Kernel) -> Checked {
         let convolution = &kernel.convolution;
-        let reach = [0, 1].map(|axis| {
-            convolution.window.size[axis].saturating_sub(1) * convolution.window.strides[axis]
-                + convolution.window.taps[axis]
-        });
+        let reach = [0, 1].map(|axis| convolution.window.reach(axis).unwrap_or(usize::MAX));
         let node = self.plan.graph.node(kernel.nodes[0]);
         let layout = if node.is("Conv") { Layout::ChannelsLast } else { Layout::InOrder };
         for tensor in [kernel.input, kernel.result].into_iter().chain(kernel.residual) {

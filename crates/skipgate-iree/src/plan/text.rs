@@ -159,11 +159,13 @@ pub(super) fn headline(plan: &Plan, step: &Step) -> String {
 
 fn kernel(plan: &Plan, kernel: &Kernel) -> String {
     let nodes: Vec<_> = kernel.nodes.iter().map(|&node| plan.graph.node(node).label()).collect();
-    let kernels::Window { groups, taps, strides, .. } = &kernel.convolution.window;
+    let kernels::Window { groups, taps, strides, dilations, .. } = &kernel.convolution.window;
     let groups = if *groups > 1 { format!("in {groups} groups, ") } else { String::new() };
+    let [down, right] = dilations;
+    let dilated = if *dilations == [1, 1] { String::new() } else { format!(", dilated {down}x{right}") };
     let steps: Vec<_> = kernel.convolution.steps.iter().map(|step| then(step, kernel)).collect();
     format!(
-        "kernel {} of {}: {groups}{}x{} by {}x{}{}",
+        "kernel {} of {}: {groups}{}x{} by {}x{}{dilated}{}",
         nodes.join(" + "),
         name(kernel.input),
         taps[0],

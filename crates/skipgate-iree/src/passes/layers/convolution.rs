@@ -43,18 +43,24 @@ fn window(graph: &Graph, node: &Node, values: [ValueId; 3]) -> Result<Window, St
     if node.string("auto_pad").is_some_and(|pad| pad != b"NOTSET") {
         return Err("its padding is left to whoever runs it".to_owned());
     }
-    if numbers("dilations", 1, 2).is_none_or(|dilations| dilations != [1, 1]) {
-        return Err("its filters have gaps".to_owned());
-    }
-    let (Some(&[down, right]), Some(&[top, left, bottom, right_most])) =
-        (numbers("strides", 1, 2).as_deref(), numbers("pads", 0, 4).as_deref())
-    else {
+    let (Some(&[down, right]), Some(&[row_step, column_step]), Some(&[top, left, bottom, right_most])) = (
+        numbers("strides", 1, 2).as_deref(),
+        numbers("dilations", 1, 2).as_deref(),
+        numbers("pads", 0, 4).as_deref(),
+    ) else {
         return Err("its padding cuts the image".to_owned());
+    };
+    // From the one tap that there is, no step is made.
+    let dilations = [if rows > 1 { row_step } else { 1 }, if columns > 1 { column_step } else { 1 }];
+    let covered = [(rows, dilations[0]), (columns, dilations[1])]
+        .map(|(taps, dilation)| Some(taps.checked_sub(1)?.checked_mul(dilation)?.saturating_add(1)));
+    let [Some(covered_rows), Some(covered_columns)] = covered else {
+        return Err("its filters are larger than any image".to_owned());
     };
     // Kernels check no bounds, so nothing that a file says of shapes is taken for granted.
     let sizes = [
-        result_extent(x_rows, [top, bottom], rows, down),
-        result_extent(x_columns, [left, right_most], columns, right),
+        result_extent(x_rows, [top, bottom], covered_rows, down),
+        result_extent(x_columns, [left, right_most], covered_columns, right),
     ];
     if sizes != [Some(height), Some(width)] {
         return Err("its result is not of the size that its filters give".to_owned());
@@ -65,6 +71,7 @@ fn window(graph: &Graph, node: &Node, values: [ValueId; 3]) -> Result<Window, St
         groups,
         taps: [rows, columns],
         strides: [down, right],
+        dilations,
         low: [top, left],
         size: [height, width],
     })

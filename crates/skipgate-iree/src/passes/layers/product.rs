@@ -59,6 +59,7 @@ fn window(graph: &Graph, values: [ValueId; 3], filters_last: bool) -> Result<Win
         filters,
         groups: 1,
         taps: [1, 1],
+        dilations: [1, 1],
         strides: [1, 1],
         low: [0, 0],
         size: [1, pixels.ok_or("it is empty")?],
