@@ -19,8 +19,8 @@ use crate::{Controller, Levels};
 /// up under less, and rule 1 never runs a less accurate level for less load.
 ///
 /// Every request has the same time from arrival to answer, or a deadline of its own ([`Controller::admit_by`]). Latencies
-/// are those of [`Levels`], the 99th percentile for a request and the medians for those before it, times how much slower
-/// than that the device has been lately.
+/// are those of [`Levels`]: in rules 1 and 2 the 99th percentile for a request and the medians for those before it, in rule
+/// 3 the medians; times how much slower than that the device has been lately.
 #[derive(Debug, Clone)]
 pub struct KeepUp {
     pace: Pace,

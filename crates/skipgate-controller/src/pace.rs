@@ -93,12 +93,11 @@ impl Pace {
     }
 
     /// Whether a request would be in time behind `ahead` others, the one being processed among them, if all ran at the
-    /// fastest level.
+    /// fastest level and took no longer than the median.
     pub(crate) fn can_be_in_time(&self, now: Duration, deadline: Duration, ahead: usize) -> bool {
         let left = deadline.saturating_sub(now.max(self.free)).as_secs_f64();
-        self.rungs
-            .last()
-            .is_some_and(|fastest| fastest.through(ahead.saturating_sub(1), self.factor()) <= left)
+        let time = |fastest: &Rung| fastest.level.median.as_secs_f64() * ahead.max(1) as f64 * self.factor();
+        self.rungs.last().is_some_and(|fastest| time(fastest) <= left)
     }
 
     /// Remembers a request that is kept, behind `ahead` others. Whether there is room for it.

@@ -43,7 +43,9 @@ mod tests {
 
     fn after(took: &[u64]) -> f64 {
         let mut slowdown = Slowdown::none();
-        took.iter().for_each(|ms| slowdown.observe(Duration::from_millis(10), Duration::from_millis(*ms)));
+        for ms in took {
+            slowdown.observe(Duration::from_millis(10), Duration::from_millis(*ms));
+        }
         slowdown.factor()
     }
 

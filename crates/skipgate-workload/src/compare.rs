@@ -254,7 +254,7 @@ mod tests {
             let factor = if request < REQUESTS / 2 { 1 } else { 3 };
             factor * (calm.latency)(request, configuration)
         };
-        let arrivals = arrivals(&Workload::Steady(calm.idle), 1);
+        let arrivals = arrivals(&Workload::Steady(calm.idle.mul_f64(1.2)), 1);
         let requests = simulate(&mut KeepUp::new(&calm.levels, calm.limit), &arrivals, latency);
         let lost = requests.iter().filter(|request| !request.in_time(calm.limit)).count();
         assert!(lost <= 15, "{lost} of {REQUESTS} were lost while the slowdown became known");

@@ -86,6 +86,7 @@ const DIGITS: u8 = 3;
 
 impl Tally {
     /// Nothing yet. Requests without a deadline of their own are in time if they are answered within `limit`.
+    #[expect(clippy::missing_panics_doc, reason = "the bounds are constants, and possible ones")]
     pub fn new(limit: Duration) -> Self {
         Self {
             requests: 0,

@@ -99,7 +99,9 @@ fn arrivals(arguments: &Arguments, workload: &Workload) -> Result<Vec<Arrival>> 
 /// Sums up the requests of a network that is right as often as `accuracy` says.
 fn summary(requests: &[Request], accuracy: f64, deadline: Duration) -> Summary {
     let mut tally = Tally::new(deadline);
-    requests.iter().for_each(|request| tally.add(request, accuracy));
+    for request in requests {
+        tally.add(request, accuracy);
+    }
     tally.summary()
 }
 
