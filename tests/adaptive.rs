@@ -113,6 +113,63 @@ fn each_controller_does_what_it_is_for() {
     assert_eq!(network["stays"][0]["configuration"], 1, "the most accurate one that is in time");
 }
 
+#[test]
+fn the_default_drops_nothing_that_faster_configurations_can_serve() {
+    let run = |more: &[&str]| {
+        let mut command = simulate();
+        command.args(["--format", "json", "--workload"]).args(more);
+        serde_json::from_str::<Value>(&succeed(&mut command)).unwrap()
+    };
+    for period in ["1200us", "1400us", "1500us", "2100us", "3300us"] {
+        let report = run(&[&format!("periodic:{period}")]);
+        assert_eq!(report["networks"][0]["dropped"], 0, "{period}: {report}");
+        assert!(report["warning"].is_null());
+        let regret = |name: &str| {
+            let scores = report["scores"].as_array().unwrap();
+            scores.iter().find(|score| score["name"] == name).unwrap()["regret"].as_f64().unwrap()
+        };
+        assert!(regret("oracle").abs() < 1e-9 && regret("keep-up") < 0.05, "{period}: {report}");
+    }
+    let fixed = run(&["periodic:2900us", "--controller", "fixed"]);
+    assert!(fixed["warning"].as_str().unwrap().contains("2 configurations faster"), "{fixed}");
+}
+
+#[test]
+fn controllers_are_compared_under_every_kind_of_workload() {
+    let plot = dir().join("load.svg");
+    let mut command = simulate();
+    command.args(["--compare", "--requests", "200", "--format", "json", "--plot"]).arg(&plot);
+    let report: Value = serde_json::from_str(&succeed(&mut command)).unwrap();
+    let workloads = report["workloads"].as_array().unwrap();
+    let kinds: Vec<_> =
+        workloads.iter().map(|row| row["workload"].as_str().unwrap().split(':').next().unwrap()).collect();
+    assert_eq!(kinds, ["steady", "periodic", "poisson", "bursts", "diurnal"]);
+    for row in workloads {
+        let scores = row["scores"].as_array().unwrap();
+        let names: Vec<_> = scores.iter().map(|score| score["name"].as_str().unwrap()).collect();
+        assert_eq!(names[..2], ["oracle", "keep-up"]);
+        assert!(["stepwise", "two-models", "fixed"].iter().all(|name| names.contains(name)));
+        assert!(scores.iter().all(|score| score["regret"].as_f64().unwrap() > -1e-9), "{row}");
+        // Eight requests at once are more than the fastest of these three configurations can answer in time; the oracle
+        // knows beforehand which ones will be quick.
+        let most = if row["workload"].as_str().unwrap().starts_with("bursts") { 0.2 } else { 0.05 };
+        assert!(scores[1]["regret"].as_f64().unwrap() < most, "{row}");
+    }
+    let svg = fs::read_to_string(plot).unwrap();
+    assert!(["dropped or late", "accuracy of the others", "keep-up"].iter().all(|text| svg.contains(text)));
+}
+
+#[test]
+fn a_trace_may_have_a_deadline_for_each_request() {
+    let deadline = |number: u32| if number % 2 == 0 { 0.01 } else { 0.0015 };
+    let line = |number: u32| format!("{} {}\n", 0.01 * f64::from(number), deadline(number));
+    fs::write(dir().join("deadlines.txt"), (0..100).map(line).collect::<String>()).unwrap();
+    let mut command = simulate();
+    let network = network(&succeed(command.args(["--workload", "trace:deadlines.txt", "--format", "json"])));
+    assert_eq!(network["in_time"], 100, "{network}");
+    assert_eq!(network["stays"].as_array().unwrap().len(), 2, "all blocks and the fastest: {network}");
+}
+
 /// With latencies measured on this machine. Here the other tests run beside; on an idle machine the two differ by less
 /// than 2 %.
 #[test]
@@ -121,6 +178,7 @@ fn real_time_and_virtual_time_process_about_the_same_requests() {
         let mut program = skipgate();
         program.current_dir(dir()).args([command, "host", "--format", "json"]);
         program.args(["--workload", "poisson:20ms", "--requests", "150", "--seed", "5"]).args(more);
+        program.args(["--controller", "stepwise"]);
         network(&succeed(&mut program))
     };
     let virtual_time = check(&run("simulate", &[]), 150);
@@ -252,8 +310,30 @@ fn what_cannot_be_is_said() {
         &["--workload", "poisson:1ms", "--power", "hwmon:none"],
         &["--workload", "trace:no-such-trace"],
         &["--workload", "poisson:1ms", "--controller", "deadline"],
+        &["--workload", "poisson:1ms", "--room", "2"],
+        &["--workload", "poisson:1ms", "--controller", "deadline", "--deadline", "1ms", "--idle", "1ms"],
+        &["--compare", "--controller", "fixed"],
     ] {
         all += &failure(simulate().args(more));
+        all += "---\n";
+    }
+    let latencies = fs::read_to_string(dir().join("latencies.json")).unwrap();
+    for (name, stale) in [
+        ("front.json", latencies.replace("001111", "011111")),
+        ("gates.json", latencies.replace("001111", "01111")),
+        ("zero.json", latencies.replace("900.0", "0.0")),
+    ] {
+        fs::write(dir().join(name), stale).unwrap();
+        let mut command = skipgate();
+        command.current_dir(dir()).args([
+            "simulate",
+            "host",
+            "--workload",
+            "poisson:1ms",
+            "--latency-from",
+            name,
+        ]);
+        all += &failure(&mut command);
         all += "---\n";
     }
     all += &failure(serve().args(["--workload", "poisson:1ms", "--cpu", "1000"]));

@@ -203,6 +203,29 @@ enum skipgate_status skipgate_controller_deadline(const struct skipgate_level *l
                                                   uint64_t deadline_ns,
                                                   struct skipgate_controller **controller);
 
+// Runs the most accurate configuration with which the device keeps up, and drops only what cannot be through `deadline_ns`
+// after it arrived any more. The one to begin with; twice the latency with all blocks is a good deadline.
+//
+// # Safety
+//
+// As for skipgate_controller_stepwise.
+enum skipgate_status skipgate_controller_keep_up(const struct skipgate_level *levels,
+                                                 size_t count,
+                                                 double minimum_accuracy,
+                                                 uint64_t deadline_ns,
+                                                 struct skipgate_controller **controller);
+
+// The same, but drops nothing, and keeps 99 of 100 requests within `bound_ns` from arrival to answer.
+//
+// # Safety
+//
+// As for skipgate_controller_stepwise.
+enum skipgate_status skipgate_controller_percentile(const struct skipgate_level *levels,
+                                                    size_t count,
+                                                    double minimum_accuracy,
+                                                    uint64_t bound_ns,
+                                                    struct skipgate_controller **controller);
+
 // Frees a controller; null is passed over.
 //
 // # Safety
@@ -219,6 +242,17 @@ void skipgate_controller_free(struct skipgate_controller *controller);
 bool skipgate_controller_admit(struct skipgate_controller *controller,
                                uint64_t now_ns,
                                size_t waiting);
+
+// The same for a request that must be answered by a deadline of its own, at the time `deadline_ns`. Controllers without
+// deadlines pass it over.
+//
+// # Safety
+//
+// As for skipgate_controller_admit.
+bool skipgate_controller_admit_by(struct skipgate_controller *controller,
+                                  uint64_t now_ns,
+                                  uint64_t deadline_ns,
+                                  size_t waiting);
 
 // The device begins at `now_ns` with a request that arrived at `arrived_ns`, while `waiting` others wait behind it: the
 // number of the configuration to run. 0 for a null controller.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use skipgate_runtime::controller::{Controller, Deadline, Level, Levels, Queueing, Stepwise};
+use skipgate_runtime::controller::{
+    Controller, Deadline, KeepUp, Level, Levels, Percentile, Queueing, Stepwise,
+};
 
 use crate::status::{SkipgateStatus, elements, failed, free, hand_out, invalid};
 
@@ -82,6 +84,43 @@ pub unsafe extern "C" fn skipgate_controller_deadline(
     unsafe { make(levels, count, minimum_accuracy, controller, new) }
 }
 
+/// Runs the most accurate configuration with which the device keeps up, and drops only what cannot be through `deadline_ns`
+/// after it arrived any more. The one to begin with; twice the latency with all blocks is a good deadline.
+///
+/// # Safety
+///
+/// As for skipgate_controller_stepwise.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_controller_keep_up(
+    levels: *const SkipgateLevel,
+    count: usize,
+    minimum_accuracy: f64,
+    deadline_ns: u64,
+    controller: *mut *mut SkipgateController,
+) -> SkipgateStatus {
+    let new = |levels| Box::new(KeepUp::new(&levels, Duration::from_nanos(deadline_ns))) as _;
+    // SAFETY: by the caller's promise.
+    unsafe { make(levels, count, minimum_accuracy, controller, new) }
+}
+
+/// The same, but drops nothing, and keeps 99 of 100 requests within `bound_ns` from arrival to answer.
+///
+/// # Safety
+///
+/// As for skipgate_controller_stepwise.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_controller_percentile(
+    levels: *const SkipgateLevel,
+    count: usize,
+    minimum_accuracy: f64,
+    bound_ns: u64,
+    controller: *mut *mut SkipgateController,
+) -> SkipgateStatus {
+    let new = |levels| Box::new(Percentile::new(&levels, Duration::from_nanos(bound_ns))) as _;
+    // SAFETY: by the caller's promise.
+    unsafe { make(levels, count, minimum_accuracy, controller, new) }
+}
+
 /// Hands out what `new` makes of the levels.
 ///
 /// # Safety
@@ -133,6 +172,24 @@ pub unsafe extern "C" fn skipgate_controller_admit(
     // SAFETY: by the caller's promise.
     unsafe { controller.as_mut() }
         .is_some_and(|controller| controller.0.admit(Duration::from_nanos(now_ns), waiting))
+}
+
+/// The same for a request that must be answered by a deadline of its own, at the time `deadline_ns`. Controllers without
+/// deadlines pass it over.
+///
+/// # Safety
+///
+/// As for skipgate_controller_admit.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_controller_admit_by(
+    controller: *mut SkipgateController,
+    now_ns: u64,
+    deadline_ns: u64,
+    waiting: usize,
+) -> bool {
+    let [now, deadline] = [now_ns, deadline_ns].map(Duration::from_nanos);
+    // SAFETY: by the caller's promise.
+    unsafe { controller.as_mut() }.is_some_and(|controller| controller.0.admit_by(now, deadline, waiting))
 }
 
 /// The device begins at `now_ns` with a request that arrived at `arrived_ns`, while `waiting` others wait behind it: the

@@ -3,7 +3,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use skipgate_controller::{Controller, Deadline, Error, Level, Levels, Queueing, Stepwise};
+use skipgate_controller::{
+    Controller, Deadline, Error, KeepUp, Level, Levels, Percentile, Queueing, Stepwise,
+};
 
 const REQUESTS: u32 = 10_000_000;
 
@@ -14,7 +16,9 @@ fn main() -> Result<(), Error> {
     };
     let levels = Levels::new((0..32).map(level).collect(), 0.7)?;
     let idle = Duration::from_millis(5);
-    let controllers: [(&str, Box<dyn Controller>); 3] = [
+    let controllers: [(&str, Box<dyn Controller>); 5] = [
+        ("keep-up", Box::new(KeepUp::new(&levels, 2 * idle))),
+        ("percentile", Box::new(Percentile::new(&levels, 2 * idle))),
         ("stepwise", Box::new(Stepwise::new(levels.clone(), idle))),
         ("queueing", Box::new(Queueing::new(levels.clone(), idle, 4))),
         ("deadline", Box::new(Deadline::new(levels, Duration::from_millis(4)))),
@@ -29,7 +33,7 @@ fn main() -> Result<(), Error> {
                 controller.finished(configuration, Duration::from_micros(4200));
             }
         }
-        println!("{name:9} {:6.1}", start.elapsed().as_nanos() as f64 / f64::from(REQUESTS));
+        println!("{name:10} {:6.1}", start.elapsed().as_nanos() as f64 / f64::from(REQUESTS));
     }
     Ok(())
 }

@@ -2,43 +2,56 @@
 
 use std::time::Duration;
 
+use crate::slowdown::Slowdown;
 use crate::{Controller, Levels};
 
 /// Runs the most accurate level that is expected to be through in time: its 99th percentile on an idle device, times
 /// how much slower than that the device has been lately, must fit between now and the deadline of the request. If none
-/// does, the fastest one runs. Requests that find the device busy are dropped.
+/// does, the fastest one runs. Requests that find the device busy are dropped; so at most one is known at a time, and a
+/// deadline of its own counts instead of the common one.
 ///
 /// How much slower the device is: an average of the last requests' latencies over the medians of their levels, in which
-/// every request counts an eighth less than the next one. Below 1 it counts as 1.
+/// every request counts an eighth less than the next one, and none as more than twice the average. Below 1 it counts as 1.
 #[derive(Debug, Clone)]
 pub struct Deadline {
     levels: Levels,
     limit: Duration,
-    slowdown: f64,
+    /// Deadline of the request that was kept last, if it has one of its own.
+    own: Option<Duration>,
+    slowdown: Slowdown,
 }
-
-/// Weight of the newest request in the average.
-const NEWEST: f64 = 0.125;
 
 impl Deadline {
     /// Every request is to be through `deadline` after it arrived.
     pub fn new(levels: Levels, deadline: Duration) -> Self {
-        Self { levels, limit: deadline, slowdown: 1.0 }
+        Self { levels, limit: deadline, own: None, slowdown: Slowdown::none() }
     }
 
     /// How much slower than idle the device is taken to be; 1 or more.
     pub fn slowdown(&self) -> f64 {
-        self.slowdown.max(1.0)
+        self.slowdown.factor()
     }
 }
 
 impl Controller for Deadline {
     fn admit(&mut self, _now: Duration, waiting: usize) -> bool {
+        if waiting == 0 {
+            self.own = None;
+        }
         waiting == 0
     }
 
+    fn admit_by(&mut self, now: Duration, deadline: Duration, waiting: usize) -> bool {
+        let kept = self.admit(now, waiting);
+        if kept {
+            self.own = Some(deadline);
+        }
+        kept
+    }
+
     fn choose(&mut self, now: Duration, arrived: Duration, _waiting: usize) -> usize {
-        let left = self.limit.saturating_sub(now.saturating_sub(arrived)).as_secs_f64();
+        let deadline = self.own.unwrap_or_else(|| arrived.saturating_add(self.limit));
+        let left = deadline.saturating_sub(now).as_secs_f64();
         let slowdown = self.slowdown();
         let in_time = self.levels.iter().filter(|(_, level)| level.p99.as_secs_f64() * slowdown <= left);
         let best = in_time.max_by(|(_, a), (_, b)| a.accuracy.total_cmp(&b.accuracy));
@@ -47,11 +60,9 @@ impl Controller for Deadline {
     }
 
     fn finished(&mut self, configuration: usize, took: Duration) {
-        let Some(level) = self.levels.of_number(configuration).filter(|level| !level.median.is_zero()) else {
-            return;
-        };
-        let slowdown = took.as_secs_f64() / level.median.as_secs_f64();
-        self.slowdown += NEWEST * (slowdown - self.slowdown);
+        if let Some(level) = self.levels.of_number(configuration) {
+            self.slowdown.observe(level.median, took);
+        }
     }
 }
 
@@ -75,6 +86,16 @@ mod tests {
             assert_eq!(controller(deadline).choose(at(0), at(0), 0), expected, "{deadline} ms");
         }
         assert_eq!(controller(110).choose(at(40), at(0), 0), 1, "40 ms were lost waiting");
+    }
+
+    #[test]
+    fn a_request_may_have_a_deadline_of_its_own() {
+        let at = Duration::from_millis;
+        let mut controller = controller(110);
+        assert!(controller.admit_by(at(0), at(60), 0) && !controller.admit_by(at(1), at(500), 1));
+        assert_eq!(controller.choose(at(0), at(0), 0), 1);
+        assert!(controller.admit(at(200), 0));
+        assert_eq!(controller.choose(at(200), at(200), 0), 0, "the common one again");
     }
 
     #[test]

@@ -81,14 +81,35 @@ impl Levels {
         self.0[position].0
     }
 
+    /// The most accurate and the fastest of these alone: what switching between two models can choose from.
+    pub fn most_accurate_and_fastest(&self) -> Self {
+        let levels = self.most_accurate_first();
+        let last = levels.last().filter(|_| levels.len() > 1);
+        Self(levels.first().into_iter().chain(last).copied().collect())
+    }
+
     /// The level of that number in the front.
-    pub(crate) fn of_number(&self, number: usize) -> Option<&Level> {
+    pub fn of_number(&self, number: usize) -> Option<&Level> {
         self.0.iter().find(|(other, _)| *other == number).map(|(_, level)| level)
     }
 
     /// Position of the level that skips most.
     pub(crate) fn last(&self) -> usize {
         self.0.len() - 1
+    }
+
+    /// Those that no other level beats on both accuracy and median latency, from the most accurate to the fastest, each
+    /// with its number in the front. There is at least one.
+    pub(crate) fn most_accurate_first(&self) -> Vec<(usize, Level)> {
+        let mut levels = self.0.clone();
+        levels.sort_by(|(_, a), (_, b)| b.accuracy.total_cmp(&a.accuracy).then(a.median.cmp(&b.median)));
+        let mut fastest = Duration::MAX;
+        levels.retain(|(_, level)| {
+            let faster = level.median < fastest;
+            fastest = fastest.min(level.median);
+            faster
+        });
+        levels
     }
 
     /// All levels with their numbers in the front.
@@ -110,6 +131,19 @@ mod tests {
     fn only_more_than_the_minimum_is_enough() {
         let levels = Levels::new(front(&[0.9, 0.7, 0.8, 0.6]), 0.7).unwrap();
         assert_eq!(levels.iter().map(|(number, _)| number).collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn levels_that_others_beat_are_left_out() {
+        let level = |accuracy, ms| Level::new(accuracy, Duration::from_millis(ms), Duration::from_millis(ms));
+        let front = vec![level(0.9, 9), level(0.95, 8), level(0.8, 8), level(0.8, 3), level(0.7, 3)];
+        let levels = Levels::new(front, 0.0).unwrap().most_accurate_first();
+        assert_eq!(levels.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 3]);
+        let front = [(0.9, 9), (0.8, 8), (0.7, 7)].map(|(accuracy, ms)| level(accuracy, ms)).to_vec();
+        let two = Levels::new(front.clone(), 0.0).unwrap().most_accurate_and_fastest();
+        assert_eq!(two.iter().map(|(number, _)| number).collect::<Vec<_>>(), [0, 2]);
+        let one = Levels::new(front, 0.8).unwrap().most_accurate_and_fastest();
+        assert_eq!(one.iter().count(), 1);
     }
 
     #[test]

@@ -2,20 +2,20 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use skipgate_controller::{Controller, Level, Levels, Stepwise};
+//! use skipgate_controller::{Controller, KeepUp, Level, Levels};
 //!
 //! # fn main() -> Result<(), skipgate_controller::Error> {
 //! let level = |accuracy, ms| Level::new(accuracy, Duration::from_millis(ms), Duration::from_millis(ms + 1));
 //! // No configuration of less than 82 %.
 //! let levels = Levels::new(vec![level(0.91, 50), level(0.88, 30), level(0.80, 10)], 0.82)?;
-//! let mut controller = Stepwise::new(levels, Duration::from_millis(50));
+//! let mut controller = KeepUp::new(&levels, Duration::from_millis(80)); // from arrival to answer
 //!
 //! let at = Duration::from_millis;
 //! assert!(controller.admit(at(0), 0)); // the device is free
 //! assert_eq!(controller.choose(at(0), at(0), 0), 0); // all blocks run
-//! assert!(!controller.admit(at(20), 1)); // it is busy: this request is dropped
-//! assert!(controller.admit(at(45), 0));
-//! assert_eq!(controller.choose(at(45), at(45), 0), 1); // faster from now on
+//! assert!(controller.admit(at(20), 1)); // it is busy: this request waits, since there is time
+//! assert!(!controller.admit(at(21), 2)); // this one could not be in time, so it is dropped
+//! assert_eq!(controller.choose(at(50), at(20), 0), 1); // faster from now on
 //! # Ok(())
 //! # }
 //! ```
@@ -25,6 +25,8 @@
 //!
 //! | controller | on a busy device | configuration |
 //! |---|---|---|
+//! | [`KeepUp`] | keeps what can still be in time | the most accurate one with which the device keeps up; the default |
+//! | [`Percentile`] | keeps the request | the same, so that 99 of 100 requests are within a bound |
 //! | [`Stepwise`] | drops the request | one step faster with every drop, one step slower after a pause (the paper's algorithm 1) |
 //! | [`Queueing`] | keeps a few requests | one step faster with every request that waits, one step slower after a pause |
 //! | [`Deadline`] | drops the request | the most accurate one that is through in time |
@@ -33,15 +35,21 @@
 
 mod deadline;
 mod fixed;
+mod keep_up;
 mod levels;
+mod pace;
+mod percentile;
 mod queueing;
+mod slowdown;
 mod stepwise;
 
 use std::time::Duration;
 
 pub use deadline::Deadline;
 pub use fixed::Fixed;
+pub use keep_up::KeepUp;
 pub use levels::{Error, Level, Levels};
+pub use percentile::Percentile;
 pub use queueing::Queueing;
 pub use stepwise::Stepwise;
 
@@ -54,6 +62,13 @@ pub trait Controller {
     /// A request arrives at `now`, while `waiting` others are being processed or wait for it: whether it is kept. If not,
     /// it is dropped.
     fn admit(&mut self, now: Duration, waiting: usize) -> bool;
+
+    /// The same for a request that must be answered by a deadline of its own, at the time `deadline`. Controllers without
+    /// deadlines pass it over.
+    fn admit_by(&mut self, now: Duration, deadline: Duration, waiting: usize) -> bool {
+        let _ = deadline;
+        self.admit(now, waiting)
+    }
 
     /// The device begins at `now` with a request that arrived at `arrived`, while `waiting` others wait behind it: the
     /// number of the configuration to run.

@@ -1,5 +1,5 @@
-//! A camera that takes a picture every so often: frames that find the network busy are dropped, and the next ones skip more
-//! blocks; when frames come more slowly, fewer are skipped again.
+//! A camera that takes a picture every so often: as many blocks are skipped as it takes to keep up with it, and frames that
+//! could not be in time are dropped; when frames come more slowly, fewer blocks are skipped again.
 //!
 //! ```sh
 //! cargo run --release --package skipgate-runtime --example camera -- build/resnet20-host 2
@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use skipgate_core::{Front, PARETO_FILE};
-use skipgate_runtime::controller::{Level, Levels, Stepwise};
+use skipgate_runtime::controller::{KeepUp, Level, Levels};
 use skipgate_runtime::{Artifact, Device, Server, ServerOptions, Session, Submission};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let slowest = levels.first().map_or(Duration::ZERO, |level| level.median);
 
-    let controller = Stepwise::new(Levels::new(levels, 0.5)?, slowest);
+    let controller = KeepUp::new(&Levels::new(levels, 0.5)?, 2 * slowest);
     let masks = front.configurations.into_iter().map(|configuration| configuration.mask).collect();
     let options = ServerOptions { device: Device::local_sync(), cpu: None };
     let server = Server::start(&artifact, masks, Box::new(controller), options)?;

@@ -1,5 +1,6 @@
 //! When requests come.
 
+use std::f64::consts::TAU;
 use std::fmt;
 use std::iter;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,12 @@ use humantime::format_duration;
 
 /// A pattern of requests.
 ///
-/// Written as on the command line: `periodic:30ms`, `poisson:30ms`, `bursts:300ms,10` or `trace:FILE`.
+/// Written as on the command line: `steady:30ms`, `periodic:30ms`, `poisson:30ms`, `bursts:300ms,10`, `diurnal:30ms,10s`
+/// or `trace:FILE`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Workload {
+    /// One request after the other at this distance.
+    Steady(Duration),
     /// One request after the other at this distance, which changes at every tenth request to a random one within a
     /// quarter of it (the paper's section III-B).
     Periodic(Duration),
@@ -21,9 +25,27 @@ pub enum Workload {
     Poisson(Duration),
     /// So many requests at once, at this distance.
     Bursts(Duration, usize),
-    /// The times in this file: seconds from the start, one per line, never running backwards. Empty lines and what
-    /// follows a `#` are passed over.
+    /// Independent requests at the first distance on average, more by day than by night: from 1.8 times as many to a fifth,
+    /// along a sine over the second time.
+    Diurnal(Duration, Duration),
+    /// The times in this file: seconds from the start, one per line, never running backwards; behind it, if the request has
+    /// a deadline of its own, the seconds from arrival to answer. Empty lines and what follows a `#` are passed over.
     Trace(PathBuf),
+}
+
+/// A request that comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When, from the start on.
+    pub at: Duration,
+    /// Time from arrival to answer, if this request has a deadline of its own.
+    pub deadline: Option<Duration>,
+}
+
+impl From<Duration> for Arrival {
+    fn from(at: Duration) -> Self {
+        Self { at, deadline: None }
+    }
 }
 
 /// The text names no workload, or the trace is not usable.
@@ -31,7 +53,10 @@ pub enum Workload {
 #[non_exhaustive]
 pub enum WorkloadError {
     /// Not the form of any workload.
-    #[error("expected periodic:30ms, poisson:30ms, bursts:300ms,10 or trace:FILE, found `{found}`")]
+    #[error(
+        "expected steady:30ms, periodic:30ms, poisson:30ms, bursts:300ms,10, diurnal:30ms,10s or trace:FILE, found \
+         `{found}`"
+    )]
     Syntax {
         /// The text.
         found: String,
@@ -40,7 +65,10 @@ pub enum WorkloadError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// A line is no time, or earlier than the one before.
-    #[error("{path}, line {line}: expected seconds, and not less than in the line before, found `{found}`")]
+    #[error(
+        "{path}, line {line}: expected seconds, not less than in the line before, and perhaps a deadline in seconds, \
+         found `{found}`"
+    )]
     Line {
         /// The file.
         path: PathBuf,
@@ -54,8 +82,22 @@ pub enum WorkloadError {
 /// Requests after which a periodic workload changes its distance, and the largest change.
 const DEVIATION_EVERY: usize = 10;
 const DEVIATION: f64 = 0.25;
+/// By which share the rate of a diurnal workload goes up and down.
+const SWING: f64 = 0.8;
 
 impl Workload {
+    /// A workload of every kind but traces, with requests at this distance on average: bursts of eight, and a day of 200
+    /// requests.
+    pub fn of_every_kind(distance: Duration) -> [Self; 5] {
+        [
+            Self::Steady(distance),
+            Self::Periodic(distance),
+            Self::Poisson(distance),
+            Self::Bursts(8 * distance, 8),
+            Self::Diurnal(distance, 200 * distance),
+        ]
+    }
+
     /// When requests come, from the start on; without end but for traces. The same seed gives the same times.
     ///
     /// # Errors
@@ -65,6 +107,7 @@ impl Workload {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut number = 0;
         Ok(match *self {
+            Self::Steady(period) => times(move || period),
             Self::Periodic(period) => {
                 let mut gap = period;
                 times(move || {
@@ -75,42 +118,73 @@ impl Workload {
                     gap
                 })
             }
-            Self::Poisson(mean) => times(move || mean.mul_f64(-(1.0 - random.f64()).ln())),
+            Self::Poisson(mean) => times(move || exponential(&mut random, mean)),
             Self::Bursts(period, size) => times(move || {
                 number += 1;
                 if number % size == 0 { period } else { Duration::ZERO }
             }),
+            Self::Diurnal(mean, day) => diurnal(random, mean, day),
             Self::Trace(ref path) => Box::new(trace(path)?.into_iter()),
         })
     }
 }
 
-/// Times of requests, never running backwards.
-pub type Arrivals = Box<dyn Iterator<Item = Duration> + Send>;
+/// Requests in the order of their times.
+pub type Arrivals = Box<dyn Iterator<Item = Arrival> + Send>;
 
 /// The first request comes at once, each other one `gap` after the one before.
 fn times(mut gap: impl FnMut() -> Duration + Send + 'static) -> Arrivals {
-    Box::new(iter::successors(Some(Duration::ZERO), move |time| time.checked_add(gap())))
+    let times = iter::successors(Some(Duration::ZERO), move |time| time.checked_add(gap()));
+    Box::new(times.map(Arrival::from))
 }
 
-fn trace(path: &Path) -> Result<Vec<Duration>, WorkloadError> {
+/// The distance between two independent requests.
+fn exponential(random: &mut fastrand::Rng, mean: Duration) -> Duration {
+    mean.mul_f64(-(1.0 - random.f64()).ln())
+}
+
+/// Of independent requests at the highest rate of the day, each is kept as often as the rate of its time of day says.
+fn diurnal(mut random: fastrand::Rng, mean: Duration, day: Duration) -> Arrivals {
+    let mut time = Duration::ZERO;
+    times(move || {
+        let before = time;
+        loop {
+            time = time.saturating_add(exponential(&mut random, mean.div_f64(1.0 + SWING)));
+            let rate = 1.0 + SWING * (TAU * time.as_secs_f64() / day.as_secs_f64()).sin();
+            if time == Duration::MAX || random.f64() * (1.0 + SWING) < rate {
+                return time.saturating_sub(before);
+            }
+        }
+    })
+}
+
+fn trace(path: &Path) -> Result<Vec<Arrival>, WorkloadError> {
     let text = fs::read_to_string(path)?;
-    let mut times = Vec::new();
+    let mut arrivals: Vec<Arrival> = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let number = line.split('#').next().unwrap_or_default().trim();
-        if number.is_empty() {
+        let fields: Vec<_> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+        if fields.is_empty() {
             continue;
         }
-        let time = number.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let earlier = times.last().copied().unwrap_or_default();
-        let time = time.filter(|time| *time >= earlier).ok_or_else(|| WorkloadError::Line {
+        let earlier = arrivals.last().map_or(Duration::ZERO, |arrival| arrival.at);
+        let arrival = arrival(&fields).filter(|arrival| arrival.at >= earlier);
+        arrivals.push(arrival.ok_or_else(|| WorkloadError::Line {
             path: path.to_owned(),
             line: index + 1,
             found: line.to_owned(),
-        })?;
-        times.push(time);
+        })?);
     }
-    Ok(times)
+    Ok(arrivals)
+}
+
+/// A time, and perhaps a deadline.
+fn arrival(fields: &[&str]) -> Option<Arrival> {
+    let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
+    match *fields {
+        [at] => seconds(at).map(Arrival::from),
+        [at, deadline] => Some(Arrival { at: seconds(at)?, deadline: Some(seconds(deadline)?) }),
+        _ => None,
+    }
 }
 
 impl FromStr for Workload {
@@ -118,12 +192,17 @@ impl FromStr for Workload {
 
     fn from_str(text: &str) -> Result<Self, WorkloadError> {
         let parsed = text.split_once(':').and_then(|(kind, rest)| match kind {
+            "steady" => Some(Self::Steady(period(rest)?)),
             "periodic" => Some(Self::Periodic(period(rest)?)),
             "poisson" => Some(Self::Poisson(period(rest)?)),
             "bursts" => {
                 let (distance, size) = rest.split_once(',')?;
                 let size = size.trim().parse().ok().filter(|size| *size > 0)?;
                 Some(Self::Bursts(period(distance)?, size))
+            }
+            "diurnal" => {
+                let (mean, day) = rest.split_once(',')?;
+                Some(Self::Diurnal(period(mean)?, period(day)?))
             }
             "trace" if !rest.is_empty() => Some(Self::Trace(rest.into())),
             _ => None,
@@ -134,15 +213,19 @@ impl FromStr for Workload {
 
 /// More than nothing.
 fn period(text: &str) -> Option<Duration> {
-    humantime::parse_duration(text).ok().filter(|period| !period.is_zero())
+    humantime::parse_duration(text.trim()).ok().filter(|period| !period.is_zero())
 }
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Steady(period) => write!(f, "steady:{}", format_duration(*period)),
             Self::Periodic(period) => write!(f, "periodic:{}", format_duration(*period)),
             Self::Poisson(mean) => write!(f, "poisson:{}", format_duration(*mean)),
             Self::Bursts(period, size) => write!(f, "bursts:{},{size}", format_duration(*period)),
+            Self::Diurnal(mean, day) => {
+                write!(f, "diurnal:{},{}", format_duration(*mean), format_duration(*day))
+            }
             Self::Trace(path) => write!(f, "trace:{}", path.display()),
         }
     }
@@ -154,7 +237,7 @@ mod tests {
 
     fn gaps(workload: &str, count: usize, seed: u64) -> Vec<f64> {
         let times = workload.parse::<Workload>().unwrap().arrivals(seed).unwrap();
-        let times: Vec<_> = times.take(count).collect();
+        let times: Vec<_> = times.take(count).map(|arrival| arrival.at).collect();
         times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]).as_secs_f64()).collect()
     }
 
@@ -179,6 +262,28 @@ mod tests {
     }
 
     #[test]
+    fn steady_requests_are_a_period_apart() {
+        assert_eq!(gaps("steady:20ms", 4, 1), [0.02; 3]);
+    }
+
+    #[test]
+    fn more_requests_come_by_day_than_by_night() {
+        let mut hours = [0_u32; 4];
+        for arrival in "diurnal:1s,400s".parse::<Workload>().unwrap().arrivals(1).unwrap() {
+            if arrival.at >= Duration::from_secs(40_000) {
+                break;
+            }
+            hours[usize::try_from(arrival.at.as_secs() % 400 / 100).unwrap()] += 1;
+        }
+        // The integral of the rate over a quarter of a day, of which the middle ones are alike.
+        let day = 10_000.0 * (1.0 + SWING * 2.0 / std::f64::consts::PI);
+        let night = 20_000.0 - day;
+        for (found, expected) in hours.into_iter().zip([day, day, night, night]) {
+            assert!((f64::from(found) / expected - 1.0).abs() < 0.05, "{hours:?}");
+        }
+    }
+
+    #[test]
     fn bursts_come_at_once() {
         assert_eq!(gaps("bursts:1s,3", 7, 1), [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     }
@@ -197,9 +302,16 @@ mod tests {
             fs::write(&path, text).unwrap();
             Workload::Trace(path.clone()).arrivals(1).map(Iterator::collect::<Vec<_>>)
         };
-        let times = read("# seconds\n0\n0.5 # camera\n\n0.5\n2\n").unwrap();
-        assert_eq!(times, [0, 500, 500, 2000].map(Duration::from_millis));
-        for (text, line) in [("0\nx\n", 2), ("1\n0.5", 2), ("-1", 1), ("inf", 1), ("NaN", 1)] {
+        let arrivals = read("# seconds\n0\n0.5 # camera\n\n0.5 0.02\n2\n").unwrap();
+        assert_eq!(
+            arrivals.iter().map(|arrival| arrival.at).collect::<Vec<_>>(),
+            [0, 500, 500, 2000].map(Duration::from_millis)
+        );
+        let deadlines: Vec<_> = arrivals.iter().map(|arrival| arrival.deadline).collect();
+        assert_eq!(deadlines, [None, None, Some(Duration::from_millis(20)), None]);
+        for (text, line) in
+            [("0\nx\n", 2), ("1\n0.5", 2), ("-1", 1), ("inf", 1), ("NaN", 1), ("1 x", 1), ("1 2 3", 1)]
+        {
             let error = read(text).unwrap_err();
             assert!(error.to_string().contains(&format!("line {line}: expected seconds")), "{error}");
         }
@@ -207,12 +319,27 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_workloads() {
-        for text in
-            ["", "periodic", "periodic:0s", "periodic:5", "bursts:1s", "bursts:1s,0", "trace:", "poisson:-1s"]
-        {
+        for text in [
+            "",
+            "periodic",
+            "periodic:0s",
+            "periodic:5",
+            "bursts:1s",
+            "bursts:1s,0",
+            "diurnal:1s",
+            "trace:",
+            "poisson:-1s",
+        ] {
             assert!(text.parse::<Workload>().is_err(), "{text}");
         }
-        for text in ["periodic:30ms", "poisson:1s 500ms", "bursts:250us,4", "trace:a:b"] {
+        for text in [
+            "steady:2s",
+            "periodic:30ms",
+            "poisson:1s 500ms",
+            "bursts:250us,4",
+            "diurnal:3ms,1m",
+            "trace:a:b",
+        ] {
             assert_eq!(text.parse::<Workload>().unwrap().to_string(), text);
         }
     }

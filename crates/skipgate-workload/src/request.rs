@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Request {
     /// When it came.
     pub arrived: Duration,
+    /// Time from arrival to answer, if it had a deadline of its own.
+    pub deadline: Option<Duration>,
     /// What became of it.
     pub outcome: Outcome,
 }
@@ -47,5 +49,15 @@ impl Request {
             Outcome::Dropped => None,
             Outcome::Processed(processed) => Some(processed),
         }
+    }
+
+    /// From arrival to answer, if there was one.
+    pub fn latency(&self) -> Option<Duration> {
+        self.processed().map(|processed| processed.ended.saturating_sub(self.arrived))
+    }
+
+    /// Whether it was answered within its deadline, or within `limit` if it had none of its own.
+    pub fn in_time(&self, limit: Duration) -> bool {
+        self.latency().is_some_and(|latency| latency <= self.deadline.unwrap_or(limit))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skipgate_controller::Controller;
 
-use crate::{Outcome, Processed, Request};
+use crate::{Arrival, Outcome, Processed, Request};
 
 /// Serves requests that come at `arrivals` on one device, which takes `latency` for the request of that number in a
 /// configuration.
@@ -13,16 +13,20 @@ use crate::{Outcome, Processed, Request};
 /// A request that comes the moment the device gets through finds it free.
 pub fn simulate(
     controller: &mut dyn Controller,
-    arrivals: &[Duration],
+    arrivals: &[Arrival],
     latency: impl FnMut(usize, usize) -> Duration,
 ) -> Vec<Request> {
-    let request = |&arrived| Request { arrived, outcome: Outcome::Dropped };
+    let request = |&Arrival { at, deadline }| Request { arrived: at, deadline, outcome: Outcome::Dropped };
     let requests = arrivals.iter().map(request).collect();
     let mut device = Device { controller, latency, requests, waiting: VecDeque::new(), running: None };
-    for (number, &now) in arrivals.iter().enumerate() {
+    for (number, &Arrival { at: now, deadline }) in arrivals.iter().enumerate() {
         device.work_until(now);
         let waiting = device.waiting.len() + usize::from(device.running.is_some());
-        if device.controller.admit(now, waiting) {
+        let kept = match deadline {
+            None => device.controller.admit(now, waiting),
+            Some(own) => device.controller.admit_by(now, now.saturating_add(own), waiting),
+        };
+        if kept {
             device.waiting.push_back(number);
             device.begin(now);
         }
@@ -73,8 +77,8 @@ mod tests {
 
     use super::*;
 
-    fn ms(times: &[u64]) -> Vec<Duration> {
-        times.iter().copied().map(Duration::from_millis).collect()
+    fn ms(times: &[u64]) -> Vec<Arrival> {
+        times.iter().copied().map(Duration::from_millis).map(Arrival::from).collect()
     }
 
     fn text(requests: &[Request]) -> Vec<String> {
@@ -122,7 +126,7 @@ mod tests {
         fn every_request_is_processed_or_dropped_and_the_device_does_one_at_a_time(
             gaps in prop::collection::vec(0u64..60, 1..100), room in 0usize..4,
         ) {
-            let arrivals: Vec<_> = gaps.iter().scan(0, |now, gap| { *now += gap; Some(Duration::from_millis(*now)) }).collect();
+            let arrivals: Vec<_> = gaps.iter().scan(0, |now, gap| { *now += gap; Some(Duration::from_millis(*now).into()) }).collect();
             let mut controller = Queueing::new(levels(), Duration::from_millis(30), room);
             let requests = simulate(&mut controller, &arrivals, latency);
             prop_assert_eq!(requests.len(), arrivals.len());

@@ -22,6 +22,13 @@ pub struct Summary {
     pub accuracy: Option<f64>,
     /// From arrival to answer, of processed requests; `None` if there is none.
     pub latency: Option<Latencies>,
+    /// Time from arrival to answer that was allowed, in microseconds, to requests without a deadline of their own.
+    pub deadline_us: f64,
+    /// Requests that were answered by their deadlines.
+    pub in_time: usize,
+    /// Share of all requests that were answered right by their deadlines, from 0 to 1: the product of how many are served
+    /// and how well. A request that is dropped or late counts as answered wrong.
+    pub right_in_time: f64,
     /// Time that the device worked, in seconds.
     pub busy_s: f64,
     /// From the start to the last arrival or answer, in seconds.
@@ -60,6 +67,9 @@ pub struct Tally {
     requests: usize,
     processed: usize,
     right: f64,
+    limit: Duration,
+    in_time: usize,
+    right_in_time: f64,
     /// From arrival to answer, in nanoseconds.
     latency: Histogram<u64>,
     busy: Duration,
@@ -74,12 +84,17 @@ const LONGEST: u64 = 3_600_000_000_000;
 /// Significant digits of percentiles.
 const DIGITS: u8 = 3;
 
-impl Default for Tally {
-    fn default() -> Self {
+impl Tally {
+    /// Nothing yet. Requests without a deadline of their own are in time if they are answered within `limit`.
+    #[expect(clippy::missing_panics_doc, reason = "the bounds are constants, and possible ones")]
+    pub fn new(limit: Duration) -> Self {
         Self {
             requests: 0,
             processed: 0,
             right: 0.0,
+            limit,
+            in_time: 0,
+            right_in_time: 0.0,
             latency: Histogram::new_with_max(LONGEST, DIGITS).expect("the bounds are possible"),
             busy: Duration::ZERO,
             end: Duration::ZERO,
@@ -87,9 +102,7 @@ impl Default for Tally {
             current: None,
         }
     }
-}
 
-impl Tally {
     /// Adds a request; requests come in the order of their arrival. `accuracy` is that of its configuration, for requests
     /// whose right answer is not known.
     pub fn add(&mut self, request: &Request, accuracy: f64) {
@@ -97,7 +110,12 @@ impl Tally {
         self.end = self.end.max(request.arrived);
         let Some(processed) = request.processed() else { return };
         self.processed += 1;
-        self.right += processed.correct.map_or(accuracy, f64::from);
+        let right = processed.correct.map_or(accuracy, f64::from);
+        self.right += right;
+        if request.in_time(self.limit) {
+            self.in_time += 1;
+            self.right_in_time += right;
+        }
         let latency = processed.ended.saturating_sub(request.arrived).as_nanos();
         self.latency.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
         self.busy += processed.took();
@@ -133,6 +151,9 @@ impl Tally {
             dropped: self.dropped(),
             accuracy: (self.processed > 0).then(|| self.right / self.processed as f64),
             latency: (self.processed > 0).then(|| Latencies::of(&self.latency)),
+            deadline_us: self.limit.as_secs_f64() * 1e6,
+            in_time: self.in_time,
+            right_in_time: if self.requests == 0 { 0.0 } else { self.right_in_time / self.requests as f64 },
             busy_s: self.busy.as_secs_f64(),
             total_s: self.end.as_secs_f64(),
             stays: whole.stays.into_iter().map(stay).collect(),
@@ -165,11 +186,11 @@ mod tests {
         correct: Option<bool>,
     ) -> Request {
         let processed = Processed { configuration, began: at(began), ended: at(ended), correct };
-        Request { arrived: at(arrived), outcome: Outcome::Processed(processed) }
+        Request { arrived: at(arrived), deadline: None, outcome: Outcome::Processed(processed) }
     }
 
     fn tally(requests: &[Request]) -> Summary {
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(at(25));
         for request in requests {
             tally.add(request, 0.8);
         }
@@ -180,10 +201,10 @@ mod tests {
     fn requests_are_counted_and_times_summed_up() {
         let requests = [
             processed(0, 0, 0, 30, None),
-            Request { arrived: at(10), outcome: Outcome::Dropped },
+            Request { arrived: at(10), deadline: None, outcome: Outcome::Dropped },
             processed(20, 2, 30, 40, Some(false)),
             processed(50, 0, 50, 80, Some(true)),
-            Request { arrived: at(100), outcome: Outcome::Dropped },
+            Request { arrived: at(100), deadline: None, outcome: Outcome::Dropped },
         ];
         let summary = tally(&requests);
         assert_eq!((summary.requests, summary.processed, summary.dropped), (5, 3, 2));
@@ -199,8 +220,23 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_in_time_counts_as_served() {
+        let own = Some(at(35));
+        let requests = [
+            processed(0, 0, 0, 25, None),
+            processed(20, 0, 25, 46, None),
+            Request { deadline: own, ..processed(50, 0, 55, 85, Some(true)) },
+            Request { arrived: at(60), deadline: own, outcome: Outcome::Dropped },
+        ];
+        let summary = tally(&requests);
+        assert_eq!((summary.processed, summary.in_time), (3, 2), "the second one is a millisecond late");
+        assert!((summary.right_in_time - 1.8 / 4.0).abs() < 1e-9, "{}", summary.right_in_time);
+    }
+
+    #[test]
     fn nothing_has_neither_accuracy_nor_latency() {
         let summary = tally(&[]);
         assert_eq!((summary.accuracy, summary.latency), (None, None));
+        assert_eq!(summary.in_time, 0);
     }
 }

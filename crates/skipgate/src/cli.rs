@@ -457,20 +457,22 @@ pub(crate) struct Control {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// What chooses the configuration of each request
-    #[arg(long, value_enum, default_value_t = ControllerName::Stepwise)]
+    #[arg(long, value_enum, default_value_t = ControllerName::KeepUp)]
     pub(crate) controller: ControllerName,
     /// Only use configurations of more accuracy, in percent [default: ten points less than the best]
     #[arg(long, value_name = "PERCENT")]
     pub(crate) minimum_accuracy: Option<f64>,
-    /// Pause after which the next slower configuration runs [default: latency with all blocks]
+    /// Pause after which the stepwise and the queueing controller run the next slower configuration [default: latency with
+    /// all blocks]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) idle: Option<Duration>,
-    /// Time from arrival to answer that the deadline controller aims for, such as 5ms
+    /// Time from arrival to answer that is allowed, such as 5ms; the percentile controller's bound [default: twice the
+    /// latency with all blocks]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, required_if_eq("controller", "deadline"))]
     pub(crate) deadline: Option<Duration>,
-    /// Requests that the queueing controller lets wait
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    pub(crate) room: usize,
+    /// Requests that the queueing controller lets wait [default: 4]
+    #[arg(long, value_name = "N")]
+    pub(crate) room: Option<usize>,
     /// Take latencies from what `skipgate bench --front --format json` printed [default: measure here]
     #[arg(long, value_name = "FILE")]
     pub(crate) latency_from: Option<PathBuf>,
@@ -486,14 +488,31 @@ pub(crate) struct Control {
 /// Controllers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ControllerName {
+    /// The most accurate configuration with which the device keeps up; drops what cannot meet --deadline any more
+    KeepUp,
+    /// The same, but drop nothing, and answer 99 of 100 requests within --deadline
+    Percentile,
     /// Skip more after each request that was dropped, less after a pause (the paper's)
     Stepwise,
     /// The same, but let some requests wait instead of dropping them
     Queueing,
-    /// The most accurate configuration that meets --deadline
+    /// The most accurate configuration that meets --deadline; drop what finds the device busy
     Deadline,
     /// Always the first configuration
     Fixed,
+}
+
+impl Control {
+    /// The first option that was given and that the controller has no use for.
+    pub(crate) fn ignored_option(&self) -> Option<&'static str> {
+        use ControllerName::{Queueing, Stepwise};
+        let waits_for_pauses = matches!(self.controller, Stepwise | Queueing);
+        let ignored = [
+            ("--idle", self.idle.is_some() && !waits_for_pauses),
+            ("--room", self.room.is_some() && self.controller != Queueing),
+        ];
+        ignored.into_iter().find(|(_, ignored)| *ignored).map(|(option, _)| option)
+    }
 }
 
 impl std::fmt::Display for ControllerName {
@@ -507,13 +526,20 @@ impl std::fmt::Display for ControllerName {
 #[command(after_help = "\
 Examples:
   skipgate simulate build/resnet110-host --workload periodic:3ms --against original=87.2,4700
-  skipgate simulate build/resnet110-host --workload poisson:4ms --controller deadline --deadline 3ms --plot time.svg")]
+  skipgate simulate build/resnet110-host --workload poisson:4ms --controller deadline --deadline 3ms --plot time.svg
+  skipgate simulate build/resnet110-host --compare --load 2 --plot load.svg")]
 pub(crate) struct Simulate {
     #[command(flatten)]
     pub(crate) control: Control,
-    /// When requests come: periodic:30ms, poisson:30ms, bursts:300ms,10 or trace:FILE
-    #[arg(long, value_name = "WORKLOAD")]
-    pub(crate) workload: Workload,
+    /// When requests come: steady:30ms, periodic:30ms, poisson:30ms, bursts:300ms,10, diurnal:30ms,10s or trace:FILE
+    #[arg(long, value_name = "WORKLOAD", required_unless_present = "compare")]
+    pub(crate) workload: Option<Workload>,
+    /// Compare all controllers under workloads of every kind instead; --plot then draws them over the load
+    #[arg(long, conflicts_with_all = ["workload", "controller", "idle", "against", "power"])]
+    pub(crate) compare: bool,
+    /// How many requests come while the network with all blocks could serve one, on average
+    #[arg(long, value_name = "X", default_value_t = 1.5, requires = "compare", value_parser = load)]
+    pub(crate) load: f64,
     /// A network without a controller under the same workload: its accuracy in percent and its latency in microseconds
     #[arg(long, value_name = "NAME=PERCENT,LATENCY")]
     pub(crate) against: Vec<Reference>,
@@ -528,7 +554,7 @@ Examples:
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) control: Control,
-    /// When requests come: periodic:30ms, poisson:30ms, bursts:300ms,10 or trace:FILE
+    /// When requests come: steady:30ms, periodic:30ms, poisson:30ms, bursts:300ms,10, diurnal:30ms,10s or trace:FILE
     #[arg(long, value_name = "WORKLOAD", required_unless_present = "stdin", requires = "data")]
     pub(crate) workload: Option<Workload>,
     /// Images that are requested in turn: CIFAR's binary files, a folder with a subfolder per class, or `digits`
@@ -549,6 +575,11 @@ pub(crate) struct Serve {
     /// Tell numbers to Prometheus at this address, such as 127.0.0.1:9090
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Option<SocketAddr>,
+}
+
+fn load(text: &str) -> Result<f64, String> {
+    let load = text.parse().ok().filter(|load: &f64| (0.001..=1000.0).contains(load));
+    load.ok_or_else(|| format!("expected a number from 0.001 to 1000, found `{text}`"))
 }
 
 fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {

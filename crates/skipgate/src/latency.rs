@@ -35,6 +35,12 @@ impl Latency {
 }
 
 impl Latency {
+    /// Whether calls can have taken these times.
+    pub(crate) fn is_possible(&self) -> bool {
+        let times = [self.min_us, self.median_us, self.p90_us, self.p99_us, self.max_us];
+        times.is_sorted() && self.min_us > 0.0 && self.max_us.is_finite()
+    }
+
     /// The time that this share of calls does not exceed, between the known ones in proportion.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         let known = [
@@ -62,6 +68,20 @@ mod tests {
         let found =
             [0.0, 0.25, 0.5, 0.7, 0.9, 0.99, 0.995, 1.0].map(|share| latency.quantile(share).as_micros());
         assert_eq!(found, [100, 150, 200, 220, 240, 249, 624, 1000]);
+    }
+
+    #[test]
+    fn times_are_positive_and_rise() {
+        let good = Latency { min_us: 1.0, median_us: 2.0, p90_us: 2.0, p99_us: 3.0, max_us: 4.0 };
+        assert!(good.is_possible());
+        for bad in [
+            Latency { min_us: 0.0, ..good },
+            Latency { median_us: f64::NAN, ..good },
+            Latency { p99_us: 5.0, ..good },
+            Latency { max_us: f64::INFINITY, ..good },
+        ] {
+            assert!(!bad.is_possible(), "{bad:?}");
+        }
     }
 
     #[test]

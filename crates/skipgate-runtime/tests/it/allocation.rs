@@ -4,7 +4,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use skipgate_runtime::controller::{Controller, Deadline, Level, Levels, Queueing, Stepwise};
+use skipgate_runtime::controller::{
+    Controller, Deadline, KeepUp, Level, Levels, Percentile, Queueing, Stepwise,
+};
 use skipgate_runtime::{Device, Session, SkipMask};
 
 use crate::fixture::{Fixture, IMAGE};
@@ -52,7 +54,9 @@ fn controllers_never_allocate_once_they_are_made() {
     let ms = Duration::from_millis;
     let level = |number: u32| Level::new(0.9, ms(20) / (number + 1), ms(25) / (number + 1));
     let levels = Levels::new((0..20).map(level).collect(), 0.5).unwrap();
-    let controllers: [Box<dyn Controller>; 3] = [
+    let controllers: [Box<dyn Controller>; 5] = [
+        Box::new(KeepUp::new(&levels, ms(40))),
+        Box::new(Percentile::new(&levels, ms(40))),
         Box::new(Stepwise::new(levels.clone(), ms(20))),
         Box::new(Queueing::new(levels.clone(), ms(20), 4)),
         Box::new(Deadline::new(levels, ms(15))),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use fs_err as fs;
 use serde::Deserialize;
 use skipgate_core::{PARETO_FILE, SkipMask};
@@ -65,15 +65,13 @@ impl LeveledFront {
         let measured = front::with_all_run(masks.clone(), gates);
         let (known, source) = match from {
             Some(file) => read(file)?,
-            None => (measure(artifact, measured)?, "measured on this machine, one thread".to_owned()),
+            None => (measure(artifact, measured.clone())?, "measured on this machine, one thread".to_owned()),
         };
-        let latency = |mask: &SkipMask| {
-            known.get(mask).copied().with_context(|| {
-                format!(
-                    "there is no latency of mask {mask}, but {source}; measure with `skipgate bench --front`"
-                )
-            })
-        };
+        if let Some(file) = from {
+            check(&known, &measured, gates, file, dir)?;
+        }
+        let latency =
+            |mask: &SkipMask| known.get(mask).copied().context("all masks were measured or checked");
         let all_run = latency(&SkipMask::all_run(gates))?.quantile(0.5);
         let latencies = masks.iter().map(latency).collect::<Result<Vec<_>>>()?;
         let level = |(accuracy, latency): (f64, &Latency)| {
@@ -91,6 +89,48 @@ fn read(path: &Path) -> Result<(HashMap<SkipMask, Latency>, String)> {
     })?;
     let known = file.configurations.into_iter().map(|line| (line.mask, line.gated)).collect();
     Ok((known, format!("{}, from {}", file.target, path.display())))
+}
+
+/// Refuses latencies that are not of this front, and says which do not fit.
+fn check(
+    known: &HashMap<SkipMask, Latency>,
+    needed: &[SkipMask],
+    gates: usize,
+    file: &Path,
+    dir: &Path,
+) -> Result<()> {
+    let again = format!(
+        "measure again: `skipgate bench {} --front --format json > {}`",
+        dir.display(),
+        file.display()
+    );
+    if let Some(mask) = known.keys().find(|mask| mask.len() != gates) {
+        bail!(
+            "{} is of another network: its masks have {} blocks, the artifact {} has {gates}; {again}",
+            file.display(),
+            mask.len(),
+            dir.display()
+        );
+    }
+    if let Some((mask, latency)) = known.iter().find(|(_, latency)| !latency.is_possible()) {
+        bail!(
+            "{}, mask {mask}: expected latencies above 0 from min_us to max_us in rising order, found {latency:?}; {again}",
+            file.display()
+        );
+    }
+    let missing: Vec<_> = needed.iter().filter(|mask| !known.contains_key(mask)).collect();
+    if let Some(first) = missing.first() {
+        let unused = known.keys().filter(|mask| !needed.contains(mask)).count();
+        bail!(
+            "{} does not fit the front of {}: {} of its {} configurations have no latency there, {first} for one, and \
+             {unused} of those measured are not on the front; it changed since, so {again}",
+            file.display(),
+            dir.display(),
+            missing.len(),
+            needed.len(),
+        );
+    }
+    Ok(())
 }
 
 fn measure(artifact: &Artifact, masks: Vec<SkipMask>) -> Result<HashMap<SkipMask, Latency>> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use skipgate_runtime::{Server, Submission, Ticket};
-use skipgate_workload::{Outcome, Processed, Request, Tally};
+use skipgate_workload::{Arrival, Outcome, Processed, Request, Tally};
 
 /// What is known of the requests so far.
 pub(crate) type Shared = Arc<Mutex<Tally>>;
@@ -24,7 +24,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// requests are added to `tally`, and returned if `keep` is set: a long run that nobody draws takes no memory.
 pub(crate) fn serve(
     server: &Server,
-    arrivals: impl Iterator<Item = Duration>,
+    arrivals: impl Iterator<Item = Arrival>,
     images: &[Image],
     tally: &Shared,
     keep: bool,
@@ -36,13 +36,18 @@ pub(crate) fn serve(
     thread::scope(|scope| {
         let answers = scope.spawn(|| collect(submitted, start, tally, keep, bar));
         for (number, arrival) in arrivals.enumerate() {
-            if !wait_until(server.started() + start + arrival, stop) {
+            if !wait_until(server.started() + start + arrival.at, stop) {
                 break;
             }
             let (image, label) = &images[number % images.len()];
             let now = server.now();
-            let submission = server.submit(Arc::clone(image))?;
-            if sender.send((now, *label, submission)).is_err() {
+            let image = Arc::clone(image);
+            let submission = match arrival.deadline {
+                None => server.submit(image)?,
+                Some(own) => server.submit_by(image, own)?,
+            };
+            if sender.send((Sent { at: now, deadline: arrival.deadline, label: *label }, submission)).is_err()
+            {
                 break;
             }
         }
@@ -65,20 +70,29 @@ fn wait_until(time: Instant, stop: &AtomicBool) -> bool {
     }
 }
 
+/// A request on its way.
+struct Sent {
+    at: Duration,
+    deadline: Option<Duration>,
+    label: usize,
+}
+
 /// Waits for the answers in the order of the requests.
 fn collect(
-    submitted: Receiver<(Duration, usize, Submission)>,
+    submitted: Receiver<(Sent, Submission)>,
     start: Duration,
     tally: &Shared,
     keep: bool,
     bar: &ProgressBar,
 ) -> Result<Vec<Request>> {
     let mut kept = Vec::new();
-    for (arrived, label, submission) in submitted {
+    for (sent, submission) in submitted {
         let since = |time: Duration| time.saturating_sub(start);
         let request = match submission {
-            Submission::Dropped => Request { arrived: since(arrived), outcome: Outcome::Dropped },
-            Submission::Accepted(ticket) => answered(ticket, label, since)?,
+            Submission::Dropped => {
+                Request { arrived: since(sent.at), deadline: sent.deadline, outcome: Outcome::Dropped }
+            }
+            Submission::Accepted(ticket) => answered(ticket, &sent, since)?,
         };
         let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
         // The answer is known, so no accuracy stands in for it.
@@ -99,12 +113,16 @@ fn collect(
     Ok(kept)
 }
 
-fn answered(ticket: Ticket, label: usize, since: impl Fn(Duration) -> Duration) -> Result<Request> {
+fn answered(ticket: Ticket, sent: &Sent, since: impl Fn(Duration) -> Duration) -> Result<Request> {
     let answer = ticket.wait()?;
-    let correct = Some(class(&answer.logits) == label);
+    let correct = Some(class(&answer.logits) == sent.label);
     let (began, ended) = (since(answer.began), since(answer.ended));
     let processed = Processed { configuration: answer.configuration, began, ended, correct };
-    Ok(Request { arrived: since(answer.arrived), outcome: Outcome::Processed(processed) })
+    Ok(Request {
+        arrived: since(answer.arrived),
+        deadline: sent.deadline,
+        outcome: Outcome::Processed(processed),
+    })
 }
 
 /// The first of the largest logits, as in ONNX's `ArgMax`.

@@ -1,6 +1,7 @@
 //! What `simulate` and `serve` share: the front with its latencies, controllers by name, the report; and requests in real
 //! time.
 
+pub(crate) mod comparison;
 mod controllers;
 pub(crate) mod levels;
 pub(crate) mod live;
@@ -10,4 +11,4 @@ pub(crate) mod plot;
 pub(crate) mod report;
 pub(crate) mod standard_input;
 
-pub(crate) use controllers::controller;
+pub(crate) use controllers::{Demands, refuse_ignored_options};

@@ -2,7 +2,8 @@
 
 use comfy_table::CellAlignment;
 use serde::Serialize;
-use skipgate_workload::Summary;
+use skipgate_runtime::controller::Levels;
+use skipgate_workload::{Score, Summary};
 
 use crate::report::{self, Report};
 
@@ -14,6 +15,8 @@ pub(crate) struct Adapted {
     pub(crate) controller: String,
     /// From 0 to 1.
     pub(crate) minimum_accuracy: f64,
+    /// Time from arrival to answer that is allowed, in microseconds.
+    pub(crate) deadline_us: f64,
     /// Where the latencies that the controller knows are from.
     pub(crate) latencies: String,
     /// Where power figures are from.
@@ -23,6 +26,54 @@ pub(crate) struct Adapted {
     pub(crate) networks: Vec<Network>,
     /// Blocks that each configuration skips.
     pub(crate) skipped: Vec<usize>,
+    /// The controller, the others and the networks beside an oracle, where all latencies are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scores: Vec<Score>,
+    /// Whether the oracle is the best possible, not only a bound on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) oracle_is_exact: Option<bool>,
+    /// What the choice of the controller or its settings should be thought over for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<String>,
+}
+
+/// A warning if requests were dropped while faster configurations that are accurate enough were never used.
+pub(crate) fn drops_beside_faster(summary: &Summary, allowed: &Levels) -> Option<String> {
+    let used = |number| summary.stays.iter().any(|stay| stay.configuration == number);
+    let fastest_used =
+        allowed.iter().filter(|(number, _)| used(*number)).map(|(_, level)| level.median).min();
+    let faster =
+        allowed.iter().filter(|(_, level)| fastest_used.is_none_or(|used| level.median < used)).count();
+    (summary.dropped > 0 && faster > 0).then(|| {
+        format!(
+            "{} of {} requests were dropped, but {} faster than those used stayed unused",
+            summary.dropped,
+            summary.requests,
+            report::counted(faster, "configuration")
+        )
+    })
+}
+
+/// A table of scores, with a first column of its own for each.
+pub(crate) fn score_table<'a>(
+    first: &'a str,
+    scores: impl IntoIterator<Item = (String, &'a Score)>,
+) -> comfy_table::Table {
+    let mut table =
+        report::table([first, "controller", "deadlines met", "accuracy", "right in time", "regret"]);
+    for (label, score) in scores {
+        let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+        table.add_row([
+            label,
+            score.name.clone(),
+            percent(score.deadlines_met),
+            optional(score.accuracy.map(|accuracy| 100.0 * accuracy), 2),
+            percent(score.right_in_time),
+            percent(score.regret),
+        ]);
+    }
+    table.column_iter_mut().skip(2).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    table
 }
 
 /// What became of all requests of one network.
@@ -48,15 +99,20 @@ impl Network {
 impl Report for Adapted {
     fn text(&self) -> String {
         let power = self.power.as_ref().map_or_else(String::new, |power| format!("\npower: {power}"));
+        let warning =
+            self.warning.as_ref().map_or_else(String::new, |warning| format!("\nwarning: {warning}"));
         format!(
-            "{}\n\n{}\n\n{} of {} requests, seed {}; controller {}, more than {:.2} %; latencies: {}{power}",
+            "{}\n\n{}\n\n{}{} of {} requests, seed {}; controller {}, more than {:.2} %, deadline {:.2} ms; latencies: \
+             {}{power}{warning}",
             self.table(),
             self.stays(),
+            self.scores(),
             self.workload,
             self.networks[0].summary.requests,
             self.seed,
             self.controller,
             100.0 * self.minimum_accuracy,
+            self.deadline_us / 1e3,
             self.latencies,
         )
     }
@@ -110,6 +166,12 @@ impl Adapted {
         table
     }
 
+    fn scores(&self) -> String {
+        let Some(exact) = self.oracle_is_exact else { return String::new() };
+        let scores = self.scores.iter().map(|score| (String::new(), score));
+        format!("{}\n\n{}\n", score_table("", scores), oracle_note(exact))
+    }
+
     /// Time in each configuration of the gated network.
     fn stays(&self) -> comfy_table::Table {
         let mut table = report::table(["configuration", "skipped", "requests", "time"]);
@@ -124,6 +186,15 @@ impl Adapted {
         }
         table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         table
+    }
+}
+
+/// What the oracle is.
+pub(crate) fn oracle_note(exact: bool) -> &'static str {
+    if exact {
+        "oracle: the most right answers in time that knowing all requests beforehand allows"
+    } else {
+        "oracle: no choice gives more right answers in time, even one that knows all requests beforehand; a bound"
     }
 }
 

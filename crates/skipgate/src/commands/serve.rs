@@ -1,7 +1,7 @@
 //! `skipgate serve`: a workload in real time, on the real artifact.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
@@ -11,28 +11,30 @@ use skipgate_data::Dataset;
 use skipgate_energy::{PowerTrace, Recorder, Source};
 use skipgate_runtime::controller::{Controller, Fixed};
 use skipgate_runtime::{Artifact, Device, Server, ServerOptions};
-use skipgate_workload::{Request, Workload};
+use skipgate_workload::{Request, Tally, Workload};
 
-use crate::adaptive::controller;
 use crate::adaptive::levels::LeveledFront;
 use crate::adaptive::live::{self, Image, Shared};
 use crate::adaptive::metrics::Metrics;
-use crate::adaptive::report::{Adapted, Network};
+use crate::adaptive::report::{Adapted, Network, drops_beside_faster};
 use crate::adaptive::standard_input;
+use crate::adaptive::{Demands, refuse_ignored_options};
 use crate::cli::{Format, Serve as Arguments};
 use crate::{progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let control = &arguments.control;
+    refuse_ignored_options(control);
     let artifact = Artifact::open(&control.artifact)?;
     let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
-    let (adaptive, minimum_accuracy) = controller(control, &front)?;
+    let demands = Demands::new(control, &front)?;
+    let adaptive = demands.controller(control)?;
     let stop = stop_on_signals()?;
     let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
         let server = start(arguments, &artifact, front.masks, adaptive)?;
         return standard_input::serve(&server, artifact.manifest(), &stop);
     };
-    let tally = Shared::default();
+    let tally = shared(&demands);
     let _metrics =
         arguments.metrics.map(|address| Metrics::start(address, Arc::clone(&tally))).transpose()?;
     let scene = Scene { arguments, workload, stop: &stop };
@@ -48,7 +50,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         let masks = vec![SkipMask::all_run(artifact.gates().len())];
         let images = self::images(arguments, data, artifact.manifest())?;
         let server = start(arguments, &artifact, masks, Box::new(Fixed(0)))?;
-        runs.push(scene.run(name, server, &images, &Shared::default())?);
+        runs.push(scene.run(name, server, &images, &shared(&demands))?);
     }
     #[cfg(feature = "compiler")]
     if let Some(path) = &control.plot {
@@ -59,13 +61,24 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         workload: workload.to_string(),
         seed: control.seed,
         controller: control.controller.to_string(),
-        minimum_accuracy,
+        minimum_accuracy: demands.minimum_accuracy,
+        deadline_us: demands.deadline.as_secs_f64() * 1e6,
         latencies: front.source,
         power: control.power.as_ref().map(ToString::to_string),
+        warning: runs
+            .first()
+            .and_then(|(network, _)| drops_beside_faster(&network.summary, &demands.allowed)),
+        scores: Vec::new(),
+        oracle_is_exact: None,
         networks: runs.into_iter().map(|(network, _)| network).collect(),
         skipped,
     };
     report::print(&adapted, format)
+}
+
+/// Nothing yet.
+fn shared(demands: &Demands) -> Shared {
+    Arc::new(Mutex::new(Tally::new(demands.deadline)))
 }
 
 fn start(
