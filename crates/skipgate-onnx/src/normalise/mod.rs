@@ -15,6 +15,7 @@ mod axis;
 mod batch_norm;
 mod bilinear;
 mod bit_cast;
+mod bit_shift;
 mod body;
 mod build;
 mod cast;
@@ -254,6 +255,7 @@ const REWRITE: &[Pass] = &[
     lp_pool::rewrite,
     |node, body, context| Ok(matmul::rewrite(node, body, context)),
     modulo::rewrite,
+    bit_shift::rewrite,
     pad::rewrite,
     pow::rewrite,
     |node, body, context| Ok(pow_integers::rewrite(node, body, context)),
