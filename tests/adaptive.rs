@@ -184,11 +184,12 @@ fn a_server_that_is_told_to_stop_answers_what_it_accepted() {
 #[test]
 fn prometheus_reads_the_numbers() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let address = format!("localhost:{port}");
     let child = long_run(&["--metrics", &address]);
-    let get = |path: &str| -> Option<String> {
+    let ask = |request: &str| -> Option<String> {
         let mut stream = TcpStream::connect(&address).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999\r\n\r\n")
+            .ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         Some(text)
@@ -196,9 +197,9 @@ fn prometheus_reads_the_numbers() {
     let answered = |text: &String| text.contains("skipgate_requests_total{outcome=\"processed\"} ");
     let text = (0..100).find_map(|_| {
         thread::sleep(Duration::from_millis(100));
-        get("/metrics").filter(answered)
+        ask("GET /metrics?x=1").filter(answered)
     });
-    let other = get("/other");
+    let (other, posted) = (ask("GET /other"), ask("POST /metrics"));
     terminate(&child);
     child.wait_with_output().unwrap();
     let text = text.expect("the server answers");
@@ -207,6 +208,7 @@ fn prometheus_reads_the_numbers() {
             && text.contains("# TYPE skipgate_latency_seconds summary")
     );
     assert!(other.unwrap().starts_with("HTTP/1.1 404"));
+    assert!(posted.unwrap().starts_with("HTTP/1.1 405"));
 }
 
 #[test]

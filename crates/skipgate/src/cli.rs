@@ -2,7 +2,6 @@
 
 #[cfg(feature = "compiler")]
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -542,9 +541,15 @@ pub(crate) struct Serve {
     /// An artifact without a controller, under the same workload afterwards
     #[arg(long, value_name = "NAME=DIR", value_parser = name_and_path)]
     pub(crate) against: Vec<(String, PathBuf)>,
-    /// Tell numbers to Prometheus at this address, such as 127.0.0.1:9090
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) metrics: Option<SocketAddr>,
+    /// Tell numbers to Prometheus at this address, such as localhost:9090
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub(crate) metrics: Option<String>,
+}
+
+/// Whether a host has a name that stands for an address is seen when it is listened at.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    parts.map(|_| text.to_owned()).ok_or_else(|| format!("expected HOST:PORT, found `{text}`"))
 }
 
 fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {

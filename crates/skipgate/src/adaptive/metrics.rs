@@ -1,55 +1,24 @@
 //! Numbers for Prometheus (its text format, version 0.0.4).
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::PoisonError;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::Result;
+use hyper::header::HeaderValue;
 use skipgate_workload::Summary;
-use tiny_http::{Header, Response, Server};
 
+use super::endpoint::{Endpoint, Page};
 use super::live::Shared;
 
-/// Answers every request for `/metrics` with the numbers of a tally, until it is dropped.
-pub(crate) struct Metrics {
-    server: Arc<Server>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Metrics {
-    pub(crate) fn start(address: SocketAddr, tally: Shared) -> Result<Self> {
-        let server = Server::http(address).map_err(|error| anyhow!(error));
-        let server = Arc::new(server.with_context(|| format!("cannot listen at {address} for Prometheus"))?);
-        let thread = {
-            let server = Arc::clone(&server);
-            thread::spawn(move || {
-                for request in server.incoming_requests() {
-                    let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).summary();
-                    let response = match request.url() {
-                        "/metrics" => Response::from_string(text(&summary)).with_header(content_type()),
-                        _ => Response::from_string("see /metrics\n").with_status_code(404),
-                    };
-                    // Whoever asked may be gone.
-                    let _ = request.respond(response);
-                }
-            })
-        };
-        Ok(Self { server, thread: Some(thread) })
-    }
-}
-
-impl Drop for Metrics {
-    fn drop(&mut self) {
-        self.server.unblock();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn content_type() -> Header {
-    Header::from_bytes("Content-Type", "text/plain; version=0.0.4").expect("it is a valid header")
+/// Answers every request for `/metrics` with the numbers of a tally, until what is returned is dropped.
+pub(crate) fn serve(address: &str, tally: Shared) -> Result<Endpoint> {
+    let content = move || text(&tally.lock().unwrap_or_else(PoisonError::into_inner).summary());
+    let page = Page {
+        path: "/metrics",
+        content_type: HeaderValue::from_static("text/plain; version=0.0.4"),
+        content: Box::new(content),
+    };
+    Endpoint::start(address, page)
 }
 
 fn text(summary: &Summary) -> String {

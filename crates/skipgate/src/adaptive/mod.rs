@@ -2,6 +2,7 @@
 //! time.
 
 mod controllers;
+mod endpoint;
 pub(crate) mod levels;
 pub(crate) mod live;
 pub(crate) mod metrics;

@@ -16,9 +16,8 @@ use skipgate_workload::{Request, Workload};
 use crate::adaptive::controller;
 use crate::adaptive::levels::LeveledFront;
 use crate::adaptive::live::{self, Image, Shared};
-use crate::adaptive::metrics::Metrics;
 use crate::adaptive::report::{Adapted, Network};
-use crate::adaptive::standard_input;
+use crate::adaptive::{metrics, standard_input};
 use crate::cli::{Format, Serve as Arguments};
 use crate::{progress, report};
 
@@ -34,7 +33,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     };
     let tally = Shared::default();
     let _metrics =
-        arguments.metrics.map(|address| Metrics::start(address, Arc::clone(&tally))).transpose()?;
+        arguments.metrics.as_deref().map(|at| metrics::serve(at, Arc::clone(&tally))).transpose()?;
     let scene = Scene { arguments, workload, stop: &stop };
     let images = images(arguments, data, artifact.manifest())?;
     let skipped: Vec<_> = front.masks.iter().map(SkipMask::skipped).collect();
