@@ -278,7 +278,7 @@ mod tests {
             stream.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
             let pieces = piece.repeat(MOST_HEAD_BYTES / piece.len());
             let sent = (0..1000).take_while(|_| stream.write_all(&pieces).is_ok()).count();
-            assert!(sent < 1000, "{} MiB were taken", 1000 * pieces.len() >> 20);
+            assert!(sent < 1000, "{} MiB were taken", (1000 * pieces.len()) >> 20);
             check_alive(address);
         }
     }
