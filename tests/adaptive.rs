@@ -228,7 +228,49 @@ fn paths_on_standard_input_are_answered_in_their_order() {
     let answer = ask(Path::new("no-such.png"));
     assert_eq!(answer["outcome"], "failed");
     drop(input);
-    assert!(child.wait().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "an image has no answer");
+}
+
+/// Gives `input` to `serve --stdin`; returns the exit code, the lines of JSON and standard error.
+fn serve_lines(input: &[u8], more: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+    let mut command = adapt(skipgate(), "serve", "host");
+    command.arg("--stdin").args(more).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output.status.code(), lines, String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn images_that_come_all_at_once_wait_and_are_summed_up() {
+    let digit = repository().join("models/digits/samples/3.png");
+    let input = format!("{}\n", digit.display()).repeat(20);
+    let (code, lines, summary) = serve_lines(input.as_bytes(), &[]);
+    assert_eq!((code, lines.len()), (Some(0), 20), "{summary}");
+    assert!(lines.iter().all(|line| line["outcome"] == "processed"), "{lines:?}");
+    assert!(summary.starts_with("20 images: 20 processed, 0 dropped, 0 failed; latency p50"), "{summary}");
+    let (code, lines, _) = serve_lines(input.as_bytes(), &["--drop", "--format", "json"]);
+    assert_eq!((code, lines.len()), (Some(0), 21));
+    let total = lines.last().unwrap();
+    assert_eq!((&total["outcome"], &total["requests"]), (&json!("summary"), &json!(20)));
+}
+
+#[test]
+fn lines_that_are_no_image_are_errors_of_their_own() {
+    let dir = scratch("adaptive-lines");
+    let pipe = dir.join("pipe.png");
+    succeed(Command::new("mkfifo").arg(&pipe));
+    let digit = repository().join("models/digits/samples/3.png");
+    let mut input = format!("{}\n/dev/zero\n", pipe.display()).into_bytes();
+    input.extend([b"\xff\xfe.png\n".to_vec(), vec![b'x'; 10_000], b"\n\0\n".to_vec()].concat());
+    input.extend(digit.display().to_string().into_bytes());
+    let (code, lines, error) = serve_lines(&input, &[]);
+    let outcomes: Vec<_> = lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["failed", "failed", "failed", "failed", "failed", "processed"], "{lines:?}");
+    assert_eq!(code, Some(1));
+    assert!(error.contains("5 of 6 images have no answer"), "{error}");
 }
 
 #[test]

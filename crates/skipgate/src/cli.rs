@@ -519,7 +519,8 @@ pub(crate) struct Simulate {
 Examples:
   skipgate serve build/resnet110-host --workload periodic:3ms --data cifar-10-batches-bin --against original=build/original
   skipgate serve build/resnet110-odroid-xu4 --workload periodic:30s --data images --cpu 4 --power hwmon:ina231
-  ls /camera/*.png | skipgate serve build/resnet110-host --stdin")]
+  ls /camera/*.png | skipgate serve build/resnet110-host --stdin
+  capture | skipgate serve build/resnet110-host --stdin --drop --metrics localhost:9090")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) control: Control,
@@ -532,9 +533,13 @@ pub(crate) struct Serve {
     /// The part of the data set
     #[arg(long, value_name = "PART", default_value_t = Part::Test)]
     pub(crate) part: Part,
-    /// A request for every path of an image on standard input, as soon as it comes; answers are lines of JSON
-    #[arg(long, conflicts_with_all = ["workload", "data", "against", "metrics"])]
+    /// A request for every path of an image on standard input, one after the other; answers are lines of JSON
+    #[arg(long, conflicts_with_all = NOT_WITH_STDIN)]
     pub(crate) stdin: bool,
+    /// Request each image of --stdin as soon as its path comes, and leave it to the controller to drop those for which the
+    /// device is too busy
+    #[arg(long, requires = "stdin")]
+    pub(crate) drop: bool,
     /// Pin the server to this core
     #[arg(long, value_name = "N")]
     pub(crate) cpu: Option<usize>,
@@ -551,6 +556,12 @@ fn host_and_port(text: &str) -> Result<String, String> {
     let parts = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     parts.map(|_| text.to_owned()).ok_or_else(|| format!("expected HOST:PORT, found `{text}`"))
 }
+
+/// Arguments that say something of a workload.
+#[cfg(feature = "compiler")]
+const NOT_WITH_STDIN: &[&str] = &["workload", "data", "against", "requests", "seed", "power", "plot"];
+#[cfg(not(feature = "compiler"))]
+const NOT_WITH_STDIN: &[&str] = &["workload", "data", "against", "requests", "seed", "power"];
 
 fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {
     let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());

@@ -1,10 +1,10 @@
 //! `skipgate serve`: a workload in real time, on the real artifact.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use skipgate_core::{Manifest, SkipMask};
 use skipgate_data::Dataset;
@@ -16,9 +16,12 @@ use skipgate_workload::{Request, Workload};
 use crate::adaptive::controller;
 use crate::adaptive::levels::LeveledFront;
 use crate::adaptive::live::{self, Image, Shared};
+use crate::adaptive::metrics::Numbers;
 use crate::adaptive::report::{Adapted, Network};
+use crate::adaptive::standard_input::Totals;
 use crate::adaptive::{metrics, standard_input};
 use crate::cli::{Format, Serve as Arguments};
+use crate::report::Report as _;
 use crate::{progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
@@ -27,13 +30,15 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
     let (adaptive, minimum_accuracy) = controller(control, &front)?;
     let stop = stop_on_signals()?;
-    let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
-        let server = start(arguments, &artifact, front.masks, adaptive)?;
-        return standard_input::serve(&server, artifact.manifest(), &stop);
-    };
-    let tally = Shared::default();
+    let labelled = !arguments.stdin;
+    let tally = Arc::new(Mutex::new(Numbers { labelled, ..Numbers::default() }));
     let _metrics =
         arguments.metrics.as_deref().map(|at| metrics::serve(at, Arc::clone(&tally))).transpose()?;
+    let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
+        let server = start(arguments, &artifact, front.masks, adaptive)?;
+        let totals = standard_input::serve(&server, artifact.manifest(), &tally, arguments.drop, &stop)?;
+        return conclude(&totals, format);
+    };
     let scene = Scene { arguments, workload, stop: &stop };
     let images = images(arguments, data, artifact.manifest())?;
     let skipped: Vec<_> = front.masks.iter().map(SkipMask::skipped).collect();
@@ -65,6 +70,21 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         skipped,
     };
     report::print(&adapted, format)
+}
+
+/// Says what became of all images, apart from the answers unless that is for programs, and fails if one has none.
+fn conclude(totals: &Totals, format: Format) -> Result<()> {
+    match format {
+        Format::Text => eprintln!("{}", totals.text()),
+        Format::Json => println!("{}", serde_json::to_string(totals)?),
+    }
+    ensure!(
+        totals.failed == 0,
+        "{} of {} have no answer",
+        totals.failed,
+        report::counted(totals.requests, "image")
+    );
+    Ok(())
 }
 
 fn start(
@@ -133,7 +153,7 @@ impl Scene<'_> {
         let recorded = recorder.map(Recorder::stop).transpose()?;
         bar.finish_and_clear();
         drop(server);
-        let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).summary();
+        let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).tally.summary();
         let network = Network { name: name.to_owned(), summary, watts: None, joules_per_inference: None };
         let Some(source) = &control.power else { return Ok((network, requests)) };
         let trace = match source {
