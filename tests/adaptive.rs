@@ -242,11 +242,12 @@ fn a_server_that_is_told_to_stop_answers_what_it_accepted() {
 #[test]
 fn prometheus_reads_the_numbers() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("127.0.0.1:{port}");
+    let address = format!("localhost:{port}");
     let child = long_run(&["--metrics", &address]);
-    let get = |path: &str| -> Option<String> {
+    let ask = |request: &str| -> Option<String> {
         let mut stream = TcpStream::connect(&address).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999\r\n\r\n")
+            .ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
         Some(text)
@@ -254,9 +255,9 @@ fn prometheus_reads_the_numbers() {
     let answered = |text: &String| text.contains("skipgate_requests_total{outcome=\"processed\"} ");
     let text = (0..100).find_map(|_| {
         thread::sleep(Duration::from_millis(100));
-        get("/metrics").filter(answered)
+        ask("GET /metrics?x=1").filter(answered)
     });
-    let other = get("/other");
+    let (other, posted) = (ask("GET /other"), ask("POST /metrics"));
     terminate(&child);
     child.wait_with_output().unwrap();
     let text = text.expect("the server answers");
@@ -265,6 +266,7 @@ fn prometheus_reads_the_numbers() {
             && text.contains("# TYPE skipgate_latency_seconds summary")
     );
     assert!(other.unwrap().starts_with("HTTP/1.1 404"));
+    assert!(posted.unwrap().starts_with("HTTP/1.1 405"));
 }
 
 #[test]
@@ -284,7 +286,49 @@ fn paths_on_standard_input_are_answered_in_their_order() {
     let answer = ask(Path::new("no-such.png"));
     assert_eq!(answer["outcome"], "failed");
     drop(input);
-    assert!(child.wait().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "an image has no answer");
+}
+
+/// Gives `input` to `serve --stdin`; returns the exit code, the lines of JSON and standard error.
+fn serve_lines(input: &[u8], more: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+    let mut command = adapt(skipgate(), "serve", "host");
+    command.arg("--stdin").args(more).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (output.status.code(), lines, String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn images_that_come_all_at_once_wait_and_are_summed_up() {
+    let digit = repository().join("models/digits/samples/3.png");
+    let input = format!("{}\n", digit.display()).repeat(20);
+    let (code, lines, summary) = serve_lines(input.as_bytes(), &[]);
+    assert_eq!((code, lines.len()), (Some(0), 20), "{summary}");
+    assert!(lines.iter().all(|line| line["outcome"] == "processed"), "{lines:?}");
+    assert!(summary.starts_with("20 images: 20 processed, 0 dropped, 0 failed; latency p50"), "{summary}");
+    let (code, lines, _) = serve_lines(input.as_bytes(), &["--drop", "--format", "json"]);
+    assert_eq!((code, lines.len()), (Some(0), 21));
+    let total = lines.last().unwrap();
+    assert_eq!((&total["outcome"], &total["requests"]), (&json!("summary"), &json!(20)));
+}
+
+#[test]
+fn lines_that_are_no_image_are_errors_of_their_own() {
+    let dir = scratch("adaptive-lines");
+    let pipe = dir.join("pipe.png");
+    succeed(Command::new("mkfifo").arg(&pipe));
+    let digit = repository().join("models/digits/samples/3.png");
+    let mut input = format!("{}\n/dev/zero\n", pipe.display()).into_bytes();
+    input.extend([b"\xff\xfe.png\n".to_vec(), vec![b'x'; 10_000], b"\n\0\n".to_vec()].concat());
+    input.extend(digit.display().to_string().into_bytes());
+    let (code, lines, error) = serve_lines(&input, &[]);
+    let outcomes: Vec<_> = lines.iter().map(|line| line["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["failed", "failed", "failed", "failed", "failed", "processed"], "{lines:?}");
+    assert_eq!(code, Some(1));
+    assert!(error.contains("5 of 6 images have no answer"), "{error}");
 }
 
 #[test]

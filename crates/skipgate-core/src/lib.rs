@@ -17,6 +17,7 @@
 
 mod dispatch;
 mod elements;
+pub mod file;
 mod front;
 mod gate;
 mod hint;

@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use image::{DynamicImage, RgbImage};
+use skipgate_core::file;
 
 use crate::dataset::Images;
 use crate::preprocess::Input;
@@ -14,6 +14,8 @@ use crate::{DataError, Part};
 
 const SIDE: u32 = 32;
 const PLANE: usize = 32 * 32;
+/// Most bytes of a file; the largest one of those that are published has 154 million.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// Names of the files, and the number of label bytes, of which the last is the class.
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl Layout {
 
     fn read_file(&self, path: &Path, input: &Input, images: &mut Images) -> Result<(), DataError> {
         let record = self.label_bytes + 3 * PLANE;
-        let bytes = fs::read(path)?;
+        let bytes = file::read(path, MOST_BYTES)?;
         if bytes.is_empty() || bytes.len() % record != 0 {
             return Err(DataError::File {
                 path: path.to_owned(),
@@ -96,6 +98,7 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
     use skipgate_core::Resize;
 
     use super::*;

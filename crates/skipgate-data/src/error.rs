@@ -50,6 +50,14 @@ pub enum DataError {
         /// What the decoder says.
         source: image::ImageError,
     },
+    /// The decoder panicked at the file.
+    #[error("{} cannot be decoded: the decoder gave up ({reason})", .path.display())]
+    Decoder {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        reason: String,
+    },
     /// The image has another size, and the artifact does not resize.
     #[error("{} does not fit the artifact", .path.display())]
     Misfit {
@@ -119,6 +127,9 @@ impl Hint for DataError {
                  `skipgate run` also takes the input as a tensor, with --input"
                     .to_owned(),
             ),
+            Self::Decoder { .. } => {
+                Some("the file is damaged, or of a rare kind; write it anew with another program".to_owned())
+            }
             Self::Misfit { source: SizeError::Other { .. }, .. } => {
                 Some("compile with --resize, and images of any size are resized".to_owned())
             }

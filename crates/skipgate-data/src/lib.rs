@@ -10,6 +10,7 @@ mod dataset;
 mod digits;
 mod error;
 mod folder;
+mod panics;
 mod preprocess;
 mod resample;
 mod source;
@@ -18,6 +19,7 @@ pub mod tensor_file;
 
 pub use dataset::Dataset;
 pub use error::DataError;
-pub use preprocess::load_image;
+pub use panics::hide_caught_panics;
+pub use preprocess::{MOST_DECODED_BYTES, MOST_FILE_BYTES, MOST_PIXELS_IN_LINE, load_image};
 pub use source::{Part, Source};
 pub use stacked::{Stacked, StackedError, can_write};

@@ -1,16 +1,28 @@
 //! From an image file to the input tensor, as the manifest says.
 
+use std::io::Cursor;
 use std::path::Path;
 
-use fs_err as fs;
 use half::f16;
-use image::imageops;
-use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Pixel, RgbImage};
-use skipgate_core::{ColorMode, ElementType, Layout, Manifest, Preprocessing, Resize, TensorSpec, Values};
+use image::error::{ImageError, ImageFormatHint, ImageResult};
+use image::{
+    DynamicImage, GrayImage, ImageBuffer, ImageFormat, ImageReader, Limits, Luma, Pixel, RgbImage, imageops,
+};
+use skipgate_core::{
+    ColorMode, ElementType, Layout, Manifest, Preprocessing, Resize, TensorSpec, Values, file,
+};
 
-use crate::DataError;
 use crate::error::SizeError;
 use crate::resample::resize;
+use crate::{DataError, panics};
+
+/// Most bytes of a file with an image.
+pub const MOST_FILE_BYTES: u64 = 256 << 20;
+/// Most pixels in a row or a column of an image.
+pub const MOST_PIXELS_IN_LINE: u32 = 1 << 15;
+/// Most bytes of an image as its decoder gives it, which is 89 million pixels of 8-bit colour. Conversions and the decoder itself
+/// may take some times as much.
+pub const MOST_DECODED_BYTES: u64 = 256 << 20;
 
 /// Decodes the PNG or JPEG file `path` and makes the artifact's image input of it, of its element type: f32, f16, or
 /// bytes with or without a sign, for which values are rounded to the nearest byte.
@@ -87,14 +99,16 @@ impl Input {
         self.values.len() * self.width as usize * self.height as usize
     }
 
-    /// Decodes an image file to bytes, of the network's size and colour.
+    /// Decodes an image file to bytes, of the network's size and colour. A decoder that panics, as they do at some files
+    /// that are damaged, fails for that file alone.
     pub(crate) fn decode(&self, path: &Path) -> Result<Vec<u8>, DataError> {
-        let file = std::io::BufReader::new(fs::File::open(path)?);
-        let image = image::ImageReader::new(file)
-            .with_guessed_format()?
-            .decode()
-            .map_err(|source| DataError::NoImage { path: path.to_owned(), source })?;
-        self.fit(image).map_err(|source| DataError::Misfit { path: path.to_owned(), source })
+        let bytes = file::read(path, MOST_FILE_BYTES)?;
+        panics::caught(|| {
+            let image =
+                decode(bytes).map_err(|source| DataError::NoImage { path: path.to_owned(), source })?;
+            self.fit(image).map_err(|source| DataError::Misfit { path: path.to_owned(), source })
+        })
+        .unwrap_or_else(|reason| Err(DataError::Decoder { path: path.to_owned(), reason }))
     }
 
     /// Bytes of an image of any size and colour. Colours come first, since that is what they do in torchvision.
@@ -159,6 +173,21 @@ impl Input {
             }
         }
     }
+}
+
+/// An image in the bytes of a PNG or JPEG file.
+fn decode(bytes: Vec<u8>) -> ImageResult<DynamicImage> {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MOST_PIXELS_IN_LINE);
+    limits.max_image_height = Some(MOST_PIXELS_IN_LINE);
+    limits.max_alloc = Some(MOST_DECODED_BYTES);
+    let format = image::guess_format(&bytes)?;
+    if !matches!(format, ImageFormat::Png | ImageFormat::Jpeg) {
+        return Err(ImageError::Unsupported(ImageFormatHint::Exact(format).into()));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    reader.decode()
 }
 
 /// The size of an image whose shorter side becomes `side`; torchvision rounds the longer one down.
@@ -342,5 +371,96 @@ pub(crate) mod tests {
         let mut several = manifest(2, 2, Resize::Exact);
         several.abi.inputs[0].shape[0] = 4;
         assert!(matches!(Input::of(&several), Err(DataError::Batch { .. })));
+    }
+
+    /// A PNG file of these chunks.
+    fn png(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+        for (name, data) in chunks {
+            file.extend(u32::try_from(data.len()).unwrap().to_be_bytes());
+            let named = [&name[..], data].concat();
+            let mut sum = flate2::Crc::new();
+            sum.update(&named);
+            file.extend(named);
+            file.extend(sum.sum().to_be_bytes());
+        }
+        file
+    }
+
+    /// The first chunk of an image of that size.
+    fn header(width: u32, height: u32, bits: u8, color: u8) -> (&'static [u8; 4], Vec<u8>) {
+        let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+        (b"IHDR", [size, vec![bits, color, 0, 0, 0]].concat())
+    }
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        use std::io::Write as _;
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn decode_bytes(bytes: &[u8]) -> Result<Vec<u8>, DataError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), bytes).unwrap();
+        input(2, 2, Resize::Stretch).decode(file.path())
+    }
+
+    /// Palettes whose length is no multiple of three, beside transparency.
+    #[test]
+    fn a_png_at_which_the_decoder_panics_is_an_error() {
+        let mut panicked = 0;
+        for palette in 0..8 {
+            for transparent in [0, 1, 2, 3, 8] {
+                for bits in [1, 2, 4, 8] {
+                    let file = png(&[
+                        header(2, 2, bits, 3),
+                        (b"PLTE", vec![7; palette]),
+                        (b"tRNS", vec![9; transparent]),
+                        (b"IDAT", packed(&[0; 6])),
+                        (b"IEND", vec![]),
+                    ]);
+                    panicked += usize::from(matches!(decode_bytes(&file), Err(DataError::Decoder { .. })));
+                }
+            }
+        }
+        assert!(panicked > 0, "the decoder was mended: find another image for this test");
+    }
+
+    #[test]
+    fn damaged_images_are_errors() {
+        let mut png = Cursor::new(Vec::new());
+        let mut jpeg = Cursor::new(Vec::new());
+        let image =
+            RgbImage::from_fn(9, 7, |x, y| image::Rgb([x, y, x * y].map(|value| value.to_le_bytes()[0])));
+        image.write_to(&mut png, ImageFormat::Png).unwrap();
+        image.write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+        for whole in [png.into_inner(), jpeg.into_inner()] {
+            decode_bytes(&whole).unwrap();
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 1 << (at % 8);
+                // An error or another image: nothing else can come of it.
+                let _ = decode_bytes(&damaged);
+                let _ = decode_bytes(&whole[..at]);
+            }
+        }
+        for other in [&b"GIF89a\x01\0\x01\0\0\0\0"[..], b"BM", b"II*\0", b"P6 1 1 255 abc", b""] {
+            assert!(matches!(decode_bytes(other), Err(DataError::NoImage { .. })), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_is_large_is_refused_before_it_is_decoded() {
+        for (width, height) in
+            [(MOST_PIXELS_IN_LINE + 1, 1), (1, 1 << 20), (20_000, 20_000), (1 << 31, 1 << 31)]
+        {
+            let file = png(&[header(width, height, 8, 2), (b"IDAT", packed(&[0])), (b"IEND", vec![])]);
+            assert!(matches!(decode_bytes(&file), Err(DataError::NoImage { .. })), "{width} {height}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 40).unwrap();
+        let error = input(2, 2, Resize::Stretch).decode(file.path()).unwrap_err().to_string();
+        assert!(error.contains("expected at most 268435456 bytes"), "{error}");
     }
 }

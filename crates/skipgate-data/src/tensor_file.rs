@@ -3,15 +3,14 @@
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-use fs_err as fs;
 use half::f16;
 use npyz::{AutoSerialize, NpyHeader, Order, WriterBuilder as _};
-use skipgate_core::{ElementType, Values};
+use skipgate_core::{ElementType, Values, file};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-use crate::DataError;
+use crate::{DataError, panics};
 
 /// A tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,8 +21,14 @@ pub struct Tensor {
     pub values: Values,
 }
 
-/// Largest array that is unpacked: a few bytes can stand for any number of zeros.
-const MOST_UNPACKED: u64 = 1 << 32;
+/// Most bytes of an array. A few bytes of an archive, or none of a file with holes, can stand for any number of zeros.
+pub const MOST_BYTES: u64 = 1 << 32;
+/// Most bytes of an array's header, which are NumPy's own.
+pub const MOST_HEADER_BYTES: usize = 10_000;
+/// How deep brackets of a header may be nested: those of a structured type are. Each more doubles what parsing takes, or more.
+const MOST_NESTED: usize = 4;
+/// Bytes in front of the length of the header: the magic and the version.
+const BEFORE_LENGTH: usize = 8;
 
 /// What is wrong with an array: what was expected, and what was found.
 type Misfit = (String, String);
@@ -34,7 +39,7 @@ type Misfit = (String, String);
 ///
 /// When the file is no such file, or its elements are of another type or in column-major order.
 pub fn read_npy(path: &Path, element_type: ElementType) -> Result<Tensor, DataError> {
-    read_array(&mut BufReader::new(fs::File::open(path)?), element_type, "", u64::MAX)?
+    read_array(&mut BufReader::new(file::open(path)?), element_type, "")?
         .map_err(|misfit| in_file(path, misfit))
 }
 
@@ -45,7 +50,7 @@ pub fn read_npy(path: &Path, element_type: ElementType) -> Result<Tensor, DataEr
 /// When the file is no such file, an array is missing or is one too many, or its elements are of another type or in
 /// column-major order.
 pub fn read_npz(path: &Path, wanted: &[(&str, ElementType)]) -> Result<Vec<Tensor>, DataError> {
-    let file = BufReader::new(fs::File::open(path)?);
+    let file = BufReader::new(file::open(path)?);
     let mut archive = ZipArchive::new(file).map_err(|error| not_npz(path, &error))?;
     if let Some(other) =
         archive.file_names().find(|file| !wanted.iter().any(|(name, _)| *file == entry(name)))
@@ -69,9 +74,7 @@ fn read_entry<R: Read + Seek>(
         }
         Err(error) => return Err(not_npz(path, &error)),
     };
-    let most = if file.compression() == CompressionMethod::Stored { u64::MAX } else { MOST_UNPACKED };
-    read_array(&mut file, element_type, &format!(" in `{name}`"), most)?
-        .map_err(|misfit| in_file(path, misfit))
+    read_array(&mut file, element_type, &format!(" in `{name}`"))?.map_err(|misfit| in_file(path, misfit))
 }
 
 /// The name of an array's file in a .npz file.
@@ -92,14 +95,13 @@ fn not_npz(path: &Path, error: &ZipError) -> DataError {
     in_file(path, ("a .npz file".to_owned(), format!("something else ({error})")))
 }
 
-/// Reads one array, of at most `most` bytes; `place` completes messages.
+/// Reads one array; `place` completes messages.
 fn read_array(
     reader: &mut impl Read,
     element_type: ElementType,
     place: &str,
-    most: u64,
 ) -> io::Result<Result<Tensor, Misfit>> {
-    let header = match NpyHeader::from_reader(&mut *reader) {
+    let header = match read_header(reader) {
         Ok(header) => header,
         Err(error) => {
             return Ok(Err((
@@ -122,8 +124,8 @@ fn read_array(
         .shape()
         .iter()
         .try_fold(element_type.size() as u64, |bytes, &extent| bytes.checked_mul(extent));
-    let (Some(shape), Some(length)) = (shape, length.filter(|length| *length <= most)) else {
-        let expected = format!("an array that fits into memory{place}");
+    let (Some(shape), Some(length)) = (shape, length.filter(|length| *length <= MOST_BYTES)) else {
+        let expected = format!("an array of at most {MOST_BYTES} bytes{place}");
         return Ok(Err((expected, format!("one of shape {:?}", header.shape()))));
     };
     // What the file holds decides how much memory is taken, not a header that may be damaged.
@@ -134,6 +136,44 @@ fn read_array(
         return Ok(Err((expected, format!("{}, the file is truncated", bytes.len()))));
     }
     Ok(Ok(Tensor { shape, values: values(element_type, &bytes) }))
+}
+
+/// Reads the header of an array, whose size and form are checked first: the parser trusts both.
+fn read_header(reader: &mut impl Read) -> io::Result<NpyHeader> {
+    let bad = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+    let mut bytes = vec![0; BEFORE_LENGTH];
+    reader.read_exact(&mut bytes)?;
+    // Version 1 has a length of two bytes, later ones have four.
+    let length_bytes = if bytes[BEFORE_LENGTH - 2] == 1 { 2 } else { 4 };
+    bytes.resize(BEFORE_LENGTH + length_bytes, 0);
+    reader.read_exact(&mut bytes[BEFORE_LENGTH..])?;
+    let length = bytes[BEFORE_LENGTH..].iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
+    if bytes.starts_with(b"\x93NUMPY") && length > MOST_HEADER_BYTES {
+        return Err(bad(format!("a header of {length} bytes, the most are {MOST_HEADER_BYTES}")));
+    }
+    let text = bytes.len();
+    reader.by_ref().take(length.min(MOST_HEADER_BYTES) as u64).read_to_end(&mut bytes)?;
+    if nested(&bytes[text..]) > MOST_NESTED {
+        return Err(bad(format!("a header with brackets in more than {MOST_NESTED} others")));
+    }
+    match panics::caught(|| NpyHeader::from_reader(bytes.as_slice())) {
+        Ok(header) => header,
+        Err(message) => Err(bad(message)),
+    }
+}
+
+/// How deep brackets are nested at most. Those inside of strings count too, which no element type that is read here has.
+fn nested(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// How .npy files name an element type.
@@ -239,6 +279,10 @@ fn write_elements<T: AutoSerialize>(writer: impl Write, shape: &[usize], element
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use fs_err as fs;
+
     use super::*;
 
     /// A tensor of every element type.
@@ -302,6 +346,68 @@ mod tests {
         assert!(error.contains("expected an array in the .npy format, found something else"), "{error}");
         let error = read_npz(&path, &[]).unwrap_err().to_string();
         assert!(error.contains("expected a .npz file, found something else"), "{error}");
+    }
+
+    /// The error that a file with this header gives.
+    fn error_of_header(version: u8, length: u32, text: &[u8]) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let length = &length.to_le_bytes()[..if version == 1 { 2 } else { 4 }];
+        fs::write(file.path(), [b"\x93NUMPY", &[version, 0][..], length, text].concat()).unwrap();
+        let start = Instant::now();
+        let error = read_npy(file.path(), ElementType::F32).unwrap_err().to_string();
+        // Hours without a bound, so that a slow machine does not matter.
+        assert!(start.elapsed() < Duration::from_secs(60), "{error}");
+        error
+    }
+
+    #[test]
+    fn a_header_of_deep_brackets_is_refused_at_once() {
+        let around = |open: &str, close: &str| {
+            ["{'a':".to_owned(), open.repeat(1000), close.repeat(1000), "}".to_owned()]
+        };
+        for text in
+            [around("(", ")"), around("[", "]"), around("{", "}"), around("{'a':", "}"), around("((", "")]
+        {
+            let text = text.concat();
+            let error = error_of_header(1, u32::try_from(text.len()).unwrap(), text.as_bytes());
+            assert!(error.contains("a header with brackets in more than 4 others"), "{error}");
+        }
+    }
+
+    /// As much of what is slow to parse as a header may have.
+    #[test]
+    fn the_slowest_header_that_is_parsed_takes_little_time() {
+        for piece in
+            ["{{{{1}}}},", "[[[[1]]]],", "((((1,),),),),", "{1:{1:{1:{1:1}}}},", "1+1j-", "'a',", "--", "{1,"]
+        {
+            let text = piece.repeat(MOST_HEADER_BYTES / piece.len());
+            let error = error_of_header(1, u32::try_from(text.len()).unwrap(), text.as_bytes());
+            assert!(error.contains("expected an array in the .npy format"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_header_takes_no_more_memory_than_its_file_may_have() {
+        for (version, length) in [(2, u32::MAX), (3, u32::MAX), (2, 10_001), (1, 65_535)] {
+            let error = error_of_header(version, length, b"{'descr': '<f4'");
+            assert!(error.ends_with("the most are 10000)"), "{error}");
+        }
+        let error = error_of_header(2, 10_000, b"{'descr': '<f4'");
+        assert!(error.contains("expected an array in the .npy format"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_holes_takes_no_memory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776,), }\n";
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        fs::write(file.path(), [b"\x93NUMPY\x01\0", &length[..], header].concat()).unwrap();
+        file.as_file().set_len(4 << 40).unwrap();
+        let error = read_npy(file.path(), ElementType::F32).unwrap_err().to_string();
+        assert!(
+            error.contains("expected an array of at most 4294967296 bytes, found one of shape"),
+            "{error}"
+        );
     }
 
     #[test]

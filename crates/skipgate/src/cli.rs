@@ -2,7 +2,6 @@
 
 #[cfg(feature = "compiler")]
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -550,7 +549,8 @@ pub(crate) struct Simulate {
 Examples:
   skipgate serve build/resnet110-host --workload periodic:3ms --data cifar-10-batches-bin --against original=build/original
   skipgate serve build/resnet110-odroid-xu4 --workload periodic:30s --data images --cpu 4 --power hwmon:ina231
-  ls /camera/*.png | skipgate serve build/resnet110-host --stdin")]
+  ls /camera/*.png | skipgate serve build/resnet110-host --stdin
+  capture | skipgate serve build/resnet110-host --stdin --drop --metrics localhost:9090")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) control: Control,
@@ -563,24 +563,40 @@ pub(crate) struct Serve {
     /// The part of the data set
     #[arg(long, value_name = "PART", default_value_t = Part::Test)]
     pub(crate) part: Part,
-    /// A request for every path of an image on standard input, as soon as it comes; answers are lines of JSON
-    #[arg(long, conflicts_with_all = ["workload", "data", "against", "metrics"])]
+    /// A request for every path of an image on standard input, one after the other; answers are lines of JSON
+    #[arg(long, conflicts_with_all = NOT_WITH_STDIN)]
     pub(crate) stdin: bool,
+    /// Request each image of --stdin as soon as its path comes, and leave it to the controller to drop those for which the
+    /// device is too busy
+    #[arg(long, requires = "stdin")]
+    pub(crate) drop: bool,
     /// Pin the server to this core
     #[arg(long, value_name = "N")]
     pub(crate) cpu: Option<usize>,
     /// An artifact without a controller, under the same workload afterwards
     #[arg(long, value_name = "NAME=DIR", value_parser = name_and_path)]
     pub(crate) against: Vec<(String, PathBuf)>,
-    /// Tell numbers to Prometheus at this address, such as 127.0.0.1:9090
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) metrics: Option<SocketAddr>,
+    /// Tell numbers to Prometheus at this address, such as localhost:9090
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub(crate) metrics: Option<String>,
 }
 
 fn load(text: &str) -> Result<f64, String> {
     let load = text.parse().ok().filter(|load: &f64| (0.001..=1000.0).contains(load));
     load.ok_or_else(|| format!("expected a number from 0.001 to 1000, found `{text}`"))
 }
+
+/// Whether a host has a name that stands for an address is seen when it is listened at.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let parts = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    parts.map(|_| text.to_owned()).ok_or_else(|| format!("expected HOST:PORT, found `{text}`"))
+}
+
+/// Arguments that say something of a workload.
+#[cfg(feature = "compiler")]
+const NOT_WITH_STDIN: &[&str] = &["workload", "data", "against", "requests", "seed", "power", "plot"];
+#[cfg(not(feature = "compiler"))]
+const NOT_WITH_STDIN: &[&str] = &["workload", "data", "against", "requests", "seed", "power"];
 
 fn name_and_path(text: &str) -> Result<(String, PathBuf), String> {
     let parts = text.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty());

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    skipgate_data::hide_caught_panics();
     // Exit code 2, for bad usage, is clap's own.
     match commands::execute(cli::Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,

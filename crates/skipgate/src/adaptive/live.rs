@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use skipgate_runtime::{Server, Submission, Ticket};
-use skipgate_workload::{Arrival, Outcome, Processed, Request, Tally};
+use skipgate_workload::{Arrival, Outcome, Processed, Request};
+
+use super::metrics::Numbers;
 
 /// What is known of the requests so far.
-pub(crate) type Shared = Arc<Mutex<Tally>>;
+pub(crate) type Shared = Arc<Mutex<Numbers>>;
 
 /// An image that is asked for, and its class.
 pub(crate) type Image = (Arc<[f32]>, usize);
@@ -21,12 +23,12 @@ pub(crate) type Image = (Arc<[f32]>, usize);
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
 /// Sends a request at each of `arrivals`, with the images in turn, until `stop` is set, and waits for all answers. All
-/// requests are added to `tally`, and returned if `keep` is set: a long run that nobody draws takes no memory.
+/// requests are added to `numbers`, and returned if `keep` is set: a long run that nobody draws takes no memory.
 pub(crate) fn serve(
     server: &Server,
     arrivals: impl Iterator<Item = Arrival>,
     images: &[Image],
-    tally: &Shared,
+    numbers: &Shared,
     keep: bool,
     stop: &AtomicBool,
     bar: &ProgressBar,
@@ -34,7 +36,7 @@ pub(crate) fn serve(
     let (sender, submitted) = mpsc::channel();
     let start = server.now();
     thread::scope(|scope| {
-        let answers = scope.spawn(|| collect(submitted, start, tally, keep, bar));
+        let answers = scope.spawn(|| collect(submitted, start, numbers, keep, bar));
         for (number, arrival) in arrivals.enumerate() {
             if !wait_until(server.started() + start + arrival.at, stop) {
                 break;
@@ -81,7 +83,7 @@ struct Sent {
 fn collect(
     submitted: Receiver<(Sent, Submission)>,
     start: Duration,
-    tally: &Shared,
+    numbers: &Shared,
     keep: bool,
     bar: &ProgressBar,
 ) -> Result<Vec<Request>> {
@@ -94,7 +96,8 @@ fn collect(
             }
             Submission::Accepted(ticket) => answered(ticket, &sent, since)?,
         };
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = &mut numbers.tally;
         // The answer is known, so no accuracy stands in for it.
         tally.add(&request, 0.0);
         if let Some(processed) = request.processed() {
@@ -104,7 +107,7 @@ fn collect(
                 processed.configuration
             ));
         }
-        drop(tally);
+        drop(numbers);
         bar.inc(1);
         if keep {
             kept.push(request);

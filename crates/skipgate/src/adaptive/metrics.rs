@@ -1,58 +1,36 @@
 //! Numbers for Prometheus (its text format, version 0.0.4).
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, anyhow};
-use skipgate_workload::Summary;
-use tiny_http::{Header, Response, Server};
+use anyhow::Result;
+use hyper::header::HeaderValue;
+use skipgate_workload::Tally;
 
-use super::live::Shared;
+use super::endpoint::{Endpoint, Page};
 
-/// Answers every request for `/metrics` with the numbers of a tally, until it is dropped.
-pub(crate) struct Metrics {
-    server: Arc<Server>,
-    thread: Option<JoinHandle<()>>,
+/// What is told of requests.
+pub(crate) struct Numbers {
+    pub(crate) tally: Tally,
+    /// Requests without an answer, which the tally does not have.
+    pub(crate) failed: usize,
+    /// Whether the right answers are known.
+    pub(crate) labelled: bool,
 }
 
-impl Metrics {
-    pub(crate) fn start(address: SocketAddr, tally: Shared) -> Result<Self> {
-        let server = Server::http(address).map_err(|error| anyhow!(error));
-        let server = Arc::new(server.with_context(|| format!("cannot listen at {address} for Prometheus"))?);
-        let thread = {
-            let server = Arc::clone(&server);
-            thread::spawn(move || {
-                for request in server.incoming_requests() {
-                    let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).summary();
-                    let response = match request.url() {
-                        "/metrics" => Response::from_string(text(&summary)).with_header(content_type()),
-                        _ => Response::from_string("see /metrics\n").with_status_code(404),
-                    };
-                    // Whoever asked may be gone.
-                    let _ = request.respond(response);
-                }
-            })
-        };
-        Ok(Self { server, thread: Some(thread) })
-    }
+/// Answers every request for `/metrics` with `numbers`, until what is returned is dropped.
+pub(crate) fn serve(address: &str, numbers: Arc<Mutex<Numbers>>) -> Result<Endpoint> {
+    let content = move || text(&numbers.lock().unwrap_or_else(PoisonError::into_inner));
+    let page = Page {
+        path: "/metrics",
+        content_type: HeaderValue::from_static("text/plain; version=0.0.4"),
+        content: Box::new(content),
+    };
+    Endpoint::start(address, page)
 }
 
-impl Drop for Metrics {
-    fn drop(&mut self) {
-        self.server.unblock();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn content_type() -> Header {
-    Header::from_bytes("Content-Type", "text/plain; version=0.0.4").expect("it is a valid header")
-}
-
-fn text(summary: &Summary) -> String {
+fn text(numbers: &Numbers) -> String {
+    let summary = numbers.tally.summary();
     let mut text = String::new();
     let mut metric = |name: &str, kind: &str, help: &str, lines: Vec<(String, f64)>| {
         let _ = writeln!(text, "# HELP skipgate_{name} {help}\n# TYPE skipgate_{name} {kind}");
@@ -61,7 +39,9 @@ fn text(summary: &Summary) -> String {
         }
     };
     let outcome = |name: &str, count: usize| (format!("{{outcome=\"{name}\"}}"), count as f64);
-    let outcomes = vec![outcome("processed", summary.processed), outcome("dropped", summary.dropped)];
+    let outcomes =
+        [("processed", summary.processed), ("dropped", summary.dropped), ("failed", numbers.failed)];
+    let outcomes = outcomes.map(|(name, count)| outcome(name, count)).into();
     metric("requests_total", "counter", "Requests by what became of them.", outcomes);
     let stays = summary.stays.iter();
     let configurations =
@@ -74,7 +54,12 @@ fn text(summary: &Summary) -> String {
         "Time that the device worked.",
         vec![(String::new(), summary.busy_s)],
     );
-    let accuracy = summary.accuracy.iter().map(|accuracy| (String::new(), *accuracy)).collect();
+    let accuracy = summary
+        .accuracy
+        .iter()
+        .filter(|_| numbers.labelled)
+        .map(|accuracy| (String::new(), *accuracy))
+        .collect();
     metric("accuracy_ratio", "gauge", "Share of processed requests that were answered right.", accuracy);
     let latency = summary.latency.iter().flat_map(|latency| {
         let quantiles = [("0.5", latency.p50_us), ("0.9", latency.p90_us), ("0.99", latency.p99_us)];

@@ -3,6 +3,7 @@
 
 pub(crate) mod comparison;
 mod controllers;
+mod endpoint;
 pub(crate) mod levels;
 pub(crate) mod live;
 pub(crate) mod metrics;

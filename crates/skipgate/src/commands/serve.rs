@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use skipgate_core::{Manifest, SkipMask};
 use skipgate_data::Dataset;
@@ -15,11 +15,12 @@ use skipgate_workload::{Request, Tally, Workload};
 
 use crate::adaptive::levels::LeveledFront;
 use crate::adaptive::live::{self, Image, Shared};
-use crate::adaptive::metrics::Metrics;
+use crate::adaptive::metrics::Numbers;
 use crate::adaptive::report::{Adapted, Network, drops_beside_faster};
-use crate::adaptive::standard_input;
-use crate::adaptive::{Demands, refuse_ignored_options};
+use crate::adaptive::standard_input::Totals;
+use crate::adaptive::{Demands, metrics, refuse_ignored_options, standard_input};
 use crate::cli::{Format, Serve as Arguments};
+use crate::report::Report as _;
 use crate::{progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
@@ -30,13 +31,14 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let demands = Demands::new(control, &front)?;
     let adaptive = demands.controller(control)?;
     let stop = stop_on_signals()?;
+    let tally = shared(&demands, !arguments.stdin);
+    let _metrics =
+        arguments.metrics.as_deref().map(|at| metrics::serve(at, Arc::clone(&tally))).transpose()?;
     let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
         let server = start(arguments, &artifact, front.masks, adaptive)?;
-        return standard_input::serve(&server, artifact.manifest(), &stop);
+        let totals = standard_input::serve(&server, artifact.manifest(), &tally, arguments.drop, &stop)?;
+        return conclude(&totals, format);
     };
-    let tally = shared(&demands);
-    let _metrics =
-        arguments.metrics.map(|address| Metrics::start(address, Arc::clone(&tally))).transpose()?;
     let scene = Scene { arguments, workload, stop: &stop };
     let images = images(arguments, data, artifact.manifest())?;
     let skipped: Vec<_> = front.masks.iter().map(SkipMask::skipped).collect();
@@ -50,7 +52,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         let masks = vec![SkipMask::all_run(artifact.gates().len())];
         let images = self::images(arguments, data, artifact.manifest())?;
         let server = start(arguments, &artifact, masks, Box::new(Fixed(0)))?;
-        runs.push(scene.run(name, server, &images, &shared(&demands))?);
+        runs.push(scene.run(name, server, &images, &shared(&demands, true))?);
     }
     #[cfg(feature = "compiler")]
     if let Some(path) = &control.plot {
@@ -76,9 +78,25 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     report::print(&adapted, format)
 }
 
-/// Nothing yet.
-fn shared(demands: &Demands) -> Shared {
-    Arc::new(Mutex::new(Tally::new(demands.deadline)))
+/// Nothing yet, of images with labels or without.
+fn shared(demands: &Demands, labelled: bool) -> Shared {
+    let tally = Tally::new(demands.deadline);
+    Arc::new(Mutex::new(Numbers { tally, failed: 0, labelled }))
+}
+
+/// Says what became of all images, apart from the answers unless that is for programs, and fails if one has none.
+fn conclude(totals: &Totals, format: Format) -> Result<()> {
+    match format {
+        Format::Text => eprintln!("{}", totals.text()),
+        Format::Json => println!("{}", serde_json::to_string(totals)?),
+    }
+    ensure!(
+        totals.failed == 0,
+        "{} of {} have no answer",
+        totals.failed,
+        report::counted(totals.requests, "image")
+    );
+    Ok(())
 }
 
 fn start(
@@ -147,7 +165,7 @@ impl Scene<'_> {
         let recorded = recorder.map(Recorder::stop).transpose()?;
         bar.finish_and_clear();
         drop(server);
-        let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).summary();
+        let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).tally.summary();
         let network = Network { name: name.to_owned(), summary, watts: None, joules_per_inference: None };
         let Some(source) = &control.power else { return Ok((network, requests)) };
         let trace = match source {
