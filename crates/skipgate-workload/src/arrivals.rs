@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use fs_err as fs;
 use humantime::format_duration;
+use skipgate_core::file;
 
 /// A pattern of requests.
 ///
@@ -94,7 +94,7 @@ fn times(mut gap: impl FnMut() -> Duration + Send + 'static) -> Arrivals {
 }
 
 fn trace(path: &Path) -> Result<Vec<Duration>, WorkloadError> {
-    let text = fs::read_to_string(path)?;
+    let text = file::read_text(path)?;
     let mut times = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let number = line.split('#').next().unwrap_or_default().trim();
@@ -150,6 +150,8 @@ impl fmt::Display for Workload {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn gaps(workload: &str, count: usize, seed: u64) -> Vec<f64> {
