@@ -154,7 +154,9 @@ fn next(input: &mut impl BufRead) -> io::Result<Option<Named>> {
         let whole = line.ends_with(b"\n");
         if whole {
             line.pop();
-            line.pop_if(|byte| *byte == b'\r');
+            if line.ends_with(b"\r") {
+                line.pop();
+            }
         } else if line.len() as u64 > MOST_LINE_BYTES {
             input.skip_until(b'\n')?;
             return Ok(Some(Err(path(line))));
@@ -170,6 +172,10 @@ fn path(bytes: Vec<u8>) -> PathBuf {
 }
 
 /// Prints what becomes of each request, counts it, and says so to `done` if it was accepted.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "whoever waits for an answer must not wait when printing has ended"
+)]
 fn print(
     requested: Receiver<Requested>,
     manifest: &Manifest,
