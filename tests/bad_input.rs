@@ -317,6 +317,43 @@ fn without_hashes(text: &str) -> String {
         .collect()
 }
 
+/// Opening a pipe waits for somebody who writes into it, and a device may never end.
+#[test]
+fn what_is_no_file_is_refused_wherever_a_file_is_expected() {
+    let dir = scratch("no-files");
+    let pipe = dir.join("pipe");
+    support::succeed(Command::new("mkfifo").arg(&pipe));
+    let host = artifacts().join("host");
+    let damaged = |file: &str| {
+        let artifact = copy(&format!("pipe-{file}"));
+        fs::remove_file(artifact.join(file)).unwrap();
+        support::succeed(Command::new("mkfifo").arg(artifact.join(file)));
+        artifact
+    };
+    let commands: [(&str, &Path, &[&str]); 7] = [
+        ("run", &damaged("manifest.json"), &["--image", "PATH"]),
+        ("run", &damaged("model.vmfb"), &["--image", "DIGIT"]),
+        ("run", &host, &["--image", "PATH"]),
+        ("run", &host, &["--input", "PATH", "--output", "unused.npy"]),
+        ("rank", &host, &["--data", "digits", "--store", "PATH"]),
+        ("compile", &resnet20(), &["-o", "unused", "--classes", "PATH"]),
+        ("inspect", &pipe, &[]),
+    ];
+    for (command, first, rest) in commands {
+        let (pipe, digit) = (pipe.to_str().unwrap(), digit());
+        let rest = rest.iter().map(|&word| match word {
+            "PATH" => Path::new(pipe),
+            "DIGIT" => digit.as_path(),
+            word => Path::new(word),
+        });
+        let text = failure(skipgate().arg(command).arg(first).args(rest));
+        assert!(text.starts_with("exit code: Some(1)") && text.contains("found a pipe"), "{command}: {text}");
+    }
+    for device in ["/dev/zero", "/dev/urandom"] {
+        assert!(failure(skipgate().args(["inspect", device])).contains("found a device"));
+    }
+}
+
 #[test]
 fn an_armv7_artifact_on_this_machine() {
     assert_snapshot!(failure(&mut run(&artifacts().join("odroid-xu4"))));

@@ -53,7 +53,7 @@ fn open(path: &Path) -> Result<SkipgateArtifact, String> {
         return Ok(SkipgateArtifact { artifact, front, names });
     }
     let unusable = |error: String| format!("cannot use {}: {error}", path.display());
-    let text = fs_err::read_to_string(&path).map_err(|error| error.to_string())?;
+    let text = skipgate_core::file::read_text(&path).map_err(|error| error.to_string())?;
     let front = Front::from_json(&text).map_err(|error| unusable(error.to_string()))?;
     for configuration in &front.configurations {
         configuration.mask.check_len(artifact.gates().len()).map_err(|error| unusable(error.to_string()))?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fs_err as fs;
+use skipgate_core::file;
 
 use crate::Error;
 
@@ -48,7 +48,7 @@ impl PowerTrace {
         let mut trace = Self::default();
         // The last sample before the start is where the first one inside begins.
         let mut before = None;
-        for line in fs::read_to_string(path)?.lines().filter(|line| !line.trim().is_empty()) {
+        for line in file::read_text(path)?.lines().filter(|line| !line.trim().is_empty()) {
             let Some((time, watts)) = sample(line) else {
                 if trace.0.is_empty() && before.is_none() {
                     continue;
@@ -87,6 +87,8 @@ fn sample(line: &str) -> Option<(Duration, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn at(ms: u64) -> Duration {

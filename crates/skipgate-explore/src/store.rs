@@ -16,10 +16,12 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use skipgate_core::SkipMask;
+use skipgate_core::{SkipMask, file};
 
 use crate::{Error, Outcomes};
 
+/// Most bytes of a store, which is far more results than a machine evaluates in a year.
+const MOST_BYTES: u64 = 4 << 30;
 /// Images of a batch, the unit of evaluation. The last batch of a data set may have fewer.
 pub const BATCH: usize = 100;
 /// Version of the format.
@@ -69,10 +71,14 @@ impl Store {
             data: data.to_owned(),
             batch: BATCH,
         };
+        if path.exists() {
+            // Reading from a pipe or a device may have no end.
+            file::open(path)?;
+        }
         let mut file = fs::OpenOptions::new().create(true).append(true).read(true).open(path)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| Error::StoreInUse { path: path.to_owned() })?;
-        let text = fs::read_to_string(path)?;
+        let text = file::read_long_text(path, MOST_BYTES)?;
         let first = json(&header) + "\n";
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole == 0 && first.starts_with(&text) {
@@ -126,7 +132,7 @@ pub fn merge(stores: &[PathBuf], output: &Path) -> Result<usize, Error> {
     let mut header: Option<Header> = None;
     let mut merged = BTreeMap::new();
     for path in stores {
-        let text = fs::read_to_string(path)?;
+        let text = file::read_long_text(path, MOST_BYTES)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let (found, results) = parse(path, &text[..whole])?;
         check(path, header.get_or_insert_with(|| found.clone()), &found)?;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fs_err as fs;
 use sha2::{Digest as _, Sha256};
-use skipgate_core::{CompileOptions, Gate, SkipMask, Target};
-use skipgate_onnx::{Error, GateSelection, Model, fix_dimensions, gate, open_dimensions, remove_blocks};
+use skipgate_core::{CompileOptions, Gate, SkipMask, Target, file};
+use skipgate_onnx::{
+    Error, GateSelection, MAX_BYTES, Model, fix_dimensions, gate, open_dimensions, remove_blocks,
+};
 
 use crate::artifact::plain;
 use crate::{CompileError, Compiled, Compiler, Verification, compile, plan};
@@ -26,7 +27,7 @@ impl Source {
     /// Reads `path`.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let model = Model::load(path)?;
-        Ok(Self { model, sha256: sha256(&fs::read(path)?), dimensions: BTreeMap::new() })
+        Ok(Self { model, sha256: sha256(&file::read(path, MAX_BYTES)?), dimensions: BTreeMap::new() })
     }
 
     /// Takes a model that is in no file; the hash is that of the file it would be.

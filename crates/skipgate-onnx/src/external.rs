@@ -10,7 +10,7 @@ use crate::proto::tensor_proto::DataLocation;
 use crate::proto::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto,
 };
-use fs_err::File;
+use skipgate_core::file;
 
 use crate::error::{Error, TensorProblem};
 use crate::tensor::{byte_count, is_external};
@@ -118,7 +118,7 @@ fn read(tensor: &TensorProto, folders: &Folders) -> Result<Vec<u8>, Error> {
     if !fs_err::metadata(&path)?.is_file() {
         return Err(TensorProblem::ExternalKind { location: location.to_owned() }.of(&tensor.name));
     }
-    let mut file = File::open(path)?;
+    let mut file = file::open(path)?;
     let size = file.metadata()?.len();
     let offset = number(tensor, "offset")?.unwrap_or(0);
     let length = number(tensor, "length")?.unwrap_or(size.saturating_sub(offset));

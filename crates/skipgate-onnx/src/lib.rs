@@ -69,7 +69,7 @@ pub use gate::{MASK_INPUT, MaskedBranch, MaskedGate, MaskedNodes, gate, recognis
 pub use graph::{Attribute, Graph, Node, NodeId, Origin, Reader, Scope, ScopeId, Value, ValueId};
 pub use kind::BlockKind;
 pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
-pub use model::{IR_VERSIONS, Model, OPSET_VERSIONS};
+pub use model::{IR_VERSIONS, MAX_BYTES, Model, OPSET_VERSIONS};
 pub use normalise::normalise;
 pub use remove::remove_blocks;
 pub use scores::find_scores;

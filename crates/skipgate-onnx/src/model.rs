@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::proto::{GraphProto, ModelProto};
 use protobuf::Message;
+use skipgate_core::file;
 
 use crate::error::Error;
 use crate::{check, external, operator_set, order};
@@ -15,8 +16,8 @@ pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
 /// Versions of the default operator set that can be read.
 pub const OPSET_VERSIONS: RangeInclusive<i64> = 6..=28;
 
-/// Most bytes that a protocol buffer takes.
-const MAX_BYTES: u64 = i32::MAX as u64;
+/// Most bytes of a file with a model, which are those that a protocol buffer takes.
+pub const MAX_BYTES: u64 = i32::MAX as u64;
 
 /// One ONNX model in memory, checked, with every tensor's data inside.
 ///
@@ -31,7 +32,7 @@ pub struct Model {
 impl Model {
     /// Reads the file at `path`. External data is read too; it must lie in the folder of the model.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let bytes = fs_err::read(path)?;
+        let bytes = file::read(path, MAX_BYTES)?;
         parse(&bytes)
             .and_then(|mut proto| {
                 external::inline(&mut proto, path)?;

@@ -7,7 +7,7 @@ use fs_err as fs;
 use memmap2::Mmap;
 use sha2::{Digest, Sha256};
 use skipgate_core::{
-    Arch, Gate, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, Manifest, VMFB_FILE,
+    Arch, Gate, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, Manifest, VMFB_FILE, file,
 };
 
 use crate::error::{Error, Found};
@@ -39,7 +39,7 @@ impl Artifact {
         let manifest = read_manifest(path)?;
         check_iree(path, &manifest.iree)?;
         check_target(path, &manifest)?;
-        let vmfb = raw::map(fs::File::open(path.join(VMFB_FILE))?.file())
+        let vmfb = raw::map(file::open(path.join(VMFB_FILE))?.file())
             .map_err(|error| with_path(&error, &path.join(VMFB_FILE)))?;
         check_hash(&path.join(VMFB_FILE), &vmfb, &manifest)?;
         Ok(Self { manifest: Arc::new(manifest), vmfb: Arc::new(vmfb) })
@@ -66,7 +66,7 @@ fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
     if let Some(found) = something_else(folder, &path)? {
         return Err(Error::NotAnArtifact { path: folder.to_owned(), found });
     }
-    let text = fs::read_to_string(&path)?;
+    let text = file::read_text(&path)?;
     Manifest::from_json(&text).map_err(|source| Error::Manifest { path, source })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
+use skipgate_core::file::read_text;
 use skipgate_core::{Arch, Arithmetic, CompileOptions, MANIFEST_FILE, Manifest, SkipMask, Target, Values};
 use skipgate_data::Stacked;
 use skipgate_iree::{Build, Compiler, Verification, write_artifact};
@@ -148,7 +148,7 @@ fn manifest(path: &Path) -> Result<Manifest, Error> {
         // The runtime tells best what is there instead.
         Artifact::open(path)?;
     }
-    Manifest::from_json(&fs::read_to_string(&file)?).map_err(|source| Error::Manifest { path: file, source })
+    Manifest::from_json(&read_text(&file)?).map_err(|source| Error::Manifest { path: file, source })
 }
 
 /// All-run, all-skip, random masks and then single skips, as far as `count` goes: where many blocks are skipped, more

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use fs_err as fs;
 use humantime::format_duration;
+use skipgate_core::file;
 
 /// A pattern of requests.
 ///
@@ -159,7 +159,7 @@ fn diurnal(mut random: fastrand::Rng, mean: Duration, day: Duration) -> Arrivals
 }
 
 fn trace(path: &Path) -> Result<Vec<Arrival>, WorkloadError> {
-    let text = fs::read_to_string(path)?;
+    let text = file::read_text(path)?;
     let mut arrivals: Vec<Arrival> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let fields: Vec<_> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
@@ -233,6 +233,8 @@ impl fmt::Display for Workload {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn gaps(workload: &str, count: usize, seed: u64) -> Vec<f64> {

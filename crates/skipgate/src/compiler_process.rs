@@ -11,10 +11,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use fs_err as fs;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
+use skipgate_core::file::read_text;
 use skipgate_core::{CompileOptions, Hint, Target};
 use skipgate_iree::{Build, Compiled, Compiler, Gating, Source, Verification};
 use skipgate_onnx::{GateSelection, GateUnit};
@@ -197,7 +197,7 @@ fn compile(job: &Job, Files { model: path, output, pareto, verify }: &Files) -> 
     let compiled = build
         .compile(Compiler::get()?)
         .with_context(|| format!("cannot compile {} for {}", path.display(), job.target.name))?;
-    let front = pareto.as_ref().map(fs::read_to_string).transpose()?;
+    let front = pareto.as_ref().map(read_text).transpose()?;
     Ok(skipgate_iree::write_artifact(output, &Compiled { front, ..compiled })?)
 }
 

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use fs_err as fs;
+use skipgate_core::file::read_text;
 use skipgate_core::{Front, SkipMask};
 
 /// The front in the file `path`, for a network with `gates` gates.
 pub(crate) fn read(path: &Path, gates: usize) -> Result<Front> {
     let unusable = || format!("cannot use {}", path.display());
-    let front = Front::from_json(&fs::read_to_string(path)?).with_context(unusable)?;
+    let front = Front::from_json(&read_text(path)?).with_context(unusable)?;
     let mut masks = front.configurations.iter().map(|configuration| &configuration.mask);
     masks.try_for_each(|mask| mask.check_len(gates)).with_context(unusable)?;
     Ok(front)

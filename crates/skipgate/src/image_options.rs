@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use fs_err as fs;
+use skipgate_core::file::read_text;
 use skipgate_core::{ColorMode, Interpolation, Layout, Preprocessing, Resize, class_count};
 use skipgate_onnx::element_type::{INT8, UINT8};
 use skipgate_onnx::{MASK_INPUT, Model, infer_shapes};
@@ -227,7 +227,7 @@ fn shape(model: &Model, name: Option<&str>) -> Result<(Vec<usize>, i32)> {
 
 /// The names in `path`, which are as many as there are `classes`.
 fn class_names(path: &Path, classes: usize) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path)?;
+    let text = read_text(path)?;
     let lines = text.trim_start_matches('\u{feff}').trim_end().lines();
     let names: Vec<_> = lines.map(|line| line.trim().to_owned()).collect();
     if let Some(line) = names.iter().position(String::is_empty) {
@@ -245,6 +245,7 @@ fn class_names(path: &Path, classes: usize) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use fs_err as fs;
 
     use super::*;
     use crate::cli::{Cli, Command};

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use fs_err as fs;
 use serde::Deserialize;
+use skipgate_core::file::read_text;
 use skipgate_core::{Gate, LatencySource, LatencyUnit, SkipMask};
 
 use crate::Error;
@@ -59,8 +59,7 @@ impl BlockCosts {
     /// When the file cannot be read or holds something else.
     pub fn read(path: &Path, gates: &[Gate]) -> Result<Self, Error> {
         let bad = |found: String| Error::Latencies { path: path.to_owned(), found };
-        let file: File =
-            serde_json::from_str(&fs::read_to_string(path)?).map_err(|error| bad(error.to_string()))?;
+        let file: File = serde_json::from_str(&read_text(path)?).map_err(|error| bad(error.to_string()))?;
         let measured = file.configurations.into_iter().map(|Configuration { mask, latency }| match latency {
             Figure::Number(value) | Figure::Times { median_us: value } => (mask, value),
         });
@@ -142,6 +141,8 @@ fn step(
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn read(text: &str) -> Result<BlockCosts, String> {

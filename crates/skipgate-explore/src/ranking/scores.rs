@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use fs_err as fs;
 use serde::Deserialize;
+use skipgate_core::file::read_text;
 
 use super::Ranking;
 use crate::{Engine, Error};
@@ -37,8 +37,7 @@ impl Scores {
     /// When the file cannot be read or holds something else.
     pub fn read(path: &Path, method: &str) -> Result<Self, Error> {
         let bad = |found: String| Error::Scores { path: path.to_owned(), found };
-        let file: File =
-            serde_json::from_str(&fs::read_to_string(path)?).map_err(|error| bad(error.to_string()))?;
+        let file: File = serde_json::from_str(&read_text(path)?).map_err(|error| bad(error.to_string()))?;
         if file.method != method {
             return Err(bad(format!("expected the method {method}, found {}", file.method)));
         }
@@ -71,6 +70,8 @@ impl Ranking for Scores {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn read(text: &str, method: &str) -> Result<Scores, String> {

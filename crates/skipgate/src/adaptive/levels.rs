@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use fs_err as fs;
 use serde::Deserialize;
+use skipgate_core::file::read_text;
 use skipgate_core::{PARETO_FILE, SkipMask};
 use skipgate_runtime::controller::Level;
 use skipgate_runtime::{Artifact, Device};
@@ -84,7 +84,7 @@ impl LeveledFront {
 
 /// The latencies in the file, and where they are from.
 fn read(path: &Path) -> Result<(HashMap<SkipMask, Latency>, String)> {
-    let file: File = serde_json::from_str(&fs::read_to_string(path)?).with_context(|| {
+    let file: File = serde_json::from_str(&read_text(path)?).with_context(|| {
         format!("{} is not what `skipgate bench --front --format json` prints", path.display())
     })?;
     let known = file.configurations.into_iter().map(|line| (line.mask, line.gated)).collect();

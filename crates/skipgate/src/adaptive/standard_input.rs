@@ -82,6 +82,7 @@ pub(crate) fn serve(
     let (done, answered) = mpsc::channel();
     let paths = paths();
     thread::scope(|scope| {
+        // It owns `done`: whoever waits for an answer must not wait when printing has ended.
         let answers = scope.spawn(move || print(requested, manifest, numbers, &done));
         let mut read = Ok(());
         while !stop.load(Ordering::Relaxed) {

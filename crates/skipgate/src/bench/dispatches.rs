@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::CellAlignment;
-use fs_err as fs;
 use serde::Serialize;
+use skipgate_core::file::read_text;
 use skipgate_core::{DISPATCHES_FILE, Dispatch, SkipMask};
 use skipgate_runtime::{Artifact, Device, DispatchTime, Session};
 
@@ -75,7 +75,7 @@ pub(crate) fn profile(
 /// What the compiler says of the dispatches.
 fn described(dir: &Path) -> Result<Vec<Dispatch>> {
     let path = dir.join(DISPATCHES_FILE);
-    let text = fs::read_to_string(&path)
+    let text = read_text(&path)
         .context("the list of dispatches is missing; `skipgate compile` writes it with the artifact")?;
     Dispatch::from_json(&text).with_context(|| format!("{} is no list of dispatches", path.display()))
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use fs_err as fs;
 use serde::Serialize;
+use skipgate_core::file::read_text;
 use skipgate_explore::{EXPLORATION_FILE, Exploration, Picture};
 
 use crate::cli::{Format, Plot as Arguments};
@@ -24,7 +24,7 @@ impl Report for Drawn {
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let path = arguments.artifact.join(EXPLORATION_FILE);
     ensure!(path.exists(), "there is no {}; `skipgate pareto` makes it", path.display());
-    let exploration: Exploration = serde_json::from_str(&fs::read_to_string(&path)?)
+    let exploration: Exploration = serde_json::from_str(&read_text(&path)?)
         .with_context(|| format!("{} is not what `skipgate pareto` wrote", path.display()))?;
     Picture::of(&exploration, &arguments.reference).write(&arguments.output)?;
     report::print(&Drawn { output: arguments.output.clone() }, format)

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
+use skipgate_core::file::read_text;
 use skipgate_core::{MANIFEST_FILE, Manifest};
 use skipgate_data::Stacked;
 use skipgate_verify::{Comparison, Difference, Inputs, Options, Ran, Reference, Report as Findings};
@@ -39,7 +40,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
 /// The inputs in `files`. The artifact may be for another machine, so only its manifest is read.
 fn given(files: &[String], artifact: &Path) -> Result<Stacked> {
     let manifest = artifact.join(MANIFEST_FILE);
-    let text = fs_err::read_to_string(&manifest)?;
+    let text = read_text(&manifest)?;
     let manifest =
         Manifest::from_json(&text).with_context(|| format!("cannot use {}", manifest.display()))?;
     super::run::inputs_in(files, manifest.inputs())
