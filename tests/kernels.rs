@@ -6,10 +6,11 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use skipgate_core::Target;
+use skipgate_core::{Elements, Manifest, Target};
+use skipgate_data::Stacked;
 use skipgate_onnx::Model;
 use skipgate_onnx::proto::{NodeProto, TensorProto};
-use support::model::{int, ints, model, node, tensor, value};
+use support::model::{int, ints, model, node, side_by_side, tensor, value};
 use support::{Noise, board, board_64, scratch, skipgate, succeed, write_npy};
 
 /// Largest error allowed, in units of the largest sum. A sum of n products is off by some multiple of sqrt(n) units
@@ -18,7 +19,7 @@ const EXACT_TOLERANCE: f64 = 1e-6;
 /// The transforms of F(4, 3) multiply by up to 8 and cancel: about ten times as much.
 const FAST_TOLERANCE: f64 = 1e-5;
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Activation {
     None,
     Relu,
@@ -33,6 +34,7 @@ enum Activation {
 }
 
 /// A convolution, and its input again as residual where `residual`.
+#[derive(Debug)]
 struct Case {
     channels: usize,
     filters: usize,
@@ -144,44 +146,82 @@ fn kernels_for_a_64_bit_board_compute_the_convolution() {
 
 fn check<'c>(target: &str, program: fn() -> Command, cases: impl IntoIterator<Item = &'c Case>) {
     let dir = scratch(&format!("kernels-{target}"));
-    let [mut exact, mut fast] = [0f64, 0f64];
-    for (number, case) in cases.into_iter().enumerate() {
-        let mut noise = Noise(u64::try_from(number).unwrap() + 1);
-        let numbers = |count: usize, noise: &mut Noise| (0..count).map(|_| noise.next()).collect::<Vec<_>>();
-        let image = numbers(case.channels * case.size[0] * case.size[1], &mut noise);
-        let weights = numbers(case.filters * case.channels_of_group() * case.taps * case.taps, &mut noise);
-        let bias = numbers(case.filters, &mut noise);
-        let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
-        case.model(&weights, &bias).save(&model).unwrap();
-        let shape = [1, case.channels, case.size[0], case.size[1]].map(|extent| extent as u64);
-        write_npy(&input, &shape, &image);
-        let (expected, scale) = case.expected(&image, &weights, &bias);
-        let ways = [(Some("--exact"), &mut exact, EXACT_TOLERANCE), (None, &mut fast, FAST_TOLERANCE)];
-        for (flag, worst, tolerance) in ways.into_iter().take(if case.is_transformed() { 2 } else { 1 }) {
-            let found = results(&dir, &model, &input, target, program, flag);
-            let error = largest_error(&found, &expected) / scale;
-            assert!(error <= tolerance, "case {number} for {target} {flag:?}: {error:e}");
-            *worst = worst.max(error);
-        }
-    }
+    let examples: Vec<_> = (1..).zip(cases).map(|(seed, case)| Example::new(case, seed)).collect();
+    let all: Vec<_> = examples.iter().collect();
+    let transformed: Vec<_> = examples.iter().filter(|example| example.case.is_transformed()).collect();
+    let ways = [(&all, Some("--exact"), EXACT_TOLERANCE), (&transformed, None, FAST_TOLERANCE)];
+    let [exact, fast] = ways.map(|(examples, flag, tolerance)| {
+        let models = examples.iter().map(|example| &example.model);
+        side_by_side(models).save(&dir.join("model.onnx")).unwrap();
+        let found = outputs(&dir, target, program, flag, examples);
+        let errors = examples.iter().zip(found).map(|(example, found)| {
+            let error = largest_error(&found, &example.expected) / example.scale;
+            assert!(error <= tolerance, "{:?} for {target} {flag:?}: {error:e}", example.case);
+            error
+        });
+        errors.fold(0.0, f64::max)
+    });
     println!("{target}: largest relative error {exact:.1e} as defined, {fast:.1e} with transforms");
 }
 
-fn results(
+/// A case with numbers.
+struct Example<'c> {
+    case: &'c Case,
+    image: Vec<f32>,
+    model: Model,
+    /// The definition's results, and the largest sum.
+    expected: Vec<f64>,
+    scale: f64,
+}
+
+impl<'c> Example<'c> {
+    fn new(case: &'c Case, seed: u64) -> Self {
+        let mut noise = Noise(seed);
+        let mut numbers = |count: usize| (0..count).map(|_| noise.next()).collect::<Vec<_>>();
+        let image = numbers(case.channels * case.size[0] * case.size[1]);
+        let weights = numbers(case.filters * case.channels_of_group() * case.taps * case.taps);
+        let bias = numbers(case.filters);
+        let (expected, scale) = case.expected(&image, &weights, &bias);
+        Self { case, model: case.model(&weights, &bias), image, expected, scale }
+    }
+}
+
+/// What the network in `dir`, which has those of all `examples` side by side, makes of their images.
+fn outputs(
     dir: &Path,
-    model: &Path,
-    input: &Path,
     target: &str,
     program: fn() -> Command,
     flag: Option<&str>,
-) -> Vec<f32> {
-    let (artifact, output) = (dir.join("artifact"), dir.join("output.npy"));
+    examples: &[&Example],
+) -> Vec<Vec<f32>> {
+    let (artifact, input, output) = (dir.join("artifact"), dir.join("input.npz"), dir.join("output.npz"));
+    compile(&dir.join("model.onnx"), target, flag, &artifact);
+    let manifest = fs_err::read_to_string(artifact.join("manifest.json")).unwrap();
+    let manifest = Manifest::from_json(&manifest).unwrap();
+    let mut inputs = Stacked::empty(manifest.inputs());
+    inputs.push(examples.iter().map(|example| Elements::F32(&example.image))).unwrap();
+    inputs.write(manifest.inputs(), &input).unwrap();
+    run(program, &artifact, &input, &output);
+    let outputs = Stacked::read(manifest.outputs(), &[output.display().to_string()]).unwrap();
+    outputs.tensors().map(|output| <&[f32]>::try_from(output).unwrap().to_vec()).collect()
+}
+
+fn compile(model: &Path, target: &str, flag: Option<&str>, artifact: &Path) {
     let mut compile = skipgate();
-    compile.arg("compile").arg(model).args(["--ungated", "--target", target, "--output"]).arg(&artifact);
+    compile.arg("compile").arg(model).args(["--ungated", "--target", target, "--output"]).arg(artifact);
     succeed(compile.args(flag));
+}
+
+fn run(program: fn() -> Command, artifact: &Path, input: &Path, output: &Path) {
     let mut run = program();
-    run.arg("run").arg(artifact).arg("--input").arg(input).arg("--output").arg(&output);
+    run.arg("run").arg(artifact).arg("--input").arg(input).arg("--output").arg(output);
     succeed(&mut run);
+}
+
+fn results(dir: &Path, model: &Path, input: &Path, target: &str, program: fn() -> Command) -> Vec<f32> {
+    let (artifact, output) = (dir.join("artifact"), dir.join("output.npy"));
+    compile(model, target, None, &artifact);
+    run(program, &artifact, input, &output);
     let bytes = fs_err::read(output).unwrap();
     npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
 }
@@ -279,7 +319,7 @@ fn check_curve(curve: &Curve, target: &str, program: fn() -> Command) {
     let (model, input) = (dir.join("model.onnx"), dir.join("input.npy"));
     Model::from_proto(proto).unwrap().save(&model).unwrap();
     write_npy(&input, &[1, 4, SIDE as u64, SIDE as u64], &image);
-    let found = results(&dir, &model, &input, target, program, None);
+    let found = results(&dir, &model, &input, target, program);
     assert!(found[0].is_nan(), "{}", found[0]);
     if is_product {
         assert!(found[1] == f32::INFINITY, "{}", found[1]);

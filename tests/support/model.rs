@@ -29,6 +29,35 @@ pub(crate) fn model(
     Model::from_proto(proto).unwrap()
 }
 
+/// The networks of `models`, which have as many inputs and outputs as there are models. Names of number n begin with `n_`.
+pub(crate) fn side_by_side<'m>(models: impl IntoIterator<Item = &'m Model>) -> Model {
+    let mut models = models.into_iter().enumerate().map(|(number, model)| numbered(model.proto(), number));
+    let mut all = models.next().expect("at least one model");
+    for mut model in models {
+        let (all, graph) = (all.graph.as_mut().unwrap(), model.graph.as_mut().unwrap());
+        all.node.append(&mut graph.node);
+        all.initializer.append(&mut graph.initializer);
+        all.input.append(&mut graph.input);
+        all.output.append(&mut graph.output);
+    }
+    Model::from_proto(all).unwrap()
+}
+
+fn numbered(model: &ModelProto, number: usize) -> ModelProto {
+    let mut model = model.clone();
+    let graph = model.graph.as_mut().unwrap();
+    let nodes = graph
+        .node
+        .iter_mut()
+        .flat_map(|node| [&mut node.name].into_iter().chain(&mut node.input).chain(&mut node.output));
+    let tensors = graph.initializer.iter_mut().map(|tensor| &mut tensor.name);
+    let values = graph.input.iter_mut().chain(&mut graph.output).map(|value| &mut value.name);
+    for name in nodes.chain(tensors).chain(values) {
+        *name = format!("{number}_{name}");
+    }
+    model
+}
+
 pub(crate) fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
     NodeProto {
         name: output.to_owned(),
