@@ -6,12 +6,11 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
-use skipgate_core::{Elements, Manifest, Target};
-use skipgate_data::Stacked;
+use skipgate_core::Target;
 use skipgate_onnx::Model;
 use skipgate_onnx::proto::{NodeProto, TensorProto};
-use support::model::{int, ints, model, node, side_by_side, tensor, value};
-use support::{Noise, board, board_64, scratch, skipgate, succeed, write_npy};
+use support::model::{int, ints, model, node, tensor, value};
+use support::{Noise, board, board_64, run_side_by_side, scratch, skipgate, succeed, write_npy};
 
 /// Largest error allowed, in units of the largest sum. A sum of n products is off by some multiple of sqrt(n) units
 /// in the last place, 2^-24 each; n is 576 at most here.
@@ -151,9 +150,8 @@ fn check<'c>(target: &str, program: fn() -> Command, cases: impl IntoIterator<It
     let transformed: Vec<_> = examples.iter().filter(|example| example.case.is_transformed()).collect();
     let ways = [(&all, Some("--exact"), EXACT_TOLERANCE), (&transformed, None, FAST_TOLERANCE)];
     let [exact, fast] = ways.map(|(examples, flag, tolerance)| {
-        let models = examples.iter().map(|example| &example.model);
-        side_by_side(models).save(&dir.join("model.onnx")).unwrap();
-        let found = outputs(&dir, target, program, flag, examples);
+        let networks: Vec<_> = examples.iter().map(|example| (&example.model, &example.image[..])).collect();
+        let (_, found) = run_side_by_side(&dir, target, program, flag, &networks);
         let errors = examples.iter().zip(found).map(|(example, found)| {
             let error = largest_error(&found, &example.expected) / example.scale;
             assert!(error <= tolerance, "{:?} for {target} {flag:?}: {error:e}", example.case);
@@ -186,42 +184,14 @@ impl<'c> Example<'c> {
     }
 }
 
-/// What the network in `dir`, which has those of all `examples` side by side, makes of their images.
-fn outputs(
-    dir: &Path,
-    target: &str,
-    program: fn() -> Command,
-    flag: Option<&str>,
-    examples: &[&Example],
-) -> Vec<Vec<f32>> {
-    let (artifact, input, output) = (dir.join("artifact"), dir.join("input.npz"), dir.join("output.npz"));
-    compile(&dir.join("model.onnx"), target, flag, &artifact);
-    let manifest = fs_err::read_to_string(artifact.join("manifest.json")).unwrap();
-    let manifest = Manifest::from_json(&manifest).unwrap();
-    let mut inputs = Stacked::empty(manifest.inputs());
-    inputs.push(examples.iter().map(|example| Elements::F32(&example.image))).unwrap();
-    inputs.write(manifest.inputs(), &input).unwrap();
-    run(program, &artifact, &input, &output);
-    let outputs = Stacked::read(manifest.outputs(), &[output.display().to_string()]).unwrap();
-    outputs.tensors().map(|output| <&[f32]>::try_from(output).unwrap().to_vec()).collect()
-}
-
-fn compile(model: &Path, target: &str, flag: Option<&str>, artifact: &Path) {
-    let mut compile = skipgate();
-    compile.arg("compile").arg(model).args(["--ungated", "--target", target, "--output"]).arg(artifact);
-    succeed(compile.args(flag));
-}
-
-fn run(program: fn() -> Command, artifact: &Path, input: &Path, output: &Path) {
-    let mut run = program();
-    run.arg("run").arg(artifact).arg("--input").arg(input).arg("--output").arg(output);
-    succeed(&mut run);
-}
-
 fn results(dir: &Path, model: &Path, input: &Path, target: &str, program: fn() -> Command) -> Vec<f32> {
     let (artifact, output) = (dir.join("artifact"), dir.join("output.npy"));
-    compile(model, target, None, &artifact);
-    run(program, &artifact, input, &output);
+    let mut compile = skipgate();
+    compile.arg("compile").arg(model).args(["--ungated", "--target", target, "--output"]).arg(&artifact);
+    succeed(&mut compile);
+    let mut run = program();
+    run.arg("run").arg(artifact).arg("--input").arg(input).arg("--output").arg(&output);
+    succeed(&mut run);
     let bytes = fs_err::read(output).unwrap();
     npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
 }

@@ -7,9 +7,10 @@ mod support;
 use std::process::Command;
 
 use skipgate_core::Target;
+use skipgate_onnx::Model;
 use skipgate_onnx::proto::{NodeProto, TensorProto};
 use support::model::{int, model, node, tensor, value};
-use support::{Noise, board, board_64, scratch, skipgate, succeed, write_npy};
+use support::{Noise, board, board_64, run_side_by_side, scratch, skipgate};
 
 /// Largest error allowed, in units of the largest result. A sum of n products is off by some multiple of sqrt(n) units in
 /// the last place, 2^-24 each; n is 210 at most here. Attention's two products and exponentials add up.
@@ -100,31 +101,38 @@ fn kernels_for_a_64_bit_board_compute_matrices() {
 /// Every `step`th case.
 fn check(target: &str, program: fn() -> Command, step: usize) {
     let dir = scratch(&format!("matrices-{target}"));
-    let mut worst = 0f64;
-    for (number, case) in cases().into_iter().enumerate().step_by(step) {
-        let mut noise = Noise(u64::try_from(number).unwrap() + 1);
+    let examples: Vec<_> =
+        (1..).zip(cases()).step_by(step).map(|(seed, case)| Example::new(case, seed)).collect();
+    let networks: Vec<_> = examples.iter().map(|example| (&example.model, &example.input[..])).collect();
+    let (said, found) = run_side_by_side(&dir, target, program, None, &networks);
+    assert_eq!(said["manifest"]["coverage"]["generic"], serde_json::json!([]));
+    let errors = examples.iter().zip(found).map(|(example, found)| {
+        let error = relative_error(&found, &example.expected);
+        assert!(error <= TOLERANCE, "{:?} for {target}: {error:e}", example.case);
+        error
+    });
+    println!("{target}: largest relative error {:.1e}", errors.fold(0.0, f64::max));
+}
+
+/// A case with numbers.
+struct Example {
+    case: Case,
+    input: Vec<f32>,
+    model: Model,
+    /// What follows from the definition.
+    expected: Vec<f64>,
+}
+
+impl Example {
+    fn new(case: Case, seed: u64) -> Self {
+        let mut noise = Noise(seed);
         let mut numbers = |count: usize| (0..count).map(|_| noise.next()).collect::<Vec<_>>();
         let input = numbers(case.batches * case.rows * case.columns);
         let (weights, bias) = (numbers(case.weights()), numbers(case.result_columns()));
-        let path = |name: &str| dir.join(name);
-        case.model(&weights, &bias).save(&path("model.onnx")).unwrap();
-        write_npy(&path("input.npy"), &case.shape().map(|extent| extent as u64), &input);
-        let mut compile = skipgate();
-        compile.arg("compile").arg(path("model.onnx")).args(["--ungated", "--target", target, "--output"]);
-        let said = succeed(compile.arg(path("artifact")).args(["--format", "json"]));
-        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
-        assert_eq!(said["manifest"]["coverage"]["generic"], serde_json::json!([]), "{case:?}");
-        let mut run = program();
-        run.arg("run").arg(path("artifact")).arg("--input").arg(path("input.npy"));
-        succeed(run.arg("--output").arg(path("output.npy")));
-        let bytes = fs_err::read(path("output.npy")).unwrap();
-        let found: Vec<f32> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap();
-        let input: Vec<_> = input.iter().copied().map(f64::from).collect();
-        let error = relative_error(&found, &case.expected(&input, &weights, &bias));
-        assert!(error <= TOLERANCE, "{case:?} for {target}: {error:e}");
-        worst = worst.max(error);
+        let doubles: Vec<_> = input.iter().copied().map(f64::from).collect();
+        let expected = case.expected(&doubles, &weights, &bias);
+        Self { case, input, model: case.model(&weights, &bias), expected }
     }
-    println!("{target}: largest relative error {worst:.1e}");
 }
 
 fn relative_error(found: &[f32], expected: &[f64]) -> f64 {

@@ -9,6 +9,9 @@ use std::process::{Command, Output, Stdio};
 
 use fs_err as fs;
 use serde_json::{Value, json};
+use skipgate_core::{Elements, Manifest};
+use skipgate_data::Stacked;
+use skipgate_onnx::Model;
 
 /// Largest relative difference allowed between ONNX Runtime on the gated model and on the model without the blocks.
 /// Both run the same kernels on the same numbers; folding of batch normalisation and fusion move single roundings.
@@ -51,6 +54,33 @@ fn emulated(emulator: &str, cpu: &str, variable: &str) -> Command {
     let mut command = Command::new(emulator);
     command.args(["-cpu", cpu]).arg(program);
     command
+}
+
+/// Compiles `networks`, models of one input and one output with their inputs, as one without gates, and runs it once by
+/// `program`: what `compile` says, and what each network made of its input. Starting the compiler takes longer than most.
+pub(crate) fn run_side_by_side(
+    dir: &Path,
+    target: &str,
+    program: fn() -> Command,
+    flag: Option<&str>,
+    networks: &[(&Model, &[f32])],
+) -> (Value, Vec<Vec<f32>>) {
+    let path = |name: &str| dir.join(name);
+    let all = model::side_by_side(networks.iter().map(|(model, _)| *model));
+    all.save(&path("model.onnx")).unwrap();
+    let mut compile = skipgate();
+    compile.args(["compile", "--ungated", "--format", "json", "--target", target]).args(flag);
+    compile.arg(path("model.onnx")).arg("--output").arg(path("artifact"));
+    let said: Value = serde_json::from_str(&succeed(&mut compile)).unwrap();
+    let manifest = Manifest::from_json(&fs::read_to_string(path("artifact/manifest.json")).unwrap()).unwrap();
+    let mut inputs = Stacked::empty(manifest.inputs());
+    inputs.push(networks.iter().map(|(_, input)| Elements::F32(input))).unwrap();
+    inputs.write(manifest.inputs(), &path("input.npz")).unwrap();
+    let mut run = program();
+    run.arg("run").arg(path("artifact")).arg("--input").arg(path("input.npz"));
+    succeed(run.arg("--output").arg(path("output.npz")));
+    let outputs = Stacked::read(manifest.outputs(), &[path("output.npz").display().to_string()]).unwrap();
+    (said, outputs.tensors().map(|output| <&[f32]>::try_from(output).unwrap().to_vec()).collect())
 }
 
 /// A script of `tests/python`.
