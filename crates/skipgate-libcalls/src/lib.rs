@@ -25,6 +25,25 @@ mod exported;
 /// 2^32.
 const WORD: f64 = 4_294_967_296.0;
 
+/// Quotient and remainder of unsigned numbers of any one type, bit by bit. The second is not zero.
+macro_rules! long_division {
+    ($numerator:expr, $denominator:expr) => {{
+        let (numerator, denominator) = ($numerator, $denominator);
+        let (mut quotient, mut rest) = (0, numerator);
+        // Negative where the denominator is the larger one.
+        let mut shift = denominator.leading_zeros() as i32 - numerator.leading_zeros() as i32;
+        while shift >= 0 {
+            let part = denominator << shift;
+            if rest >= part {
+                rest -= part;
+                quotient |= 1 << shift;
+            }
+            shift -= 1;
+        }
+        (quotient, rest)
+    }};
+}
+
 /// Quotient and remainder.
 #[inline(always)]
 pub fn divide(numerator: u64, denominator: u64) -> (u64, u64) {
@@ -34,18 +53,7 @@ pub fn divide(numerator: u64, denominator: u64) -> (u64, u64) {
     if denominator == 0 {
         return (0, numerator);
     }
-    let (mut quotient, mut rest) = (0, numerator);
-    // Negative where the denominator is the larger one.
-    let mut shift = denominator.leading_zeros() as i32 - numerator.leading_zeros() as i32;
-    while shift >= 0 {
-        let part = denominator << shift;
-        if rest >= part {
-            rest -= part;
-            quotient |= 1 << shift;
-        }
-        shift -= 1;
-    }
-    (quotient, rest)
+    long_division!(numerator, denominator)
 }
 
 /// The same of numbers of 32 bits, for which there is an instruction.
@@ -65,17 +73,7 @@ pub fn divide_by_shifts(numerator: u32, denominator: u32) -> (u32, u32) {
     if denominator == 0 {
         return (0, numerator);
     }
-    let (mut quotient, mut rest) = (0, numerator);
-    let mut shift = denominator.leading_zeros() as i32 - numerator.leading_zeros() as i32;
-    while shift >= 0 {
-        let part = denominator << shift;
-        if rest >= part {
-            rest -= part;
-            quotient |= 1 << shift;
-        }
-        shift -= 1;
-    }
-    (quotient, rest)
+    long_division!(numerator, denominator)
 }
 
 /// The same of signed numbers, as [`divide_signed`].

@@ -1,5 +1,5 @@
 // Written by `cargo xtask libcalls` from crates/skipgate-libcalls.
-// SHA-256 of the source: 98c3e1363a79f8b5202ff2984503fd1d59d8a4dff3c5cb477fa2838beefff69f
+// SHA-256 of the source: 15c11b6ba86386567929f5ffa72fea8e3cc42e8edbd80717b683f3404b6eaa1d
 // Compiler: rustc 1.95.0 (59807616e 2026-04-14)
 
 /// Names and instructions of functions that need nothing but themselves.
