@@ -79,11 +79,10 @@ impl Window {
         self.groups == 1 && self.taps == [1, 1] && self.strides == [1, 1]
     }
 
-    /// Rows or columns of the image, or none, from the first tap of the first result to the last of the last.
+    /// Rows or columns from the first tap of the first result to the last of the last; `None` where that is no number.
     pub(crate) fn reach(&self, axis: usize) -> Option<usize> {
-        let taps = self.taps[axis].checked_sub(1)?.checked_mul(self.dilations[axis])?;
         let results = self.size[axis].checked_sub(1)?.checked_mul(self.strides[axis])?;
-        taps.checked_add(results)?.checked_add(1)
+        covered(self.taps[axis], self.dilations[axis])?.checked_add(results)
     }
 
     fn channels_of_group(&self) -> usize {
@@ -94,6 +93,11 @@ impl Window {
     fn alike_filters(&self) -> usize {
         if self.is_depthwise() { self.filters } else { self.filters / self.groups }
     }
+}
+
+/// Rows or columns from the first tap of a filter to its last, both among them; `None` where that is no number.
+pub(crate) fn covered(taps: usize, dilation: usize) -> Option<usize> {
+    taps.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)
 }
 
 /// A convolution of one image, channels last, and what is done to its results.

@@ -3,7 +3,7 @@
 use skipgate_onnx::{Graph, Node, NodeId, ValueId};
 
 use super::{Layer, bias_of, constant_floats, operands_and_result, shapes};
-use crate::kernels::{Kernels, Window};
+use crate::kernels::{Kernels, Window, covered};
 use crate::plan::{Layout, Weights};
 
 /// The convolution `id` on its own, or why there is no kernel for it.
@@ -52,9 +52,9 @@ fn window(graph: &Graph, node: &Node, values: [ValueId; 3]) -> Result<Window, St
     };
     // From the one tap that there is, no step is made.
     let dilations = [if rows > 1 { row_step } else { 1 }, if columns > 1 { column_step } else { 1 }];
-    let covered = [(rows, dilations[0]), (columns, dilations[1])]
-        .map(|(taps, dilation)| Some(taps.checked_sub(1)?.checked_mul(dilation)?.saturating_add(1)));
-    let [Some(covered_rows), Some(covered_columns)] = covered else {
+    let (Some(covered_rows), Some(covered_columns)) =
+        (covered(rows, dilations[0]), covered(columns, dilations[1]))
+    else {
         return Err("its filters are larger than any image".to_owned());
     };
     // Kernels check no bounds, so nothing that a file says of shapes is taken for granted.
