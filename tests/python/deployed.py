@@ -32,10 +32,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="OUT_DIR")
     folder = parser.parse_args().folder
-    for name, network in NAMES.items():
+    for name in NAMES:
         path = folder / f"{name}.onnx"
         if not path.exists():
-            export(Row(Network(name, network, SIZE, classes=CLASSES), *EXPORTER), path)
+            export(Row(described(name), *EXPORTER), path)
+
+
+def described(name: str) -> Network:
+    """Return what makes the network called `name`."""
+    return Network(name, NAMES[name], SIZE, classes=CLASSES)
 
 
 if __name__ == "__main__":

@@ -319,9 +319,7 @@ def _draw(name: str, parameter: Tensor) -> None:
 
 def export(row: Row, path: Path) -> None:
     """Write one file, unless ONNX Runtime computes something else from it than PyTorch."""
-    torch.manual_seed(SEED)
-    images = 2 * torch.rand(IMAGES, 3, row.network.size, row.network.size) - 1
-    network = randomise(row.network.make(), images)
+    network, images = made(row.network)
     image = images[:1]
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -340,6 +338,13 @@ def export(row: Row, path: Path) -> None:
         if not difference <= max(TOLERANCE, NOISE_FACTOR * movement(network, images)):
             message = f"the exported model differs from PyTorch by {difference:.1e} of the largest logit"
             raise RuntimeError(message)
+
+
+def made(network: Network) -> tuple[nn.Module, Tensor]:
+    """Return the network with random weights, the same ones every time, and images."""
+    torch.manual_seed(SEED)
+    images = 2 * torch.rand(IMAGES, 3, network.size, network.size) - 1
+    return randomise(network.make(), images), images
 
 
 def movement(network: nn.Module, images: Tensor) -> float:

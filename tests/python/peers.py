@@ -1,4 +1,4 @@
-"""What people would use instead, measured: ONNX Runtime, ncnn and tract.
+"""What people would use instead, measured: ONNX Runtime, ncnn, tract and LiteRT.
 
     peers.py prepare MODEL.onnx GATED.onnx DIR
     peers.py prepare-plain MODEL.onnx DIR
@@ -8,12 +8,13 @@
 `prepare` writes to DIR what the engines load: the model as it is, the model without its gated blocks, the gated model,
 and the first two in ncnn's format, checked against ONNX Runtime. `prepare-plain` writes the model as it is alone, for
 any network: where an engine cannot load it, or computes something else, DIR says so in plain.ENGINE.txt, and it is left
-out. `measure` runs every engine on one image: a round for each line on standard input, answered by a line of JSON with
-the round's median of every engine in microseconds. `footprint` prints a line of JSON with the bytes of the float
-weights in plain.onnx and with the memory that ONNX Runtime takes to load and run it.
+out. LiteRT reads no ONNX: it takes part where MODEL.tflite, the same network, lies beside MODEL.onnx. `measure` runs
+every engine on one image: a round for each line on standard input, answered by a line of JSON with the round's median
+of every engine in microseconds. `footprint` prints a line of JSON with the bytes of the float weights in plain.onnx and
+with the memory that ONNX Runtime takes to load and run it.
 
 Everything computes in float32. ncnn otherwise runs with its defaults, which on every CPU are its fast settings
-(Winograd, packed layouts).
+(Winograd, packed layouts), and so does LiteRT, which hands all that it can to XNNPACK.
 """
 
 import argparse
@@ -35,6 +36,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import tract
+from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 import oracle
@@ -67,7 +69,11 @@ def prepare_plain(model: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / "plain"
     shutil.copyfile(model, folder / "plain.onnx")
-    for engine, check in (("ncnn", _prepare_ncnn), ("tract", _check_tract)):
+    converted = model.with_suffix(".tflite")
+    if converted.exists():
+        shutil.copyfile(converted, folder / "plain.tflite")
+    for engine, check in (("ncnn", _prepare_ncnn), ("tract", _check_tract), ("litert", _check_litert)):
+        Path(f"{stem}.{engine}.txt").unlink(missing_ok=True)
         try:
             check(stem)
         except Exception as error:
@@ -132,6 +138,8 @@ def _engines(folder: Path, threads: int) -> dict[str, Callable[[], object]]:
     elif threads == 1 and not (folder / "plain.tract.txt").exists():
         # It has no threads of its own.
         engines["tract plain"] = partial(_tract(folder / "plain").run, [image])
+    if (folder / "plain.tflite").exists() and not (folder / "plain.litert.txt").exists():
+        engines["litert plain"] = _litert(folder / "plain", image, threads).invoke
     return engines
 
 
@@ -236,6 +244,22 @@ def _check_tract(stem: Path) -> None:
     image, expected = _image_and_logits(stem)
     found = _tract(stem).run([image])[0].to_numpy()[0]
     _check("tract", stem, (found, expected), ROUGH_TOLERANCE)
+
+
+def _litert(stem: Path, image: NDArray[np.float32], threads: int) -> Interpreter:
+    """Load the network and hand it the image."""
+    interpreter = Interpreter(f"{stem}.tflite", num_threads=threads)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    return interpreter
+
+
+def _check_litert(stem: Path) -> None:
+    image, expected = _image_and_logits(stem)
+    interpreter = _litert(stem, image, 1)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+    _check("LiteRT", stem, (found, expected), ROUGH_TOLERANCE)
 
 
 def _image_and_logits(stem: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -59,7 +59,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// Measure gated networks beside statically pruned ones, ONNX Runtime, ncnn and tract, and write BENCHMARKS.md
+    /// Measure gated networks beside statically pruned ones and other engines, and write BENCHMARKS.md
     Bench {
         #[command(flatten)]
         what: bench::What,

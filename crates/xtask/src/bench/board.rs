@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use skipgate_core::SkipMask;
+use anyhow::{Context as _, Result};
+
+use skipgate_core::{MANIFEST_FILE, SkipMask, VMFB_FILE};
 
 use super::comparison::{Comparison, Depth, Figure, Other, Unit};
 use super::network::Artifacts;
@@ -15,6 +16,7 @@ use crate::demo::tensor::Tensor;
 use crate::parallel::in_parallel;
 use crate::process::say;
 use crate::setup::ncnn::BoardNcnn;
+use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
 /// Inferences of the shorter and of the longer run; the difference is free of what happens once per program.
@@ -67,8 +69,23 @@ impl Stage<'_> {
         own.chain(converted.map(|depth| (depth, Some(Other::Ncnn)))).collect()
     }
 
-    /// Instructions of one inference.
+    /// Instructions of one inference: counted, or as they were counted before with the same files.
     fn count_one(&self, job: Job) -> Result<Option<f64>> {
+        let note = self.dir.join(format!("{:?}-{}.instructions", job.1, job.0));
+        let stamp = Stamp::new(note.with_extension("stamp"));
+        let key = self.key(job)?;
+        if stamp.is(&key) {
+            let text = fs_err::read_to_string(&note)?;
+            let count =
+                text.parse().with_context(|| format!("{} holds `{text}`, no number", note.display()))?;
+            return Ok(Some(count));
+        }
+        let Some(count) = self.count_anew(job)? else { return Ok(None) };
+        stamp.unless_done(&key, || Ok(fs_err::write(&note, count.to_string())?))?;
+        Ok(Some(count))
+    }
+
+    fn count_anew(&self, job: Job) -> Result<Option<f64>> {
         let mut counts = Vec::new();
         for images in INFERENCES {
             let (program, arguments) = self.command(job, images);
@@ -79,6 +96,18 @@ impl Stage<'_> {
             counts.push((images, count));
         }
         instructions_per_image(counts[0], counts[1]).map(Some)
+    }
+
+    /// Everything that a count depends on: it repeats exactly, so one that was made need not be made again.
+    fn key(&self, job: Job) -> Result<Key> {
+        let Board { machine, program, .. } = self.board;
+        let key = Key::new("instructions").text(&format!("{machine:?} {INFERENCES:?} {:?}", self.image));
+        if let ((depth, Some(Other::Ncnn)), Some(ncnn)) = (job, self.ncnn) {
+            return ncnn.key(self.workspace, key, &self.ncnn_stem(depth));
+        }
+        let artifact = self.artifact(job);
+        let key = key.file(program)?.text(&self.mask(job).unwrap_or_default());
+        key.file(&artifact.join(MANIFEST_FILE))?.file(&artifact.join(VMFB_FILE))
     }
 
     /// What ncnn's files are called, but for their extension.
@@ -95,18 +124,27 @@ impl Stage<'_> {
         if let (Some(Other::Ncnn), Some(ncnn)) = (other, self.ncnn) {
             return ncnn.inferences(self.workspace, &self.ncnn_stem(depth), images, &self.image);
         }
-        let artifact = match other {
-            None => self.artifacts.gated.clone(),
-            Some(_) => self.artifacts.pruned.join(depth.to_string()),
-        };
-        let mut arguments: Vec<OsString> = vec!["run".into(), artifact.into()];
+        let mut arguments: Vec<OsString> = vec!["run".into(), self.artifact(job).into()];
         arguments.extend(["--input".into(), self.images(images).into()]);
         arguments.extend(["--output".into(), self.output(job, images).into()]);
-        if other.is_none() {
-            let mask = SkipMask::skipping_last(self.artifacts.gates(), depth);
-            arguments.extend(["--mask".into(), mask.to_string().into()]);
+        if let Some(mask) = self.mask(job) {
+            arguments.extend(["--mask".into(), mask.into()]);
         }
         (self.board.program.clone(), arguments)
+    }
+
+    /// The artifact of skipgate's own that `job` runs.
+    fn artifact(&self, (depth, other): Job) -> PathBuf {
+        match other {
+            None => self.artifacts.gated.clone(),
+            Some(_) => self.artifacts.pruned.join(depth.to_string()),
+        }
+    }
+
+    /// What the gated network is told to skip.
+    fn mask(&self, (depth, other): Job) -> Option<String> {
+        let skipped = || SkipMask::skipping_last(self.artifacts.gates(), depth).to_string();
+        other.is_none().then(skipped)
     }
 }
 

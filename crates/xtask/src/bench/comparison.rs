@@ -9,12 +9,13 @@ use skipgate_plot::Line;
 use super::rounds::Rounds;
 
 /// What the gated network is compared with, and its title in tables.
-const OTHERS: [(Other, &str); 5] = [
+const OTHERS: [(Other, &str); 6] = [
     (Other::Pruned, "statically pruned"),
     (Other::OnnxRuntime, "ONNX Runtime"),
     (Other::OnnxRuntimeGated, "ONNX Runtime, gated"),
     (Other::Ncnn, "ncnn"),
     (Other::Tract, "tract"),
+    (Other::LiteRt, "LiteRT"),
 ];
 
 /// Another way to compute the same.
@@ -31,6 +32,8 @@ pub(super) enum Other {
     Ncnn,
     /// tract on the network with all blocks.
     Tract,
+    /// `LiteRT`, which hands what it can to XNNPACK, on the network with all blocks.
+    LiteRt,
 }
 
 impl Other {
@@ -47,6 +50,7 @@ impl Other {
             Self::OnnxRuntimeGated => peer("onnxruntime gated all-run", "onnxruntime gated all-skip"),
             Self::Ncnn => peer("ncnn plain", "ncnn pruned"),
             Self::Tract => (skipped == 0).then(|| "tract plain".to_owned()),
+            Self::LiteRt => (skipped == 0).then(|| "litert plain".to_owned()),
         }
     }
 }

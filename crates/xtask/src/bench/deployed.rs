@@ -10,15 +10,21 @@ use skipgate_plot::{Figure, Line, Marks, Panel};
 use super::comparison::{Comparison, Other, align};
 use super::report::{NetworkReport, Report, capitalised, threads};
 use crate::process::{CommandExt, say};
+use crate::setup::python;
 use crate::workspace::Workspace;
 
 const SCRIPT: &str = "tests/python/deployed.py";
+const LITERT_SCRIPT: &str = "tests/python/deployed_litert.py";
 const PAGE: &str = "docs/deployed.md";
 const PICTURE: &str = "docs/deployed.svg";
 
 /// Other engines, with their titles in tables.
-const ENGINES: [(Other, &str); 3] =
-    [(Other::OnnxRuntime, "ONNX Runtime"), (Other::Ncnn, "ncnn"), (Other::Tract, "tract")];
+const ENGINES: [(Other, &str); 4] = [
+    (Other::OnnxRuntime, "ONNX Runtime"),
+    (Other::Ncnn, "ncnn"),
+    (Other::LiteRt, "LiteRT"),
+    (Other::Tract, "tract"),
+];
 
 const INTRODUCTION: &str = "\
 # Networks that people deploy
@@ -27,9 +33,11 @@ Written by `cargo xtask bench --deployed`, which exports the networks (random we
 compiles everything it needs; run it on an idle machine. `cargo xtask bench --network FILE` measures any other network.
 
 Images of 224x224, batch 1, float32. Behind each figure stands how many times that skipgate takes with all gates open: below 1
-it is better. *Pruned* is the network compiled by skipgate without its gated blocks, beside the gated one with all gates closed.
+it is better. *Pruned* is the network compiled by skipgate without its gated blocks, beside the gated one with all gates closed;
+*worst depth* is the largest of these ratios over every number of skipped blocks, none and all included (`--every 1`).
 ncnn computes with float32 on the boards, too: its shorter floats are turned off.
 An engine that cannot load a network, or computes something else from it than ONNX Runtime, has a dash. tract has one thread.
+LiteRT is given the same networks by its converter for PyTorch, and hands all of their layers that it can to XNNPACK.
 Memory is the most that a process has had resident which loads the network and runs it; of ONNX Runtime, what it adds to
 Python's process. *Weights* are the floats in the ONNX file, and behind the size of the artifact's `model.vmfb` stands how many
 times theirs it is.
@@ -41,6 +49,10 @@ pub(super) fn export(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     fs_err::create_dir_all(&dir)?;
     say("Exporting the networks that people deploy");
     workspace.command(workspace.venv("python")).arg(SCRIPT).arg(&dir).run()?;
+    let litert = || workspace.command(python::prepare_litert(workspace)?).arg(LITERT_SCRIPT).arg(&dir).run();
+    if let Err(error) = litert() {
+        say(&format!("LiteRT is not measured: {error:#}"));
+    }
     let files = fs_err::read_dir(&dir)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     let mut files: Vec<_> = files
         .into_iter()
@@ -95,7 +107,8 @@ impl Group<'_> {
         let mut table = Table::new();
         let titles = ENGINES.iter().map(|(_, title)| *title);
         let first = ["network", "gates", "layers in kernels", "skipgate", "ungated"];
-        let titles = first.into_iter().chain(titles).chain(["ours / best", "all skipped", "pruned"]);
+        let titles =
+            first.into_iter().chain(titles).chain(["ours / best", "all skipped", "pruned", "worst depth"]);
         table.load_preset(preset).set_header(titles);
         for (network, comparison) in &self.rows {
             let Some(open) = comparison.depths.first() else { continue };
@@ -113,6 +126,7 @@ impl Group<'_> {
             row.extend(ENGINES.iter().map(|(engine, _)| figure(engine)));
             row.push(to_best(comparison).map_or("-".to_owned(), |ratio| format!("{ratio:.3}")));
             row.extend(skipped(comparison));
+            row.push(comparison.worst_overhead().map_or("-".to_owned(), |worst| format!("×{worst:.3}")));
             table.add_row(row);
         }
         align(&mut table);
@@ -211,7 +225,7 @@ fn picture(report: &Report) -> Figure {
     };
     let lines = groups.iter().enumerate().map(line).collect();
     let names = report.networks.iter().map(|network| network.name.clone()).collect();
-    let axis = "skipgate / the best of ONNX Runtime, ncnn and tract; below 1 is better";
+    let axis = "skipgate / the best of ONNX Runtime, ncnn, LiteRT and tract; below 1 is better";
     let panel = Panel::new(axis, "", Marks::Ratios(names, lines));
     Figure {
         title: "Networks that people deploy".to_owned(),

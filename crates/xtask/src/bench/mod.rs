@@ -9,6 +9,7 @@ mod network;
 mod report;
 mod rounds;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -52,6 +53,9 @@ pub(crate) struct What {
     /// An ONNX file of one image and one output instead; may be given several times; writes no page
     #[arg(long = "network", value_name = "FILE", conflicts_with_all = ["quick", "deployed"])]
     networks: Vec<PathBuf>,
+    /// Measure every N-th number of skipped blocks, besides none and all
+    #[arg(long, value_name = "N")]
+    every: Option<NonZeroUsize>,
     /// The boards whose instructions are counted under emulation
     #[arg(long = "board", value_name = "TARGET", default_values = ["odroid-xu4", "raspberry-pi-4"])]
     boards: Vec<String>,
@@ -74,13 +78,18 @@ pub(crate) fn run(workspace: &Workspace, what: &What, format: Format) -> Result<
         _ => (PACE_OF_LARGE, Peers::Plain),
     };
     let bench = Bench { workspace, program, boards, pace, peers };
-    let networks = if what.quick {
+    let mut networks = if what.quick {
         vec![Network::resnet20(workspace)]
     } else if files.is_empty() {
         vec![Network::resnet20(workspace), Network::resnet110(workspace)]
     } else {
         files.iter().map(|file| Network::of_file(file)).collect::<Result<_>>()?
     };
+    if let Some(step) = what.every {
+        for network in &mut networks {
+            network.measure_every(step.get());
+        }
+    }
     let networks = networks.iter().map(|network| bench.measure(network)).collect::<Result<_>>()?;
     let report = Report { machine: Machine::find(workspace)?, networks };
     if format == Format::Json {
@@ -211,6 +220,8 @@ impl Bench<'_> {
             .file(&self.program)?
             .file(&self.workspace.path("tests/python/peers.py"))?
             .file(&self.workspace.tool("venv-tests.stamp"))?;
+        let for_litert = network.model.with_extension("tflite");
+        let key = if for_litert.exists() { key.file(&for_litert)? } else { key };
         Stamp::new(dir.with_extension("stamp")).unless_done(&key, || {
             say(&format!("Converting {} for other engines", network.model.display()));
             python.run()

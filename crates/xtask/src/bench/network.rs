@@ -67,6 +67,11 @@ impl Network {
         Ok(Self { name, model, host_step: NOTHING_BETWEEN, board_step: NOTHING_BETWEEN })
     }
 
+    /// Has every `step`-th number of skipped blocks measured, here and under emulation.
+    pub(super) fn measure_every(&mut self, step: usize) {
+        (self.host_step, self.board_step) = (step, step);
+    }
+
     /// The folder of what belongs to this network alone.
     pub(super) fn dir(&self, workspace: &Workspace) -> PathBuf {
         workspace.path("target/bench").join(&self.name)

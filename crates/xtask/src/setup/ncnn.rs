@@ -106,6 +106,15 @@ impl BoardNcnn {
         self.command(&workspace.path(SCRIPT), &arguments)
     }
 
+    /// `key` with everything that decides how many instructions [`Self::inferences`] takes.
+    pub(crate) fn key(&self, workspace: &Workspace, key: Key, stem: &Path) -> Result<Key> {
+        let key = key
+            .text(self.family.name())
+            .file(&workspace.path(SCRIPT))?
+            .file(&workspace.path(REQUIREMENTS))?;
+        key.file(&stem.with_extension("ncnn.param"))?.file(&stem.with_extension("ncnn.bin"))
+    }
+
     /// Program and arguments that run a Python script which takes the folder of ncnn first. The program is the dynamic
     /// loader, since the emulator looks for none in a folder of ours.
     fn command(&self, script: &Path, arguments: &[&OsStr]) -> (PathBuf, Vec<OsString>) {
