@@ -10,6 +10,7 @@ use fs_err as fs;
 use serde_json::Value;
 use skipgate_core::{Elements, Manifest, Values};
 use skipgate_data::Stacked;
+use skipgate_data::tensor_file::{Tensor, write_npy};
 use support::{board, compile, repository, scratch, skipgate, succeed};
 
 fn model() -> PathBuf {
@@ -65,8 +66,8 @@ fn files_by_name_and_archives_give_the_same_and_so_does_the_board() {
         let values = inputs(&artifact).tensors().nth(number).unwrap().to_values();
         let mut shape = spec.shape.clone();
         shape[0] *= 2;
-        let tensor = skipgate_data::tensor_file::Tensor { shape, values };
-        skipgate_data::tensor_file::write_npy(path(&format!("{}.npy", spec.name)).as_ref(), &tensor).unwrap();
+        let tensor = Tensor { shape, values };
+        write_npy(path(&format!("{}.npy", spec.name)).as_ref(), &tensor).unwrap();
     }
     let (pixels, offset) =
         (format!("pixels={}", path("pixels.npy")), format!("offset={}", path("offset.npy")));
@@ -86,6 +87,45 @@ fn files_by_name_and_archives_give_the_same_and_so_does_the_board() {
     let best = |stacked: Stacked| stacked.tensors().nth(3).unwrap().to_values();
     assert_eq!(best(read("a.npz")), best(read("c.npz")));
     assert!(matches!(best(read("a.npz")), Values::I64(places) if places.iter().any(|place| *place > 0)));
+}
+
+#[test]
+fn indices_are_checked_if_given_and_limited_if_computed() {
+    let dir = scratch("tensors-indices");
+    for (target, program) in [("host", skipgate as fn() -> Command), ("odroid-xu4", board)] {
+        let artifact = dir.join(target);
+        let mut compile = skipgate();
+        compile.arg("compile").arg(repository().join("tests/models/indices.onnx"));
+        compile.args(["--ungated", "--target", target, "--output"]).arg(&artifact);
+        let said = succeed(&mut compile);
+        let expected = "where ONNX Runtime would end with an error:\n  Gather computed";
+        assert!(said.contains(expected) && !said.contains("Gather given"), "{said}");
+        let path = |name: &str| dir.join(name).display().to_string();
+        let (words, output) = (path("words.npy"), path("rows.npz"));
+        let rows = |places: [i64; 4]| {
+            let tensor = Tensor { shape: vec![4], values: places.to_vec().into() };
+            write_npy(words.as_ref(), &tensor).unwrap();
+            run(program(), &artifact, &["--input", &words, "--output", &output])
+        };
+        // Twice 3 is the last row; twice 5 and twice -4 are none.
+        let ran = rows([0, 3, -4, 5]);
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let found = Stacked::read(manifest(&artifact).outputs(), std::slice::from_ref(&output)).unwrap();
+        let first_columns: Vec<Vec<f32>> = found
+            .tensors()
+            .map(|rows| <&[f32]>::try_from(rows).unwrap().iter().copied().step_by(2).collect())
+            .collect();
+        assert_eq!(first_columns, [[0.0, 30.0, 30.0, 50.0], [0.0, 60.0, 0.0, 60.0]]);
+        for (wrong, place) in [([0, 0, 7, 0], 2), ([-8, 0, 0, 0], 0), ([0, i64::MAX, i64::MIN, 9], 1)] {
+            let ran = rows(wrong);
+            let error = String::from_utf8(ran.stderr).unwrap();
+            let found = wrong[place];
+            let expected = format!(
+                "input `words` holds {found} at place {place}, `Gather given` takes indices from -7 to 6"
+            );
+            assert!(ran.status.code() == Some(1) && error.contains(&expected), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The elements of tensors that go into a network and come out of it.
 
+use std::ops::RangeInclusive;
+
 use half::f16;
 use serde::{Deserialize, Serialize};
 
@@ -157,9 +159,49 @@ macro_rules! define {
     };
 }
 
+fn first_outside<T: Copy + Into<i64>>(elements: &[T], allowed: RangeInclusive<i64>) -> Option<(usize, i64)> {
+    let mut numbers = elements.iter().map(|&element| element.into()).enumerate();
+    numbers.find(|(_, number)| !allowed.contains(number))
+}
+
 define!(F32: f32, F16: f16, I8: i8, U8: u8, I32: i32, I64: i64, Bool: bool);
 
+impl Values {
+    /// The same with every integer that is not among `allowed` replaced by the one of them that is next to it; floats and `bool`
+    /// stay.
+    #[must_use]
+    pub fn limited(self, allowed: &RangeInclusive<i64>) -> Self {
+        match self {
+            Self::I8(values) => limited(values, allowed).into(),
+            Self::U8(values) => limited(values, allowed).into(),
+            Self::I32(values) => limited(values, allowed).into(),
+            Self::I64(values) => limited(values, allowed).into(),
+            Self::F32(_) | Self::F16(_) | Self::Bool(_) => self,
+        }
+    }
+}
+
+fn limited<T: Copy + Into<i64> + TryFrom<i64>>(mut values: Vec<T>, allowed: &RangeInclusive<i64>) -> Vec<T> {
+    for value in &mut values {
+        let number: i64 = (*value).into();
+        let limited = number.min(*allowed.end()).max(*allowed.start());
+        *value = T::try_from(limited).unwrap_or(*value);
+    }
+    values
+}
+
 impl Elements<'_> {
+    /// The first integer that is not among `allowed`, with its place; floats and `bool` have none.
+    pub fn first_outside(&self, allowed: RangeInclusive<i64>) -> Option<(usize, i64)> {
+        match self {
+            Self::I8(elements) => first_outside(elements, allowed),
+            Self::U8(elements) => first_outside(elements, allowed),
+            Self::I32(elements) => first_outside(elements, allowed),
+            Self::I64(elements) => first_outside(elements, allowed),
+            Self::F32(_) | Self::F16(_) | Self::Bool(_) => None,
+        }
+    }
+
     /// All of them as f64, which only changes integers past 2^53; `true` is 1.
     pub fn to_f64(&self) -> Vec<f64> {
         match self {

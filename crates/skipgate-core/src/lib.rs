@@ -37,8 +37,8 @@ pub use front::{
 pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{
-    Abi, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, Manifest,
-    ManifestError, NotOneF32, TensorSpec, VMFB_FILE,
+    Abi, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IndexInput, IreeVersion, MANIFEST_FILE,
+    Manifest, ManifestError, NotOneF32, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
 pub use options::{Arithmetic, CompileOptions, CostlyGate, Coverage, GateForm, GenericLayer};

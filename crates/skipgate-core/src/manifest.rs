@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,23 @@ pub struct Abi {
     pub inputs: Vec<TensorSpec>,
     /// The outputs of the model in its order.
     pub outputs: Vec<TensorSpec>,
+    /// What inputs may hold that the network uses as indices, in the order of their nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub index_inputs: Vec<IndexInput>,
+}
+
+/// An input whose elements are indices. The code does not check them: whoever runs it has to, before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexInput {
+    /// Name of the input.
+    pub input: String,
+    /// The least index: negative ones count from the end.
+    pub least: i64,
+    /// The largest index.
+    pub most: i64,
+    /// The ONNX node that uses them, as `Operator name`.
+    pub node: String,
 }
 
 /// A function for one configuration.
@@ -107,6 +125,16 @@ pub struct TensorSpec {
     pub shape: Vec<usize>,
     /// Element type.
     pub element_type: ElementType,
+}
+
+impl Abi {
+    /// What `input` may hold, if the network uses it as indices.
+    pub fn indices(&self, input: &str) -> Option<RangeInclusive<i64>> {
+        let limits = self.index_inputs.iter().filter(|limit| limit.input == input);
+        limits
+            .map(|limit| limit.least..=limit.most)
+            .reduce(|a, b| *a.start().max(b.start())..=*a.end().min(b.end()))
+    }
 }
 
 impl TensorSpec {
@@ -265,6 +293,10 @@ impl Manifest {
         if let Some(other) = self.abi.specialised.iter().find(|entry| entry.mask.len() != self.gates.len()) {
             return bad(format!("`{}` is for the mask {} of another length", other.function, other.mask));
         }
+        let is_input = |name: &str| self.inputs().iter().any(|input| input.name == name);
+        if let Some(indices) = self.abi.index_inputs.iter().find(|indices| !is_input(&indices.input)) {
+            return bad(format!("there is no input `{}`, which `{}` uses", indices.input, indices.node));
+        }
         if !self.files.contains_key(VMFB_FILE) {
             return bad(format!("there is no hash of `{VMFB_FILE}`"));
         }
@@ -329,6 +361,7 @@ mod tests {
                     tensor("skip_mask", &[2], ElementType::Bool),
                 ],
                 outputs: vec![tensor("logits", &[1, 10], ElementType::F32)],
+                index_inputs: vec![],
             },
             gates: vec![gate("a"), gate("b")],
             coverage: Coverage::default(),

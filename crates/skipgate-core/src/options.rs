@@ -48,6 +48,10 @@ pub struct Coverage {
     pub generic: Vec<GenericLayer>,
     /// The gates that cost something, in mask order.
     pub costly_gates: Vec<CostlyGate>,
+    /// The ONNX nodes, as `Operator name`, whose computed indices are limited to what they choose from. ONNX Runtime ends with
+    /// an error where one is outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limited_indices: Vec<String>,
 }
 
 /// A layer without a kernel.

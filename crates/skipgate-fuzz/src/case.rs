@@ -92,8 +92,9 @@ impl Checker {
         let network = network.map_err(|error| Outcome::of_error(&error))?;
         let gates = network.gates().map_err(|error| Outcome::of_error(&error))?;
         let masks = masks(gates.len(), MASKS.saturating_sub(gates.len() + 2).max(2), 1);
-        let specs = interface(model).map_err(|error| Outcome::of_error(&error))?.inputs;
-        let inputs = random_inputs(&specs, INPUTS, 1).map_err(|error| invalid(&error))?;
+        let abi = interface(model).map_err(|error| Outcome::of_error(&error))?;
+        let specs = abi.inputs.clone();
+        let inputs = random_inputs(&specs, &abi, INPUTS, 1).map_err(|error| invalid(&error))?;
         let nearly: Vec<_> = inputs.run(0).map(nearly).collect();
         let halves = has_halves(model).map_err(|error| invalid(&error))?;
         let least = if halves { HALF_TOLERANCE } else { TOLERANCE };

@@ -2,12 +2,12 @@
 
 use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, CompileOptions, CostlyGate, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm, Manifest,
-    SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, CostlyGate, Coverage, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm,
+    Manifest, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::{
-    MASK_INPUT, Model, TensorType, dequantize_constants, element_type, find_scores, fix_batch, infer_shapes,
-    normalise,
+    IndexChecks, MASK_INPUT, Model, TensorType, dequantize_constants, element_type, find_scores, fix_batch,
+    index_checks, infer_shapes, normalise,
 };
 
 use crate::compiler::{Output, Program};
@@ -48,7 +48,8 @@ pub fn compile(
     size::check(model, target)?;
     // First, since its errors name the node where the trouble starts.
     let mut plan = plan_gates(model, target, options, None)?;
-    let mut abi = abi(model)?;
+    let IndexChecks { inputs: index_inputs, limited } = index_checks(model).map_err(ImportError::from)?;
+    let mut abi = Abi { index_inputs, ..tensors(model)? };
     let gates = model.gates().map_err(crate::ImportError::from)?;
     check_mask(&abi, gates.len())?;
     abi.specialised = entry_points(gates.len(), specialised)?;
@@ -75,7 +76,7 @@ pub fn compile(
         output => output?,
     };
     let Output { vmfb, dispatches, copying } = output;
-    let mut coverage = plan.coverage().clone();
+    let mut coverage = Coverage { limited_indices: limited, ..plan.coverage().clone() };
     coverage.costly_gates.extend(copying.into_iter().map(copying_gate));
     coverage.costly_gates.extend(partial::gates(&plan, &dispatches));
     coverage.costly_gates.sort_by_key(|gate| gate.gate);
@@ -180,11 +181,13 @@ fn shape_text(shape: &[Option<usize>]) -> String {
 ///
 /// Errors: a tensor that cannot cross the interface.
 pub fn interface(model: &Model) -> Result<Abi, CompileError> {
-    abi(&plain(model)?)
+    let model = plain(model)?;
+    let index_inputs = index_checks(&model).map_err(ImportError::from)?.inputs;
+    Ok(Abi { index_inputs, ..tensors(&model)? })
 }
 
-/// The function for any mask and the tensors of `model`.
-fn abi(model: &Model) -> Result<Abi, CompileError> {
+/// The function for any mask and the tensors of `model`, but not what they may hold.
+fn tensors(model: &Model) -> Result<Abi, CompileError> {
     let types = infer_shapes(model).map_err(crate::ImportError::from)?;
     let graph = &model.proto().graph;
     let is_initializer = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
@@ -200,7 +203,7 @@ fn abi(model: &Model) -> Result<Abi, CompileError> {
     let inputs: Vec<_> = names.filter(|name| !is_initializer(name)).map(spec).collect::<Result<_, _>>()?;
     let outputs: Vec<_> = graph.output.iter().map(|output| spec(&output.name)).collect::<Result<_, _>>()?;
     let entry_point = format!("{MODULE}.{FUNCTION}");
-    Ok(Abi { entry_point, specialised: Vec::new(), inputs, outputs })
+    Ok(Abi { entry_point, specialised: Vec::new(), inputs, outputs, index_inputs: Vec::new() })
 }
 #[cfg(test)]
 mod tests {
@@ -212,7 +215,7 @@ mod tests {
     #[test]
     fn a_gate_table_for_another_mask_is_refused() {
         let gated = gate(&small_resnet().model(), &GateSelection::default()).unwrap();
-        let abi_of = |model: &Model| abi(model).unwrap();
+        let abi_of = |model: &Model| tensors(model).unwrap();
         check_mask(&abi_of(&gated), 2).unwrap();
         let mut proto = gated.proto().clone();
         proto.metadata_props.retain(|entry| entry.key != GATES_KEY);

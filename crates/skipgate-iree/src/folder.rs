@@ -212,6 +212,7 @@ mod tests {
                 specialised: vec![],
                 inputs: vec![tensor("x")],
                 outputs: vec![tensor("y")],
+                index_inputs: vec![],
             },
             gates: vec![],
             coverage: Coverage::default(),

@@ -71,6 +71,7 @@ pub use kind::BlockKind;
 pub use metadata::{CLASS_NAMES_KEY, GATES_KEY, PREPROCESSING_KEY};
 pub use model::{IR_VERSIONS, MAX_BYTES, Model, OPSET_VERSIONS};
 pub use normalise::normalise;
+pub use normalise::places::inputs::{IndexChecks, index_checks};
 pub use remove::remove_blocks;
 pub use scores::find_scores;
 pub use select::{GateSelection, GateUnit};

@@ -1,6 +1,6 @@
 //! What skipgate keeps in the metadata of a model, as JSON.
 
-use crate::proto::{ModelProto, StringStringEntryProto};
+use crate::proto::{ModelProto, NodeProto, StringStringEntryProto};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use skipgate_core::{Gate, Preprocessing};
@@ -14,6 +14,8 @@ pub const GATES_KEY: &str = "skipgate.gates";
 pub const PREPROCESSING_KEY: &str = "skipgate.preprocessing";
 /// `metadata_props` key of the class names: a JSON array of strings, in logit order.
 pub const CLASS_NAMES_KEY: &str = "skipgate.class_names";
+/// `metadata_props` key of a node whose computed indices [`normalise`](crate::normalise) has limited.
+pub(crate) const LIMITED_KEY: &str = "skipgate.limited_indices";
 
 impl Model {
     /// The gate table, in mask order; empty if the model is not gated.
@@ -53,6 +55,17 @@ impl Model {
             .transpose()
             .map_err(|source| Error::Metadata { key, source })
     }
+}
+
+/// Marks `node` with `key`.
+pub(crate) fn note(node: &mut NodeProto, key: &str) {
+    let entry = StringStringEntryProto { key: key.to_owned(), ..Default::default() };
+    node.metadata_props.push(entry);
+}
+
+/// Whether `node` was [marked](note) with `key`.
+pub(crate) fn has_note(node: &NodeProto, key: &str) -> bool {
+    node.metadata_props.iter().any(|entry| entry.key == key)
 }
 
 /// Records the gate table in `model`.

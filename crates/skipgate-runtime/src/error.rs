@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use skipgate_core::{
-    Arch, ElementType, Hint, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, ManifestError,
-    MaskError, NotOneF32, TensorSpec,
+    Arch, ElementType, Hint, IREE_REVISION, IREE_VERSION, IndexInput, IreeVersion, MANIFEST_FILE,
+    ManifestError, MaskError, NotOneF32, TensorSpec,
 };
 
 use crate::Device;
@@ -94,6 +94,17 @@ pub enum Error {
         found: usize,
         /// Type of the elements given.
         found_type: ElementType,
+    },
+    /// An input that the network uses as indices holds one that is not there.
+    #[error("input `{}` holds {found} at place {place}, `{}` takes indices from {} to {}",
+        .expected.input, .expected.node, .expected.least, .expected.most)]
+    Index {
+        /// The input and its limits.
+        expected: IndexInput,
+        /// The number of the element in row-major order.
+        place: usize,
+        /// The element.
+        found: i64,
     },
     /// Not every input is given once.
     #[error("the network takes the inputs {expected}, found {found}")]

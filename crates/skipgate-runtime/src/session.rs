@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skipgate_core::{Elements, SkipMask, TensorSpec, Values};
+use skipgate_core::{Elements, IndexInput, SkipMask, TensorSpec, Values};
 
 use crate::raw::Program;
 use crate::{Artifact, Device, Error};
@@ -114,7 +114,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::Inputs`], [`Error::Input`] and [`Error::Mask`] before anything runs; [`Error::Iree`] and
+    /// [`Error::Inputs`], [`Error::Input`], [`Error::Index`] and [`Error::Mask`] before anything runs; [`Error::Iree`] and
     /// [`Error::Output`] if the network fails or does not do what its manifest says. The session stays usable.
     pub fn run_named(
         &mut self,
@@ -157,6 +157,7 @@ impl Session {
                 let (found, found_type) = (elements.len(), elements.element_type());
                 return Err(Error::Input { expected: spec.clone(), found, found_type });
             }
+            check_indices(&self.artifact.manifest().abi.index_inputs, spec, elements)?;
             self.program.write(number, elements)?;
         }
         Ok(())
@@ -171,6 +172,16 @@ impl Session {
     pub fn artifact(&self) -> &Artifact {
         &self.artifact
     }
+}
+
+/// Fails at an element that the network would use as an index of something that is not there.
+fn check_indices(limits: &[IndexInput], spec: &TensorSpec, elements: Elements<'_>) -> Result<(), Error> {
+    for limit in limits.iter().filter(|limit| limit.input == spec.name) {
+        if let Some((place, found)) = elements.first_outside(limit.least..=limit.most) {
+            return Err(Error::Index { expected: limit.clone(), place, found });
+        }
+    }
+    Ok(())
 }
 
 /// Names, for a message.

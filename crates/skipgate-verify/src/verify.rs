@@ -68,7 +68,7 @@ pub fn verify(path: &Path, model: &Path, options: &Options, tell: &dyn Fn(&str))
     let manifest = manifest(path)?;
     let origin = Origin::load(model, &manifest, &options.removed)?;
     let inputs = match &options.inputs {
-        Inputs::Random(count) => random_inputs(manifest.inputs(), *count, options.seed)?,
+        Inputs::Random(count) => random_inputs(manifest.inputs(), &manifest.abi, *count, options.seed)?,
         Inputs::Given(inputs) => inputs.clone(),
     };
     let masks = masks(manifest.gates.len(), options.masks, options.seed);

@@ -117,6 +117,11 @@ impl<'n, 'c, 'm> Build<'n, 'c, 'm> {
         if element_type == FLOAT { name } else { self.cast(&name, element_type) }
     }
 
+    /// What takes the place of the node, among it one that computes its outputs under their names.
+    pub(super) fn into_step(self) -> Step {
+        Step::nodes(self.parts.into_nodes())
+    }
+
     /// What takes the place of the node, whose outputs are `values`.
     pub(super) fn finish(self, values: &[&str]) -> Step {
         let (first, others) = values.split_first().unwrap_or((&"", &[]));

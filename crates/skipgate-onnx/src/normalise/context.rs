@@ -69,6 +69,11 @@ impl<'m> Context<'m> {
         self.tensor_type(name).is_some_and(|value| value.element_type == element_type)
     }
 
+    /// Whether `name` is an input of the model, which the caller gives.
+    pub(super) fn is_input(&self, name: &str) -> bool {
+        self.constant(name).is_none() && self.model.graph().input.iter().any(|input| input.name == name)
+    }
+
     /// The initialiser called `name`.
     pub(super) fn constant(&self, name: &str) -> Option<&'m TensorProto> {
         self.constants.get(name).copied()
@@ -208,6 +213,11 @@ impl<'n> Parts<'n> {
     /// Adds a node that is complete.
     pub(super) fn push_node(&mut self, node: NodeProto) {
         self.nodes.push(node);
+    }
+
+    /// What was added, complete as it is.
+    pub(super) fn into_nodes(self) -> Vec<NodeProto> {
+        self.nodes
     }
 
     /// Adds the node that computes what the one node computed.

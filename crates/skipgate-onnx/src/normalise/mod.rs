@@ -63,7 +63,7 @@ mod opset;
 mod opset_early;
 mod opset_oldest;
 mod pad;
-mod places;
+pub(crate) mod places;
 mod pool;
 mod pool_places;
 mod pow;
@@ -257,6 +257,7 @@ const REWRITE: &[Pass] = &[
     modulo::rewrite,
     bit_shift::rewrite,
     pad::rewrite,
+    places::limit::rewrite,
     pow::rewrite,
     |node, body, context| Ok(pow_integers::rewrite(node, body, context)),
     |node, body, context| Ok(quantized_product::rewrite(node, body, context)),

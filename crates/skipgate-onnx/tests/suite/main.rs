@@ -7,6 +7,7 @@ mod equivalence;
 mod files;
 mod gates;
 mod hostile;
+mod indices;
 mod layers;
 mod net;
 mod normalise;

@@ -170,7 +170,11 @@ pub(super) fn named(inputs: &[(String, Values)]) -> Vec<(&str, Elements<'_>)> {
 
 /// Something for every input; zeros might be quicker than real images.
 pub(super) fn patterns(manifest: &Manifest) -> Vec<(String, Values)> {
-    manifest.inputs().iter().map(|spec| (spec.name.clone(), pattern(spec))).collect()
+    let allowed = |spec: &TensorSpec| match manifest.abi.indices(&spec.name) {
+        Some(indices) => pattern(spec).limited(&indices),
+        None => pattern(spec),
+    };
+    manifest.inputs().iter().map(|spec| (spec.name.clone(), allowed(spec))).collect()
 }
 
 /// Numbers from -1 to 1, any bytes, and for wider integers, which often count or choose something, 0 and 1.

@@ -38,7 +38,7 @@ impl Report for Written {
             report::si(*vmfb_bytes),
             manifest.target.name,
         );
-        let coverage = [kernels(&manifest.coverage), gates(manifest)];
+        let coverage = [kernels(&manifest.coverage), gates(manifest), limited(&manifest.coverage)];
         let first = [vec![wrote], coverage.into_iter().flatten().collect()].concat().join("\n");
         [Some(first), verification.as_ref().map(Report::text)]
             .into_iter()
@@ -72,6 +72,16 @@ fn gates(Manifest { gates, coverage, .. }: &Manifest) -> Vec<String> {
     });
     let headline = format!("{free} of {} gates are free; the others:", gates.len());
     [headline].into_iter().chain(costly).collect()
+}
+
+/// Which computed indices are limited.
+fn limited(Coverage { limited_indices, .. }: &Coverage) -> Vec<String> {
+    if limited_indices.is_empty() {
+        return vec![];
+    }
+    let headline = "computed indices that are outside of what they choose from are taken to its ends, where ONNX Runtime \
+                    would end with an error:";
+    [headline.to_owned()].into_iter().chain(limited_indices.iter().map(|node| format!("  {node}"))).collect()
 }
 
 /// What `--emit` asks for instead of an artifact.
