@@ -48,11 +48,20 @@ pub(crate) fn board_64() -> Command {
     emulated("qemu-aarch64", "cortex-a72", "SKIPGATE_AARCH64_PROGRAM")
 }
 
-/// The program that `variable` names.
-fn emulated(emulator: &str, cpu: &str, variable: &str) -> Command {
+/// The static armv7 program.
+pub(crate) fn board_program() -> PathBuf {
+    named_program("SKIPGATE_BOARD_PROGRAM")
+}
+
+/// The program that `variable` names, relative to the repository.
+fn named_program(variable: &str) -> PathBuf {
     let program = env::var_os(variable).expect("`cargo xtask test` builds the programs for boards");
+    repository().join(program)
+}
+
+fn emulated(emulator: &str, cpu: &str, variable: &str) -> Command {
     let mut command = Command::new(emulator);
-    command.args(["-cpu", cpu]).arg(program);
+    command.args(["-cpu", cpu]).arg(named_program(variable));
     command
 }
 
@@ -98,7 +107,7 @@ pub(crate) fn recipes() -> Command {
 }
 
 /// Python with the environment that `cargo xtask setup` makes.
-fn interpreter() -> Command {
+pub(crate) fn interpreter() -> Command {
     let tools = env::var_os("SKIPGATE_TOOLS").expect("cargo sets SKIPGATE_TOOLS");
     Command::new(
         env::var_os("PYTHON").map_or_else(|| repository().join(tools).join("venv/bin/python"), PathBuf::from),

@@ -23,6 +23,7 @@ mod parallel;
 mod process;
 mod profile;
 mod setup;
+mod site;
 mod stamp;
 mod test;
 mod workspace;
@@ -72,6 +73,8 @@ enum Command {
         /// The board, one of those that `skipgate targets` lists
         target: String,
     },
+    /// Check the links of all pages and build them as a site
+    Site,
     /// Count the instructions of an artifact for a board at many depths, for `skipgate pareto --latency-from`
     Instructions {
         /// The artifact folder, compiled for a board such as odroid-xu4 or raspberry-pi-4
@@ -143,6 +146,7 @@ fn run(command: &Command) -> Result<()> {
     let workspace = Workspace::find()?;
     match *command {
         Command::Instructions { ref artifact, every } => instructions::run(&workspace, artifact, every.get()),
+        Command::Site => site::build(&workspace),
         Command::Program { ref target } => board::build(&workspace, target),
         Command::Profile { ref artifact, format } => profile::run(&workspace, artifact, format),
         Command::Cycles { ref what, format } => cycles::run(&workspace, what, format),

@@ -14,7 +14,7 @@ use crate::demo::build::BoardProfile;
 use crate::process::{CommandExt, say};
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
-use crate::{capi, libcalls, operators};
+use crate::{capi, libcalls, operators, site};
 
 /// Crates that the program for the board is made of, and that are tested under emulation.
 const BOARD_CRATES: [&str; 7] = [
@@ -59,6 +59,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ("formatting and lints of Python", &|| suite.python_lints()),
         ("lints", &|| suite.lints()),
         ("lints of the board's program", &|| suite.board_lints()),
+        ("links of the pages", &|| site::check(workspace)),
         ("documentation", &|| suite.documentation()),
         ("dependencies of the board's program", &|| suite.board_dependencies()),
         ("bindings", &|| crate::generate_bindings(workspace, true)),
