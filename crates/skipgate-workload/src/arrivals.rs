@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use humantime::format_duration;
 use skipgate_core::file;
 
 /// A pattern of requests.
@@ -216,15 +215,20 @@ fn period(text: &str) -> Option<Duration> {
     humantime::parse_duration(text.trim()).ok().filter(|period| !period.is_zero())
 }
 
+/// In one word, as it is written on a command line.
+fn shown(period: Duration) -> String {
+    humantime::format_duration(period).to_string().replace(' ', "")
+}
+
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Steady(period) => write!(f, "steady:{}", format_duration(*period)),
-            Self::Periodic(period) => write!(f, "periodic:{}", format_duration(*period)),
-            Self::Poisson(mean) => write!(f, "poisson:{}", format_duration(*mean)),
-            Self::Bursts(period, size) => write!(f, "bursts:{},{size}", format_duration(*period)),
+            Self::Steady(period) => write!(f, "steady:{}", shown(*period)),
+            Self::Periodic(period) => write!(f, "periodic:{}", shown(*period)),
+            Self::Poisson(mean) => write!(f, "poisson:{}", shown(*mean)),
+            Self::Bursts(period, size) => write!(f, "bursts:{},{size}", shown(*period)),
             Self::Diurnal(mean, day) => {
-                write!(f, "diurnal:{},{}", format_duration(*mean), format_duration(*day))
+                write!(f, "diurnal:{},{}", shown(*mean), shown(*day))
             }
             Self::Trace(path) => write!(f, "trace:{}", path.display()),
         }
@@ -337,7 +341,8 @@ mod tests {
         for text in [
             "steady:2s",
             "periodic:30ms",
-            "poisson:1s 500ms",
+            "poisson:1s500ms",
+            "steady:271us182ns",
             "bursts:250us,4",
             "diurnal:3ms,1m",
             "trace:a:b",

@@ -104,7 +104,7 @@ fn check(
         dir.display(),
         file.display()
     );
-    if let Some(mask) = known.keys().find(|mask| mask.len() != gates) {
+    if let Some(mask) = known.keys().filter(|mask| mask.len() != gates).min() {
         bail!(
             "{} is of another network: its masks have {} blocks, the artifact {} has {gates}; {again}",
             file.display(),
@@ -112,7 +112,8 @@ fn check(
             dir.display()
         );
     }
-    if let Some((mask, latency)) = known.iter().find(|(_, latency)| !latency.is_possible()) {
+    let impossible = known.iter().filter(|(_, latency)| !latency.is_possible());
+    if let Some((mask, latency)) = impossible.min_by_key(|(mask, _)| *mask) {
         bail!(
             "{}, mask {mask}: expected latencies above 0 from min_us to max_us in rising order, found {latency:?}; {again}",
             file.display()

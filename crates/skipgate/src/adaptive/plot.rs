@@ -10,8 +10,9 @@ use skipgate_workload::{Request, Score};
 pub(crate) const LOADS: [f64; 15] =
     [0.33, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0];
 
-/// Controllers that are drawn: as many as there are colours that stay apart.
-const DRAWN: [&str; 6] = ["oracle", "keep-up", "percentile", "stepwise", "two-models", "fixed"];
+/// Controllers that are drawn: as many as there are colours that stay apart. The default comes last, on top of those that do
+/// as well.
+const DRAWN: [&str; 6] = ["oracle", "percentile", "stepwise", "two-models", "fixed", "keep-up"];
 
 /// Draws the share of requests that are lost, and the accuracy of the others, over the load.
 pub(crate) fn write_over_load(path: &Path, scores: &[(f64, Vec<Score>)]) -> Result<()> {
