@@ -138,11 +138,13 @@ mod tests {
         (5, 80.68, 3.7),
     ];
 
-    /// A device of which a share of the calls takes up to half as long again, and the time of all blocks.
+    /// A device of which a share of the calls takes up to twice as long, one in a hundred 1.8 times, and the time of all blocks.
+    /// With levels that say less of their slowest calls than is true, requests are late by themselves, and of two loads it is the
+    /// lighter, with slower levels, that has more of them.
     fn setting(levels: Vec<(f64, Duration)>, seed: u64) -> Setting<impl Fn(usize, usize) -> Duration> {
         let medians: Vec<_> = levels.iter().map(|(_, median)| *median).collect();
         let all_run = medians[0];
-        let level = |(accuracy, median): (f64, Duration)| Level::new(accuracy, median, median.mul_f64(1.3));
+        let level = |(accuracy, median): (f64, Duration)| Level::new(accuracy, median, median.mul_f64(1.8));
         let mut random = fastrand::Rng::with_seed(seed);
         let slower: Vec<_> =
             (0..REQUESTS).map(|_| 0.9 + 0.2 * random.f64() + random.f64().powi(20)).collect();
@@ -254,12 +256,12 @@ mod tests {
             let factor = if request < REQUESTS / 2 { 1 } else { 3 };
             factor * (calm.latency)(request, configuration)
         };
-        let arrivals = arrivals(&Workload::Steady(calm.idle.mul_f64(1.2)), 1);
+        let arrivals = arrivals(&Workload::Steady(calm.idle.mul_f64(1.9)), 1);
         let requests = simulate(&mut KeepUp::new(&calm.levels, calm.limit), &arrivals, latency);
         let lost = requests.iter().filter(|request| !request.in_time(calm.limit)).count();
         assert!(lost <= 15, "{lost} of {REQUESTS} were lost while the slowdown became known");
         let used = |request: &Request| request.processed().map(|p| p.configuration);
-        assert_eq!(used(&requests[REQUESTS / 2 - 1]), Some(0));
+        assert!(used(&requests[REQUESTS / 2 - 1]) <= Some(1));
         assert!(used(&requests[REQUESTS - 1]) >= Some(3));
     }
 
@@ -278,7 +280,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(8))]
+        #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
         fn less_load_is_never_served_worse_whatever_the_front(
             steps in prop::collection::vec((0.002f64..0.03, 0.5f64..0.95), 1..20), seed in 0u64..1000,
