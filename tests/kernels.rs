@@ -64,7 +64,7 @@ const CASE: Case = Case {
 
 const POINTWISE: Case = Case { channels: 10, filters: 7, size: [5, 7], taps: 1, pads: [0; 4], ..CASE };
 
-const CASES: [Case; 34] = [
+const CASES: [Case; 38] = [
     Case { residual: true, activation: Activation::Relu, ..CASE },
     Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
     // Tiles of two outputs.
@@ -106,6 +106,21 @@ const CASES: [Case; 34] = [
         dilations: [2, 3],
         stride: 2,
         pads: [3; 4],
+        ..CASE
+    },
+    // Depthwise filters of so many taps that they are gone over in loops.
+    Case { groups: 16, size: [10, 13], taps: 8, pads: [4, 3, 3, 4], residual: true, ..CASE },
+    Case { groups: 16, size: [9, 9], taps: 13, pads: [6; 4], activation: Activation::Relu, ..CASE },
+    Case { groups: 16, size: [5, 6], taps: 31, pads: [15; 4], activation: Activation::Gelu, ..CASE },
+    Case {
+        channels: 12,
+        filters: 12,
+        groups: 12,
+        size: [20, 17],
+        taps: 9,
+        stride: 2,
+        dilations: [2, 1],
+        pads: [8, 4, 8, 4],
         ..CASE
     },
     // Filters of one pixel: any number of channels, filters and pixels.

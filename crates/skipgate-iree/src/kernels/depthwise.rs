@@ -8,8 +8,8 @@ use super::direct::WORKGROUPS;
 use super::output::{self, Position, Spot};
 use super::{Body, Buffers, Convolution, Simd, Window, divisor};
 
-/// Most taps of a filter, 7x7: there is code for each.
-pub(super) const MAX_TAPS: usize = 49;
+/// Most taps of a filter, 7x7, that there is code for one by one. Larger filters are gone over in loops.
+const MOST_TAPS_WRITTEN_OUT: usize = 49;
 
 /// Rows of results that are computed at once: each row of the image is read once for all of them.
 const HEIGHT: usize = 2;
@@ -32,7 +32,8 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     let workgroups = divisor(rows, WORKGROUPS);
     let workgroup = code.workgroup();
     let first = code.multiple(&workgroup, rows / workgroups);
-    code.pieces(rows / workgroups, HEIGHT, |code, height, row| {
+    let height = if is_written_out(&convolution.window) { HEIGHT } else { 1 };
+    code.pieces(rows / workgroups, height, |code, height, row| {
         let row = code.sum(&first, row);
         code.pieces(columns, simd.sums / height, |code, width, column| {
             code.repeat(convolution.window.channels, simd.lanes, |code, channel| {
@@ -43,6 +44,10 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     });
     output::write_zeros(&mut code, convolution, &workgroup);
     Body { text: code.finish(), workgroups }
+}
+
+fn is_written_out(window: &Window) -> bool {
+    window.taps.iter().product::<usize>() <= MOST_TAPS_WRITTEN_OUT
 }
 
 /// Neighbouring results of one vector of channels.
@@ -58,13 +63,12 @@ impl Tile<'_> {
         let [top, left] = self.convolution.first_tap(code, [row, column]);
         let [height, width] = self.size;
         let bias = code.load(&self.buffers.bias, slice::from_ref(channel));
-        let mut sums = vec![bias; height * width];
-        let Window { taps, strides, dilations, .. } = &self.convolution.window;
-        let last = (height - 1) * strides[0] + (taps[0] - 1) * dilations[0] + 1;
-        for image_row in 0..last {
-            let at = code.offset(&top, image_row);
-            self.add_row(code, &mut sums, image_row, [&at, &left, channel]);
-        }
+        let bias = vec![bias; height * width];
+        let sums = if is_written_out(&self.convolution.window) {
+            self.add_rows(code, bias, [&top, &left, channel])
+        } else {
+            self.add_in_loops(code, bias, [&top, &left, channel])
+        };
         let spots: Vec<_> = (0..sums.len())
             .map(|place| {
                 let (row, column) = (code.offset(row, place / width), code.offset(column, place % width));
@@ -75,6 +79,48 @@ impl Tile<'_> {
             })
             .collect();
         output::write(code, self.convolution, self.buffers, &sums, &spots);
+    }
+
+    /// Adds all taps, which are written out one by one.
+    fn add_rows(
+        &self,
+        code: &mut Code,
+        mut sums: Vec<Value>,
+        [top, left, channel]: [&Value; 3],
+    ) -> Vec<Value> {
+        let Window { taps, strides, dilations, .. } = &self.convolution.window;
+        let last = (self.size[0] - 1) * strides[0] + (taps[0] - 1) * dilations[0] + 1;
+        for image_row in 0..last {
+            let at = code.offset(top, image_row);
+            self.add_row(code, &mut sums, image_row, [&at, left, channel]);
+        }
+        sums
+    }
+
+    /// Adds all taps in loops, to the results of one row.
+    fn add_in_loops(
+        &self,
+        code: &mut Code,
+        sums: Vec<Value>,
+        [top, left, channel]: [&Value; 3],
+    ) -> Vec<Value> {
+        let Window { taps, strides, dilations, .. } = &self.convolution.window;
+        code.accumulate(taps[0], 1, sums, |code, tap_row, sums| {
+            let below = code.multiple(tap_row, dilations[0]);
+            let row = code.sum(top, &below);
+            code.accumulate(taps[1], 1, sums, |code, tap_column, sums| {
+                let aside = code.multiple(tap_column, dilations[1]);
+                let left = code.sum(left, &aside);
+                let tap = [tap_row.clone(), tap_column.clone(), channel.clone()];
+                let weight = code.load(&self.buffers.weights, &tap);
+                let add = |(place, sum): (usize, &Value)| {
+                    let column = code.offset(&left, place * strides[1]);
+                    let pixel = code.load(&self.buffers.image, &[row.clone(), column, channel.clone()]);
+                    code.multiply_add(&pixel, &weight, sum)
+                };
+                sums.iter().enumerate().map(add).collect()
+            })
+        })
     }
 
     /// Adds what row number `image_row` of the tile's part of the image gives. Pixels are loaded when the first tap needs

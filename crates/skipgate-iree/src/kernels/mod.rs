@@ -273,10 +273,6 @@ impl Kernels {
             let whose = if filters == window.filters { "its" } else { "each group's" };
             return Err(format!("{whose} {filters} filters do not fill registers of {}", simd::FEWEST_LANES));
         }
-        let [rows, columns] = window.taps;
-        if window.is_depthwise() && rows.saturating_mul(columns) > depthwise::MAX_TAPS {
-            return Err(format!("its depthwise filters are of {rows}x{columns}"));
-        }
         Ok(())
     }
 
