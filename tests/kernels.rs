@@ -64,7 +64,7 @@ const CASE: Case = Case {
 
 const POINTWISE: Case = Case { channels: 10, filters: 7, size: [5, 7], taps: 1, pads: [0; 4], ..CASE };
 
-const CASES: [Case; 38] = [
+const CASES: [Case; 46] = [
     Case { residual: true, activation: Activation::Relu, ..CASE },
     Case { channels: 64, filters: 32, activation: Activation::Relu6, ..CASE },
     // Tiles of two outputs.
@@ -123,6 +123,16 @@ const CASES: [Case; 38] = [
         pads: [8, 4, 8, 4],
         ..CASE
     },
+    // Filters that fill no register, or not all: in narrower ones, down to one lane.
+    Case { channels: 3, filters: 3, size: [9, 14], residual: true, activation: Activation::Relu, ..CASE },
+    Case { filters: 39, taps: 5, pads: [2; 4], activation: Activation::Silu, ..CASE },
+    Case { filters: 1, size: [6, 5], taps: 7, pads: [3; 4], ..CASE },
+    Case { channels: 6, filters: 30, stride: 2, ..CASE },
+    Case { channels: 12, filters: 12, groups: 6, residual: true, ..CASE },
+    Case { channels: 12, filters: 42, groups: 3, size: [5, 7], activation: Activation::Relu, ..CASE },
+    // The same, depthwise.
+    Case { channels: 23, filters: 23, groups: 23, residual: true, activation: Activation::Relu6, ..CASE },
+    Case { channels: 5, filters: 5, groups: 5, size: [10, 13], taps: 9, pads: [4; 4], stride: 2, ..CASE },
     // Filters of one pixel: any number of channels, filters and pixels.
     Case { activation: Activation::Gelu, ..POINTWISE },
     Case { channels: 30, filters: 41, size: [1, 1], activation: Activation::Silu, ..POINTWISE },

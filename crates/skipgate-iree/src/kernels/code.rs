@@ -461,6 +461,36 @@ impl Code {
         ));
     }
 
+    /// A vector of which only the first `count` lanes are from `place` on, and the others zero.
+    pub(super) fn load_part(&mut self, memory: &Memory, place: &[Value], count: usize) -> Value {
+        let ty = self.vector();
+        let mut vector = self.constant(0.0);
+        for lane in 0..count {
+            let at = self.lane_behind(place, lane);
+            let element = self.load_one(memory, &at);
+            vector =
+                self.operation(format_args!("vector.insert {element}, {vector}[{lane}] : f32 into {ty}"));
+        }
+        vector
+    }
+
+    /// Writes the first `count` lanes of `vector` from `place` on.
+    pub(super) fn store_part(&mut self, vector: &Value, memory: &Memory, place: &[Value], count: usize) {
+        let ty = self.vector();
+        for lane in 0..count {
+            let element = self.operation(format_args!("vector.extract {vector}[{lane}] : f32 from {ty}"));
+            let at = self.lane_behind(place, lane);
+            self.store_one(&element, memory, &at);
+        }
+    }
+
+    /// The place of the float that is `lane` behind the one at `place`.
+    fn lane_behind(&mut self, place: &[Value], lane: usize) -> Vec<Value> {
+        let (last, before) = place.split_last().expect("a place has an index");
+        let last = self.offset(last, lane);
+        before.iter().cloned().chain([last]).collect()
+    }
+
     /// The one float at `place`, in all lanes.
     pub(super) fn load_splat(&mut self, memory: &Memory, place: &[Value]) -> Value {
         let element = self.load_one(memory, place);

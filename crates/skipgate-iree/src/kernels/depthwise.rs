@@ -5,6 +5,7 @@ use std::slice;
 
 use super::code::{Code, Value};
 use super::direct::WORKGROUPS;
+use super::grid::Band;
 use super::output::{self, Position, Spot};
 use super::{Body, Buffers, Convolution, Simd, Window, divisor};
 
@@ -36,10 +37,15 @@ pub(super) fn body(convolution: &Convolution, simd: Simd) -> Body {
     code.pieces(rows / workgroups, height, |code, height, row| {
         let row = code.sum(&first, row);
         code.pieces(columns, simd.sums / height, |code, width, column| {
-            code.repeat(convolution.window.channels, simd.lanes, |code, channel| {
-                let tile = Tile { convolution, buffers: &buffers, size: [height, width] };
-                tile.compute(code, [&row, column, channel]);
-            });
+            let tile = Tile { convolution, buffers: &buffers, size: [height, width] };
+            for band in Band::of(convolution.window.channels, 1, simd.lanes) {
+                code.with_lanes(band.lanes, |code| {
+                    code.repeat(band.blocks * band.lanes, band.lanes, |code, channel| {
+                        let channel = code.offset(channel, band.first);
+                        tile.compute(code, [&row, column, &channel]);
+                    });
+                });
+            }
         });
     });
     output::write_zeros(&mut code, convolution, &workgroup);
@@ -75,6 +81,7 @@ impl Tile<'_> {
                 Spot {
                     position: Position::of(code, self.convolution, [&row, &column]),
                     filter: channel.clone(),
+                    part: None,
                 }
             })
             .collect();

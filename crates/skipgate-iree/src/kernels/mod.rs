@@ -262,30 +262,13 @@ impl Kernels {
         if self.options.kernels { Ok(()) } else { Err("kernels are turned off".to_owned()) }
     }
 
-    /// Fails, with the reason, if there is no kernel for a convolution with this window.
-    pub(crate) fn take(&self, window: &Window) -> Result<(), String> {
-        self.are_on()?;
-        if window.is_pointwise() {
-            return Ok(());
-        }
-        let filters = window.alike_filters();
-        if self.simd.filled_by(filters).is_none() {
-            let whose = if filters == window.filters { "its" } else { "each group's" };
-            return Err(format!("{whose} {filters} filters do not fill registers of {}", simd::FEWEST_LANES));
-        }
-        Ok(())
-    }
-
     /// The kernel for `convolution`, whose weights are `[filter][channel][row][column]`.
     pub(crate) fn kernel(&mut self, convolution: &Convolution, weights: &[f32]) -> Kernel {
         let window = &convolution.window;
-        // Those of 1x1 use registers of several widths, others such as all filters fill.
-        let simd = if window.is_pointwise() {
-            self.simd
-        } else {
-            self.simd.filled_by(window.alike_filters()).expect("only such layers are taken")
-        };
-        let method = self.method(convolution, simd);
+        // Those of 1x1 use registers of several widths, and so do others where filters fill none.
+        let filled = self.simd.filled_by(window.alike_filters()).filter(|_| !window.is_pointwise());
+        let simd = filled.unwrap_or(self.simd);
+        let method = self.method(convolution, filled);
         let (weights, weights_shape, scratch) = match method {
             Method::Depthwise => {
                 (depthwise::weights(convolution, weights), depthwise::weights_shape(convolution), None)
@@ -387,7 +370,8 @@ impl Kernels {
             + self.preparations.len()
     }
 
-    fn method(&self, convolution: &Convolution, simd: Simd) -> Method {
+    /// `filled` are vectors that the filters fill.
+    fn method(&self, convolution: &Convolution, filled: Option<Simd>) -> Method {
         if convolution.window.is_depthwise() {
             return Method::Depthwise;
         }
@@ -399,7 +383,8 @@ impl Kernels {
             Arithmetic::Fast => Some(winograd::best_outputs(convolution.window.size)),
             Arithmetic::Tiles(outputs) => Some(outputs.get()),
         };
-        let transform = outputs.and_then(|outputs| winograd::transform(convolution, simd, outputs));
+        let transform = outputs.zip(filled);
+        let transform = transform.and_then(|(outputs, simd)| winograd::transform(convolution, simd, outputs));
         transform.map_or(Method::Direct, Method::Winograd)
     }
 

@@ -83,6 +83,8 @@ pub(super) struct Spot {
     pub(super) position: Position,
     /// That of the first one.
     pub(super) filter: Value,
+    /// How many lanes of a single vector are results, where it has more lanes than there are filters left.
+    pub(super) part: Option<usize>,
 }
 
 impl Spot {
@@ -120,12 +122,19 @@ fn write_together(
         for spot in spots.iter().filter(|_| matches!(step, Step::Add(_))) {
             let residual = buffers.residual.as_ref().zip(spot.position.residual.as_deref());
             let (memory, pixel) = residual.expect("what is added is bound");
-            residuals.extend(code.load_several(memory, &spot.at(pixel), vectors));
+            residuals.extend(match spot.part {
+                None => code.load_several(memory, &spot.at(pixel), vectors),
+                Some(count) => vec![code.load_part(memory, &spot.at(pixel), count)],
+            });
         }
         results = apply(code, step, &results, &residuals);
     }
     for (spot, results) in spots.iter().zip(results.chunks(vectors)) {
-        code.store_several(results, &buffers.result, &spot.at(&spot.position.result));
+        let at = spot.at(&spot.position.result);
+        match spot.part {
+            None => code.store_several(results, &buffers.result, &at),
+            Some(count) => code.store_part(&results[0], &buffers.result, &at, count),
+        }
     }
 }
 

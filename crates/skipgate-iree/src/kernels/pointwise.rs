@@ -130,7 +130,7 @@ impl Product<'_> {
             residual: self.convolution.residual().map(|place| at(place, code)),
             result: at(&self.convolution.output, code),
         };
-        Spot { position, filter: filter.clone() }
+        Spot { position, filter: filter.clone(), part: None }
     }
 }
 

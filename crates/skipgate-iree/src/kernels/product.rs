@@ -16,15 +16,14 @@ pub(super) struct Tile {
 }
 
 impl Tile {
-    /// Calls `body` for tiles that together are `pixels` pixels, with the first pixel of each: as large ones as registers
-    /// have room for, and one with what is left.
+    /// Calls `body` for tiles of so many vectors of filters that together are `pixels` pixels, with the first pixel of each: as
+    /// large ones as registers have room for, and one with what is left.
     pub(super) fn each(
         code: &mut Code,
-        convolution: &Convolution,
+        vectors: usize,
         pixels: usize,
         mut body: impl FnMut(&mut Code, Self, &Value),
     ) {
-        let vectors = vectors(convolution, code.simd());
         let most = code.simd().pixels(vectors);
         code.pieces(pixels, most, |code, pixels, first| body(code, Self { pixels, vectors }, first));
     }

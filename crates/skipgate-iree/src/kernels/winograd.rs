@@ -259,7 +259,8 @@ impl Strip<'_> {
         let simd = code.simd();
         let filters = self.convolution.window.filters;
         code.repeat(positions(self.transform), 1, |code, position| {
-            Tile::each(code, self.convolution, self.grid.tiles_of_strip(), |code, tile, first| {
+            let vectors = product::vectors(self.convolution, code.simd());
+            Tile::each(code, vectors, self.grid.tiles_of_strip(), |code, tile, first| {
                 code.repeat(filters / tile.filters(simd), 1, |code, block| {
                     let at = |code: &mut Code, number| {
                         vec![self.workgroup.clone(), position.clone(), code.offset(first, number)]
@@ -318,7 +319,7 @@ impl Strip<'_> {
                             let column = code.offset(&spot.first[1], x);
                             self.only_new(code, 1, &column, spot, |code| {
                                 let position = Position::of(code, self.convolution, [&row, &column]);
-                                let spot = output::Spot { position, filter: filter.clone() };
+                                let spot = output::Spot { position, filter: filter.clone(), part: None };
                                 output::write(
                                     code,
                                     self.convolution,

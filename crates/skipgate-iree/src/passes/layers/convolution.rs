@@ -11,7 +11,7 @@ pub(super) fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Res
     let node = graph.node(id);
     let [input, weights, result] = operands_and_result(node)?;
     let window = window(graph, node, [input, weights, result])?;
-    kernels.take(&window)?;
+    kernels.are_on()?;
     let tensor = constant_floats(graph, weights).ok_or("its weights are not constant floats")?;
     let bias = node.input(2).map(|bias| bias_of(graph, bias, window.filters)).transpose()?;
     let weights = Weights { tensor, filters_last: false };

@@ -16,7 +16,7 @@ pub(super) fn layer<'m>(graph: &Graph<'m>, id: NodeId, kernels: &Kernels) -> Res
     let filters_last = !flag(node, "transB");
     let tensor = constant_floats(graph, weights).ok_or("its second factor is not constant floats")?;
     let window = window(graph, [input, weights, result], filters_last)?;
-    kernels.take(&window)?;
+    kernels.are_on()?;
     let bias = node.input(2).map(|bias| bias_of(graph, bias, window.filters)).transpose()?;
     let weights = Weights { tensor, filters_last };
     Ok(Layer { bias, ..Layer::alone(id, Layout::InOrder, (window, weights), [input, result]) })
