@@ -23,6 +23,7 @@ mod gate;
 mod hint;
 mod manifest;
 mod mask;
+mod numbers;
 mod options;
 mod preprocessing;
 mod reference;
@@ -41,6 +42,7 @@ pub use manifest::{
     ManifestError, NotOneF32, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
+pub use numbers::si;
 pub use options::{Arithmetic, CompileOptions, CostlyGate, Coverage, GateForm, GenericLayer};
 pub use preprocessing::{ColorMode, Interpolation, Layout, Preprocessing, Resize};
 pub use reference::Reference;

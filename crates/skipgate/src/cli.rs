@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// Draw what `pareto` found, beside other networks
     #[cfg(feature = "explore")]
     Plot(Plot),
+    /// Write a page that shows an artifact: front, network under a mask, latencies, the command to run
+    #[cfg(feature = "explore")]
+    Report(Report),
     /// Put the results of several machines together
     #[cfg(feature = "explore")]
     Merge(Merge),
@@ -746,6 +749,24 @@ pub(crate) struct Plot {
     /// Another network: its accuracy in percent and its latency in the unit of the exploration
     #[arg(long, value_name = "NAME=PERCENT,LATENCY")]
     pub(crate) reference: Vec<Reference>,
+}
+
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate report build/resnet20-host -o resnet20.html
+  skipgate bench build/resnet20-host --front --format json > front.json
+  skipgate report build/resnet20-host --latency-from front.json -o resnet20.html")]
+pub(crate) struct Report {
+    /// The artifact folder, of any target
+    pub(crate) artifact: PathBuf,
+    /// The page to write, one file that loads nothing from anywhere
+    #[arg(short, long, value_name = "FILE.html")]
+    pub(crate) output: PathBuf,
+    /// Show the percentiles that `skipgate bench --front --format json` printed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) latency_from: Option<PathBuf>,
 }
 
 #[cfg(feature = "explore")]

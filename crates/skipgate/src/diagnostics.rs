@@ -40,7 +40,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<runtime::controller::Error>(error))
         .or_else(|| of::<runtime::Error>(error));
     #[cfg(feature = "explore")]
-    let shared = shared.or_else(|| of::<skipgate_explore::Error>(error));
+    let shared = shared
+        .or_else(|| of::<skipgate_explore::Error>(error))
+        .or_else(|| of::<skipgate_report::Error>(error));
     #[cfg(feature = "compiler")]
     let shared = shared
         .or_else(|| of::<skipgate_onnx::Error>(error))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde::Serialize;
-use skipgate_core::{Arithmetic, CompileOptions, Coverage, MANIFEST_FILE, Manifest, Target, VMFB_FILE};
+use skipgate_core::{Arithmetic, CompileOptions, Coverage, MANIFEST_FILE, Manifest, Target, VMFB_FILE, si};
 use skipgate_onnx::GateSelection;
 use skipgate_verify::Options;
 
@@ -35,7 +35,7 @@ impl Report for Written {
             "wrote {}: {}, {}B of code and weights for {}",
             artifact.display(),
             report::counted(manifest.gates.len(), "gate"),
-            report::si(*vmfb_bytes),
+            si(*vmfb_bytes),
             manifest.target.name,
         );
         let coverage = [kernels(&manifest.coverage), gates(manifest)];
