@@ -32,9 +32,7 @@ mod target;
 
 pub use dispatch::{DISPATCHES_FILE, Dispatch};
 pub use elements::{ElementType, Elements, Values, WrongType};
-pub use front::{
-    Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE, Provenance,
-};
+pub use front::{Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_FILE, Provenance};
 pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{
