@@ -79,6 +79,19 @@ fn a_ranking_takes_one_evaluation_per_gate_and_none_the_second_time() {
 }
 
 #[test]
+fn compiling_again_says_that_the_front_goes() {
+    let artifact = copy("again");
+    fs::write(artifact.join("pareto.json"), r#"{"configurations": [{"mask": "111111"}]}"#).unwrap();
+    let again = || {
+        let mut compile = skipgate();
+        compile.args(["compile", "--format", "json", "-o"]).arg(&artifact);
+        json(compile.arg(repository().join("models/digits/resnet20.onnx")))
+    };
+    assert_eq!(again()["dropped_front"], true);
+    assert_eq!(again()["dropped_front"], false);
+}
+
+#[test]
 fn accuracies_are_those_of_onnx_runtime() {
     let artifact = copy("oracle");
     let masks = ["111111", "101101", "000000"];
