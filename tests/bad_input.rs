@@ -717,3 +717,26 @@ fn the_current_folder_becomes_an_artifact_and_stays() {
         assert_eq!(names, ["dispatches.json", "manifest.json", "model.vmfb"]);
     }
 }
+
+/// The exit code, and what is printed on standard error as the one line of JSON that it has to be.
+fn json_failure(command: &mut Command) -> (Option<i32>, serde_json::Value) {
+    let output = command.args(["--format", "json"]).output().unwrap();
+    assert!(output.stdout.is_empty(), "results are on standard output");
+    (output.status.code(), serde_json::from_slice(&output.stderr).unwrap())
+}
+
+#[test]
+fn errors_are_json_where_results_are() {
+    let (code, failure) = json_failure(skipgate().args(["inspect", "missing.onnx"]));
+    assert_eq!(code, Some(1));
+    assert!(failure["error"].as_str().unwrap().contains("missing.onnx"), "{failure}");
+    // The process that compiles says it for its parent.
+    let mut compile = skipgate();
+    compile.args(["compile", "missing.onnx", "-o", "unused"]);
+    let (code, failure) = json_failure(&mut compile);
+    assert_eq!(code, Some(1));
+    assert!(failure.to_string().contains("missing.onnx"), "{failure}");
+    let (code, failure) = json_failure(skipgate().arg("inspect"));
+    assert_eq!(code, Some(2), "bad usage");
+    assert!(failure["error"].as_str().unwrap().contains("<MODEL>"), "{failure}");
+}

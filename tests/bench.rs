@@ -98,6 +98,13 @@ fn worker_threads_can_share_the_work() {
 }
 
 #[test]
+fn a_picture_called_png_is_one() {
+    let png = dir().join("latency.png");
+    succeed(bench().args(["--rounds", "1", "--every", "6", "--plot"]).arg(&png));
+    assert!(fs::read(png).unwrap().starts_with(b"\x89PNG"));
+}
+
+#[test]
 fn every_layer_is_found_behind_one_dispatch() {
     for threads in ["1", "2"] {
         let arguments = ["--per-dispatch", "--rounds", "2", "--threads", threads];

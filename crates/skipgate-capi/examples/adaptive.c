@@ -57,15 +57,15 @@ int main(int argc, char **argv) {
   size_t count = skipgate_artifact_configurations(artifact);
   float *image = read_image(argv[2], length);
   float *logits = malloc(classes * sizeof *logits);
-  bool *masks = malloc(count * gates * sizeof *masks);
+  struct skipgate_configuration *front = malloc(count * sizeof *front);
   struct skipgate_level *levels = malloc(count * sizeof *levels);
-  if (!logits || !masks || !levels) return 1;
+  if (!logits || !front || !levels) return 1;
 
   for (size_t i = 0; i < count; i++) {
-    bool *mask = masks + i * gates;
-    check(skipgate_artifact_configuration(artifact, i, mask, gates, &levels[i].accuracy));
+    check(skipgate_artifact_configuration(artifact, i, &front[i]));
+    levels[i].accuracy = front[i].accuracy;
     uint64_t start = now_ns();
-    check(skipgate_session_run(session, image, length, mask, gates, logits, classes));
+    check(skipgate_session_run(session, image, length, front[i].mask, gates, logits, classes));
     levels[i].median_ns = levels[i].p99_ns = now_ns() - start;
     printf("configuration %zu: class %zu\n", i, largest(logits, classes));
   }
@@ -82,7 +82,7 @@ int main(int argc, char **argv) {
     }
     uint64_t start = now_ns();
     size_t chosen = skipgate_controller_choose(controller, start, arrived, waiting);
-    check(skipgate_session_run(session, image, length, masks + chosen * gates, gates, logits, classes));
+    check(skipgate_session_run(session, image, length, front[chosen].mask, gates, logits, classes));
     skipgate_controller_finished(controller, chosen, now_ns() - start);
     printf("request %d: configuration %zu, class %zu\n", request, chosen, largest(logits, classes));
   }
@@ -91,7 +91,7 @@ int main(int argc, char **argv) {
   skipgate_session_free(session);
   skipgate_artifact_free(artifact);
   free(levels);
-  free(masks);
+  free(front);
   free(logits);
   free(image);
   return 0;

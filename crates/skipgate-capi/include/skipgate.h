@@ -12,6 +12,19 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+// Version of this header, major part. A program checks that it runs with a library of the version that it was built for
+// by comparing SKIPGATE_VERSION_NUMBER with skipgate_version_number().
+#define SKIPGATE_VERSION_MAJOR 0
+
+// Version of this header, minor part. Before 1.0 another one is another interface, and the SONAME has it.
+#define SKIPGATE_VERSION_MINOR 1
+
+// Version of this header, patch part.
+#define SKIPGATE_VERSION_PATCH 0
+
+// Version of this header as one number that grows: major * 1000000 + minor * 1000 + patch.
+#define SKIPGATE_VERSION_NUMBER 1000
+
 // Whether a call worked. If not, skipgate_last_error tells what is wrong.
 enum skipgate_status {
   // It worked.
@@ -24,6 +37,56 @@ enum skipgate_status {
   SKIPGATE_STATUS_RUN = 3,
   // No configuration is left to choose from.
   SKIPGATE_STATUS_CONFIGURATIONS = 4,
+  // The artifact does not say what is asked for.
+  SKIPGATE_STATUS_ABSENT = 5,
+};
+
+// What latencies count.
+enum skipgate_latency_unit {
+  // The front does not say.
+  SKIPGATE_LATENCY_UNIT_UNKNOWN = 0,
+  // Median wall time of a call.
+  SKIPGATE_LATENCY_UNIT_MICROSECONDS = 1,
+  // Instructions of a call.
+  SKIPGATE_LATENCY_UNIT_INSTRUCTIONS = 2,
+};
+
+// Order of the channels of an image.
+enum skipgate_color {
+  // Red, green, blue.
+  SKIPGATE_COLOR_RGB = 0,
+  // Blue, green, red.
+  SKIPGATE_COLOR_BGR = 1,
+  // One channel, with the weights of ITU-R 601.
+  SKIPGATE_COLOR_GRAY = 2,
+};
+
+// What becomes of an image of another size than the input.
+enum skipgate_resize {
+  // It is refused.
+  SKIPGATE_RESIZE_EXACT = 0,
+  // It is resized to the size of the input, whatever its aspect.
+  SKIPGATE_RESIZE_STRETCH = 1,
+  // Its shorter side becomes resize_height pixels, and the middle of it is the input.
+  SKIPGATE_RESIZE_SHORTER_SIDE = 2,
+  // It becomes resize_height x resize_width pixels, and the middle of them is the input.
+  SKIPGATE_RESIZE_SIZE = 3,
+};
+
+// The filter that resizes; where an image becomes smaller, the filter becomes wider.
+enum skipgate_interpolation {
+  // A triangle, torchvision's default.
+  SKIPGATE_INTERPOLATION_BILINEAR = 0,
+  // That of Catmull and Rom, timm's default.
+  SKIPGATE_INTERPOLATION_BICUBIC = 1,
+};
+
+// Order of the axes of the input.
+enum skipgate_layout {
+  // Batch, channels, rows, columns.
+  SKIPGATE_LAYOUT_NCHW = 0,
+  // Batch, rows, columns, channels.
+  SKIPGATE_LAYOUT_NHWC = 1,
 };
 
 // Type of the elements of a tensor.
@@ -54,6 +117,24 @@ struct skipgate_controller;
 // A network that is ready to run. One thread at a time may use one.
 struct skipgate_session;
 
+// A configuration of a front. What was not measured is NaN. What it points to belongs to the artifact.
+struct skipgate_configuration {
+  // Its mask, of as many elements as there are gates; true runs the block.
+  const bool *mask;
+  // Number of elements of the mask.
+  size_t gates;
+  // Share of images that are classified right, from 0 to 1.
+  double accuracy;
+  // Lower end of the interval that holds the accuracy with a probability of 95 %.
+  double accuracy_low;
+  // Upper end of that interval.
+  double accuracy_high;
+  // Latency of one image.
+  double latency;
+  // What the latency counts.
+  enum skipgate_latency_unit latency_unit;
+};
+
 // A configuration of a front, as controllers see it.
 struct skipgate_level {
   // From 0 to 1.
@@ -62,6 +143,45 @@ struct skipgate_level {
   uint64_t median_ns;
   // The latency that 99 of 100 calls do not exceed there.
   uint64_t p99_ns;
+};
+
+// A residual block that can be skipped. What it points to belongs to the artifact.
+struct skipgate_gate {
+  // Name of the block in the ONNX model.
+  const char *block;
+  // Number of the segment that it belongs to; the blocks of a segment have results of one shape.
+  size_t segment;
+  // Multiply-accumulate operations that skipping it saves, per image.
+  uint64_t macs;
+  // Weights inside of it.
+  uint64_t parameters;
+};
+
+// How an image becomes the input: put its channels in the order of color, resize, cut out the middle of height x width,
+// divide by 255, subtract mean, divide by deviation, and write in layout. What it points to belongs to the artifact.
+struct skipgate_preprocessing {
+  // Order of the channels.
+  enum skipgate_color color;
+  // What becomes of an image of another size.
+  enum skipgate_resize resize;
+  // Pixels after resizing; 0 where resize needs none.
+  uint32_t resize_height;
+  // Pixels after resizing; 0 where resize needs none.
+  uint32_t resize_width;
+  // The filter that resizes.
+  enum skipgate_interpolation interpolation;
+  // Order of the axes.
+  enum skipgate_layout layout;
+  // Pixels of the input from top to bottom.
+  uint32_t height;
+  // Pixels of the input from left to right.
+  uint32_t width;
+  // Number of channels.
+  size_t channels;
+  // Subtracted from each channel, on the scale from 0 to 1.
+  const float *mean;
+  // Divides each channel after that.
+  const float *deviation;
 };
 
 // The elements of an input, in row-major order.
@@ -107,7 +227,7 @@ extern "C" {
 // An artifact is native code: only open those that you made or trust. On success, *artifact is the caller's, who frees
 // it with skipgate_artifact_free. Errors: SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_ARTIFACT.
 //
-// # Safety
+// The caller promises:
 //
 // `path` is null or a NUL-terminated string; `artifact` is null or can be written to.
 enum skipgate_status skipgate_artifact_open(const char *path,
@@ -115,14 +235,14 @@ enum skipgate_status skipgate_artifact_open(const char *path,
 
 // Frees an artifact; null is passed over. Sessions made from it stay usable.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null, or from skipgate_artifact_open and not used again.
 void skipgate_artifact_free(struct skipgate_artifact *artifact);
 
 // Number of gates, which is the length of a mask.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null (then 0) or live.
 size_t skipgate_artifact_gates(const struct skipgate_artifact *artifact);
@@ -130,39 +250,35 @@ size_t skipgate_artifact_gates(const struct skipgate_artifact *artifact);
 // Number of values of an image: for a CIFAR network 3 x 32 x 32, channel by channel, row by row, preprocessed as the
 // manifest says. 0 for a network with other inputs than one of floats.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null (then 0) or live.
 size_t skipgate_artifact_image_length(const struct skipgate_artifact *artifact);
 
 // Number of logits; 0 for a network with other outputs than one of floats.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null (then 0) or live.
 size_t skipgate_artifact_logits_length(const struct skipgate_artifact *artifact);
 
 // Number of configurations on the artifact's front; 0 if it was not explored by `skipgate pareto`.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null (then 0) or live.
 size_t skipgate_artifact_configurations(const struct skipgate_artifact *artifact);
 
-// The configuration `number` of the front: its mask, of `gates` elements, and its accuracy from 0 to 1, which is NaN if
-// it was not measured. `accuracy` may be null.
+// The configuration `number` of the front, counted from 0. What it points to is valid until the artifact is freed.
 //
 // Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
 //
-// # Safety
+// The caller promises:
 //
-// `artifact` is null or live; `mask` is null or `gates` elements can be written there; `accuracy` is null or can be
-// written to.
+// `artifact` is null or live; `configuration` is null or can be written to.
 enum skipgate_status skipgate_artifact_configuration(const struct skipgate_artifact *artifact,
                                                      size_t number,
-                                                     bool *mask,
-                                                     size_t gates,
-                                                     double *accuracy);
+                                                     struct skipgate_configuration *configuration);
 
 // Skips one step more after each request that finds the device busy and is dropped, one step less after a pause of more
 // than `idle_ns` between requests (algorithm 1 of the paper, section II-B).
@@ -171,7 +287,7 @@ enum skipgate_status skipgate_artifact_configuration(const struct skipgate_artif
 // success, *controller is the caller's, who frees it with skipgate_controller_free. Errors:
 // SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_CONFIGURATIONS.
 //
-// # Safety
+// The caller promises:
 //
 // `levels` is null or points to `count` levels; `controller` is null or can be written to.
 enum skipgate_status skipgate_controller_stepwise(const struct skipgate_level *levels,
@@ -182,7 +298,7 @@ enum skipgate_status skipgate_controller_stepwise(const struct skipgate_level *l
 
 // The same, but lets up to `room` requests wait instead of dropping them.
 //
-// # Safety
+// The caller promises:
 //
 // As for skipgate_controller_stepwise.
 enum skipgate_status skipgate_controller_queueing(const struct skipgate_level *levels,
@@ -194,7 +310,7 @@ enum skipgate_status skipgate_controller_queueing(const struct skipgate_level *l
 
 // Runs the most accurate configuration that is expected to be through `deadline_ns` after the request arrived.
 //
-// # Safety
+// The caller promises:
 //
 // As for skipgate_controller_stepwise.
 enum skipgate_status skipgate_controller_deadline(const struct skipgate_level *levels,
@@ -206,7 +322,7 @@ enum skipgate_status skipgate_controller_deadline(const struct skipgate_level *l
 // Runs the most accurate configuration with which the device keeps up, and drops only what cannot be through `deadline_ns`
 // after it arrived any more. The one to begin with; twice the latency with all blocks is a good deadline.
 //
-// # Safety
+// The caller promises:
 //
 // As for skipgate_controller_stepwise.
 enum skipgate_status skipgate_controller_keep_up(const struct skipgate_level *levels,
@@ -217,7 +333,7 @@ enum skipgate_status skipgate_controller_keep_up(const struct skipgate_level *le
 
 // The same, but drops nothing, and keeps 99 of 100 requests within `bound_ns` from arrival to answer.
 //
-// # Safety
+// The caller promises:
 //
 // As for skipgate_controller_stepwise.
 enum skipgate_status skipgate_controller_percentile(const struct skipgate_level *levels,
@@ -228,7 +344,7 @@ enum skipgate_status skipgate_controller_percentile(const struct skipgate_level 
 
 // Frees a controller; null is passed over.
 //
-// # Safety
+// The caller promises:
 //
 // `controller` is null, or was handed out by this library and is not used again.
 void skipgate_controller_free(struct skipgate_controller *controller);
@@ -236,7 +352,7 @@ void skipgate_controller_free(struct skipgate_controller *controller);
 // A request arrives at `now_ns`, while `waiting` others are being processed or wait for it: whether it is kept. If not, it
 // is dropped. A null controller keeps none.
 //
-// # Safety
+// The caller promises:
 //
 // `controller` is null, or live and used by no other thread.
 bool skipgate_controller_admit(struct skipgate_controller *controller,
@@ -246,7 +362,7 @@ bool skipgate_controller_admit(struct skipgate_controller *controller,
 // The same for a request that must be answered by a deadline of its own, at the time `deadline_ns`. Controllers without
 // deadlines pass it over.
 //
-// # Safety
+// The caller promises:
 //
 // As for skipgate_controller_admit.
 bool skipgate_controller_admit_by(struct skipgate_controller *controller,
@@ -257,7 +373,7 @@ bool skipgate_controller_admit_by(struct skipgate_controller *controller,
 // The device begins at `now_ns` with a request that arrived at `arrived_ns`, while `waiting` others wait behind it: the
 // number of the configuration to run. 0 for a null controller.
 //
-// # Safety
+// The caller promises:
 //
 // `controller` is null, or live and used by no other thread.
 size_t skipgate_controller_choose(struct skipgate_controller *controller,
@@ -267,19 +383,56 @@ size_t skipgate_controller_choose(struct skipgate_controller *controller,
 
 // The device took this long for a request in that configuration.
 //
-// # Safety
+// The caller promises:
 //
 // `controller` is null, or live and used by no other thread.
 void skipgate_controller_finished(struct skipgate_controller *controller,
                                   size_t configuration,
                                   uint64_t took_ns);
 
+// The gate `number`, counted from 0 as in a mask. What it points to is valid until the artifact is freed.
+//
+// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
+//
+// The caller promises:
+//
+// `artifact` is null or live; `gate` is null or can be written to.
+enum skipgate_status skipgate_artifact_gate(const struct skipgate_artifact *artifact,
+                                            size_t number,
+                                            struct skipgate_gate *gate);
+
+// Number of classes, which the first output has a number for each; 0 for a null artifact.
+//
+// The caller promises:
+//
+// `artifact` is null or live.
+size_t skipgate_artifact_classes(const struct skipgate_artifact *artifact);
+
+// Name of the class `number`, counted from 0 as in the first output; null if the artifact has no name for it. It is valid
+// until the artifact is freed.
+//
+// The caller promises:
+//
+// `artifact` is null (then null) or live.
+const char *skipgate_artifact_class(const struct skipgate_artifact *artifact,
+                                    size_t number);
+
+// How an image becomes the input. What it points to is valid until the artifact is freed.
+//
+// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT; SKIPGATE_STATUS_ABSENT if the artifact does not say.
+//
+// The caller promises:
+//
+// `artifact` is null or live; `preprocessing` is null or can be written to.
+enum skipgate_status skipgate_artifact_preprocessing(const struct skipgate_artifact *artifact,
+                                                     struct skipgate_preprocessing *preprocessing);
+
 // Loads an artifact. With 1 thread, the caller of skipgate_session_run does all the work; more need a 64-bit machine.
 //
 // On success, *session is the caller's, who frees it with skipgate_session_free. Errors:
 // SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null or live; `session` is null or can be written to.
 enum skipgate_status skipgate_session_new(const struct skipgate_artifact *artifact,
@@ -288,17 +441,19 @@ enum skipgate_status skipgate_session_new(const struct skipgate_artifact *artifa
 
 // Frees a session; null is passed over.
 //
-// # Safety
+// The caller promises:
 //
 // `session` is null, or from skipgate_session_new and not used again.
 void skipgate_session_free(struct skipgate_session *session);
 
-// Runs a network with one input and one output, both of floats, on `image` with the blocks whose element of `mask` is true, and writes the logits.
+// Runs a network with one input and one output, both of floats, on `image` with the blocks whose element of `mask` is true, and
+// writes the logits. Both `logits` null and `logits_length` 0 write nothing; skipgate_session_output then gives them without a copy.
 //
-// The lengths must be those of the artifact. Nothing is kept of the arguments. Errors:
+// The lengths must be those of the artifact; that of the mask is checked before it is read, and each of its elements must be
+// 0 or 1. Nothing is kept of the arguments, and nothing is allocated on this side of IREE. Errors:
 // SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN; the session stays usable.
 //
-// # Safety
+// The caller promises:
 //
 // `session` is null or live and used by no other thread; the arrays are null or of their lengths, and `logits` can be
 // written to.
@@ -316,7 +471,7 @@ enum skipgate_status skipgate_session_run(struct skipgate_session *session,
 // Nothing is kept of the arguments. Errors: SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN; the session stays
 // usable.
 //
-// # Safety
+// The caller promises:
 //
 // `session` is null or live and used by no other thread; the arrays are null or of their lengths; names are null or
 // NUL-terminated strings; every `data` is null or of its `bytes`, and those of `outputs` can be written to and do not
@@ -329,6 +484,19 @@ enum skipgate_status skipgate_session_run_named(struct skipgate_session *session
                                                 const struct skipgate_output *outputs,
                                                 size_t output_count);
 
+// An output of the last run, without a copy: where its elements are, in row-major order, and how many bytes. Before the
+// first run they are zero.
+//
+// They belong to the session and are valid until it runs again or is freed. Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
+//
+// The caller promises:
+//
+// `session` is null or live and used by no other thread; `data` and `bytes` are null or can be written to.
+enum skipgate_status skipgate_session_output(const struct skipgate_session *session,
+                                             size_t number,
+                                             const void **data,
+                                             size_t *bytes);
+
 // What was wrong with the last call of this thread that did not return SKIPGATE_STATUS_OK; empty if all worked.
 //
 // The text belongs to the library and is valid until the next call of this thread that fails.
@@ -336,14 +504,14 @@ const char *skipgate_last_error(void);
 
 // Number of inputs, the mask not counted.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null (then 0) or live.
 size_t skipgate_artifact_inputs(const struct skipgate_artifact *artifact);
 
 // Number of outputs.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null (then 0) or live.
 size_t skipgate_artifact_outputs(const struct skipgate_artifact *artifact);
@@ -352,7 +520,7 @@ size_t skipgate_artifact_outputs(const struct skipgate_artifact *artifact);
 //
 // Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null or live; `input` is null or can be written to.
 enum skipgate_status skipgate_artifact_input(const struct skipgate_artifact *artifact,
@@ -363,12 +531,18 @@ enum skipgate_status skipgate_artifact_input(const struct skipgate_artifact *art
 //
 // Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
 //
-// # Safety
+// The caller promises:
 //
 // `artifact` is null or live; `output` is null or can be written to.
 enum skipgate_status skipgate_artifact_output(const struct skipgate_artifact *artifact,
                                               size_t number,
                                               struct skipgate_tensor *output);
+
+// Version of the library that the program runs with, as SKIPGATE_VERSION_NUMBER has it.
+uint32_t skipgate_version_number(void);
+
+// The same as text, such as \"0.1.0\"; it belongs to the library and is always valid.
+const char *skipgate_version(void);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -3,10 +3,11 @@
 use std::ffi::{CStr, c_char};
 use std::path::Path;
 
-use skipgate_core::{Front, PARETO_FILE};
+use skipgate_core::{Front, LatencyUnit, PARETO_FILE};
 use skipgate_runtime::Artifact;
 
-use crate::status::{SkipgateStatus, failed, free, hand_out, invalid};
+use crate::describe::Texts;
+use crate::status::{SkipgateStatus, failed, free, hand_out, invalid, put};
 use crate::tensor::Names;
 
 /// A compiled network. Any number of threads may use one.
@@ -15,6 +16,7 @@ pub struct SkipgateArtifact {
     /// Empty if the artifact was not explored.
     front: Front,
     pub(crate) names: Names,
+    pub(crate) texts: Texts,
 }
 
 /// Opens the artifact in the folder `path`, and the front in it if there is one.
@@ -47,10 +49,11 @@ pub unsafe extern "C" fn skipgate_artifact_open(
 fn open(path: &Path) -> Result<SkipgateArtifact, String> {
     let artifact = Artifact::open(path).map_err(|error| error.to_string())?;
     let names = Names::of(artifact.manifest())?;
+    let texts = Texts::of(artifact.manifest())?;
     let path = path.join(PARETO_FILE);
     if !path.exists() {
         let front = Front { provenance: None, configurations: vec![] };
-        return Ok(SkipgateArtifact { artifact, front, names });
+        return Ok(SkipgateArtifact { artifact, front, names, texts });
     }
     let unusable = |error: String| format!("cannot use {}: {error}", path.display());
     let text = skipgate_core::file::read_text(&path).map_err(|error| error.to_string())?;
@@ -58,7 +61,7 @@ fn open(path: &Path) -> Result<SkipgateArtifact, String> {
     for configuration in &front.configurations {
         configuration.mask.check_len(artifact.gates().len()).map_err(|error| unusable(error.to_string()))?;
     }
-    Ok(SkipgateArtifact { artifact, front, names })
+    Ok(SkipgateArtifact { artifact, front, names, texts })
 }
 
 /// Frees an artifact; null is passed over. Sessions made from it stay usable.
@@ -119,36 +122,74 @@ pub unsafe extern "C" fn skipgate_artifact_configurations(artifact: *const Skipg
     unsafe { artifact.as_ref() }.map_or(0, |artifact| artifact.front.configurations.len())
 }
 
-/// The configuration `number` of the front: its mask, of `gates` elements, and its accuracy from 0 to 1, which is NaN if
-/// it was not measured. `accuracy` may be null.
+/// What latencies count.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkipgateLatencyUnit {
+    /// The front does not say.
+    Unknown = 0,
+    /// Median wall time of a call.
+    Microseconds = 1,
+    /// Instructions of a call.
+    Instructions = 2,
+}
+
+/// A configuration of a front. What was not measured is NaN. What it points to belongs to the artifact.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct SkipgateConfiguration {
+    /// Its mask, of as many elements as there are gates; true runs the block.
+    pub mask: *const bool,
+    /// Number of elements of the mask.
+    pub gates: usize,
+    /// Share of images that are classified right, from 0 to 1.
+    pub accuracy: f64,
+    /// Lower end of the interval that holds the accuracy with a probability of 95 %.
+    pub accuracy_low: f64,
+    /// Upper end of that interval.
+    pub accuracy_high: f64,
+    /// Latency of one image.
+    pub latency: f64,
+    /// What the latency counts.
+    pub latency_unit: SkipgateLatencyUnit,
+}
+
+/// The configuration `number` of the front, counted from 0. What it points to is valid until the artifact is freed.
 ///
 /// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
 ///
 /// # Safety
 ///
-/// `artifact` is null or live; `mask` is null or `gates` elements can be written there; `accuracy` is null or can be
-/// written to.
+/// `artifact` is null or live; `configuration` is null or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn skipgate_artifact_configuration(
     artifact: *const SkipgateArtifact,
     number: usize,
-    mask: *mut bool,
-    gates: usize,
-    accuracy: *mut f64,
+    configuration: *mut SkipgateConfiguration,
 ) -> SkipgateStatus {
     // SAFETY: by the caller's promise.
     let Some(artifact) = (unsafe { artifact.as_ref() }) else { return invalid("the artifact is null") };
-    let Some(configuration) = artifact.front.configurations.get(number) else {
+    let Some(found) = artifact.front.configurations.get(number) else {
         return invalid("there is no configuration of that number");
     };
-    if mask.is_null() || gates != configuration.mask.len() {
-        return invalid("the mask is null, or has another length than the artifact has gates");
+    let [accuracy_low, accuracy_high] = found.accuracy_interval.unwrap_or([f64::NAN; 2]);
+    let described = SkipgateConfiguration {
+        mask: found.mask.as_slice().as_ptr(),
+        gates: found.mask.len(),
+        accuracy: found.accuracy.unwrap_or(f64::NAN),
+        accuracy_low,
+        accuracy_high,
+        latency: found.latency.unwrap_or(f64::NAN),
+        latency_unit: latency_unit(&artifact.front),
+    };
+    // SAFETY: by the caller's promise about `configuration`.
+    unsafe { put(described, configuration) }
+}
+
+fn latency_unit(front: &Front) -> SkipgateLatencyUnit {
+    match front.provenance.as_ref().map(|provenance| provenance.latency.unit) {
+        None => SkipgateLatencyUnit::Unknown,
+        Some(LatencyUnit::Microseconds) => SkipgateLatencyUnit::Microseconds,
+        Some(LatencyUnit::Instructions) => SkipgateLatencyUnit::Instructions,
     }
-    // SAFETY: not null, and of that many elements by the caller's promise; all of them are written.
-    unsafe { mask.copy_from_nonoverlapping(configuration.mask.as_slice().as_ptr(), gates) };
-    // SAFETY: by the caller's promise.
-    if let Some(accuracy) = unsafe { accuracy.as_mut() } {
-        *accuracy = configuration.accuracy.unwrap_or(f64::NAN);
-    }
-    SkipgateStatus::Ok
 }

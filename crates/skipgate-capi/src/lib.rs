@@ -6,6 +6,8 @@
 
 pub mod artifact;
 pub mod controller;
+pub mod describe;
 pub mod session;
 pub mod status;
 pub mod tensor;
+pub mod version;

@@ -1,9 +1,11 @@
 //! Running a network.
 
+use std::ffi::c_void;
+
 use skipgate_runtime::{Device, Error, Session, SkipMask};
 
 use crate::artifact::SkipgateArtifact;
-use crate::status::{SkipgateStatus, elements, failed, free, hand_out, invalid};
+use crate::status::{SkipgateStatus, elements, failed, free, hand_out, invalid, put};
 use crate::tensor::{self, SkipgateInput, SkipgateOutput};
 
 /// A network that is ready to run. One thread at a time may use one.
@@ -51,9 +53,11 @@ pub unsafe extern "C" fn skipgate_session_free(session: *mut SkipgateSession) {
     unsafe { free(session) };
 }
 
-/// Runs a network with one input and one output, both of floats, on `image` with the blocks whose element of `mask` is true, and writes the logits.
+/// Runs a network with one input and one output, both of floats, on `image` with the blocks whose element of `mask` is true, and
+/// writes the logits. Both `logits` null and `logits_length` 0 write nothing; skipgate_session_output then gives them without a copy.
 ///
-/// The lengths must be those of the artifact. Nothing is kept of the arguments. Errors:
+/// The lengths must be those of the artifact; that of the mask is checked before it is read, and each of its elements must be
+/// 0 or 1. Nothing is kept of the arguments, and nothing is allocated on this side of IREE. Errors:
 /// SKIPGATE_STATUS_INVALID_ARGUMENT, SKIPGATE_STATUS_RUN; the session stays usable.
 ///
 /// # Safety
@@ -74,15 +78,14 @@ pub unsafe extern "C" fn skipgate_session_run(
     let Some(SkipgateSession { session, mask: own }) = (unsafe { session.as_mut() }) else {
         return invalid("the session is null");
     };
-    // SAFETY: by the caller's promise; both are only read, during this call.
-    let (Some(image), Some(mask)) = (unsafe { (elements(image, image_length), elements(mask, gates)) })
-    else {
-        return invalid("the image or the mask is null");
-    };
-    if own.as_slice() != mask {
-        *own = mask.to_vec().into();
+    // SAFETY: by the caller's promise; it is only read, during this call.
+    if let Err(wrong) = unsafe { set_mask(own, mask, gates) } {
+        return invalid(&wrong);
     }
+    // SAFETY: by the caller's promise; it is only read, during this call.
+    let Some(image) = (unsafe { elements(image, image_length) }) else { return invalid("the image is null") };
     match session.run(image, own) {
+        Ok(_) if logits.is_null() && logits_length == 0 => SkipgateStatus::Ok,
         Ok(found) if !logits.is_null() && found.len() == logits_length => {
             // SAFETY: of that many elements by the caller's promise, and no part of the session's own.
             unsafe { logits.copy_from_nonoverlapping(found.as_ptr(), logits_length) };
@@ -118,22 +121,22 @@ pub unsafe extern "C" fn skipgate_session_run_named(
     let Some(SkipgateSession { session, mask: own }) = (unsafe { session.as_mut() }) else {
         return invalid("the session is null");
     };
-    // SAFETY: by the caller's promise; all are only read, during this call.
-    let (inputs, mask, outputs) =
-        unsafe { (elements(inputs, input_count), elements(mask, gates), elements(outputs, output_count)) };
-    let (Some(inputs), Some(mask), Some(outputs)) = (inputs, mask, outputs) else {
-        return invalid("the inputs, the mask or the outputs are null");
-    };
-    if own.as_slice() != mask {
-        *own = mask.to_vec().into();
+    // SAFETY: by the caller's promise; it is only read, during this call.
+    if let Err(wrong) = unsafe { set_mask(own, mask, gates) } {
+        return invalid(&wrong);
     }
-    let artifact = session.artifact().clone();
-    // SAFETY: by the caller's promise.
-    let inputs = match unsafe { tensor::given(artifact.manifest().inputs(), inputs) } {
-        Ok(inputs) => inputs,
-        Err(wrong) => return invalid(&wrong),
+    // SAFETY: by the caller's promise; both are only read, during this call.
+    let (inputs, outputs) = unsafe { (elements(inputs, input_count), elements(outputs, output_count)) };
+    let (Some(inputs), Some(outputs)) = (inputs, outputs) else {
+        return invalid("the inputs or the outputs are null");
     };
-    let found = match session.run_named(&inputs, own) {
+    let specs = session.artifact().manifest().inputs();
+    // SAFETY: by the caller's promise.
+    if let Err(wrong) = unsafe { tensor::check(specs, inputs) } {
+        return invalid(&wrong);
+    }
+    // SAFETY: by the caller's promise.
+    let found = match session.run_with(|spec| unsafe { tensor::given(spec, inputs) }, own) {
         Ok(found) => found,
         Err(error) => return failed(status_of(&error), error),
     };
@@ -142,6 +145,55 @@ pub unsafe extern "C" fn skipgate_session_run_named(
         Ok(()) => SkipgateStatus::Ok,
         Err(wrong) => invalid(&wrong),
     }
+}
+
+/// An output of the last run, without a copy: where its elements are, in row-major order, and how many bytes. Before the
+/// first run they are zero.
+///
+/// They belong to the session and are valid until it runs again or is freed. Errors: SKIPGATE_STATUS_INVALID_ARGUMENT.
+///
+/// # Safety
+///
+/// `session` is null or live and used by no other thread; `data` and `bytes` are null or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_session_output(
+    session: *const SkipgateSession,
+    number: usize,
+    data: *mut *const c_void,
+    bytes: *mut usize,
+) -> SkipgateStatus {
+    // SAFETY: by the caller's promise.
+    let Some(session) = (unsafe { session.as_ref() }) else { return invalid("the session is null") };
+    let Some((spec, elements)) = session.session.outputs().iter().nth(number) else {
+        return invalid("there is no output of that number");
+    };
+    // SAFETY: by the caller's promise about `data`.
+    match unsafe { put(tensor::address(elements), data) } {
+        // SAFETY: by the caller's promise about `bytes`.
+        SkipgateStatus::Ok => unsafe { put(tensor::bytes(spec), bytes) },
+        wrong => wrong,
+    }
+}
+
+/// Makes `own` the mask at `mask`, in the memory that it has. `Err` says in words what is wrong; then `own` is as before.
+///
+/// The length is checked before anything is read, and the bytes before any of them counts as a `bool`.
+///
+/// # Safety
+///
+/// `mask` is null or points to `gates` bytes.
+unsafe fn set_mask(own: &mut SkipMask, mask: *const bool, gates: usize) -> Result<(), String> {
+    if gates != own.len() {
+        return Err(format!("the mask has {gates} entries, the model has {} gates", own.len()));
+    }
+    // SAFETY: of that many bytes by the caller's promise, and every byte is a u8.
+    let bytes = unsafe { elements(mask.cast::<u8>(), gates) }.ok_or("the mask is null")?;
+    if let Some((gate, byte)) = bytes.iter().enumerate().find(|(_, byte)| **byte > 1) {
+        return Err(format!("the mask has {byte} at gate {gate}; expected 0 (skip) or 1 (run)"));
+    }
+    // SAFETY: as above, and each byte is 0 or 1, which are the values of a bool.
+    let run = unsafe { elements(mask, gates) }.unwrap_or_default();
+    own.set(run).map_err(|error| error.to_string())
 }
 
 /// Whose fault `error` is.

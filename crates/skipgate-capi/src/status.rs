@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 use std::fmt::Display;
-use std::ptr;
 
 /// Whether a call worked. If not, skipgate_last_error tells what is wrong.
 #[repr(C)]
@@ -19,6 +18,8 @@ pub enum SkipgateStatus {
     Run = 3,
     /// No configuration is left to choose from.
     Configurations = 4,
+    /// The artifact does not say what is asked for.
+    Absent = 5,
 }
 
 thread_local! {
@@ -45,18 +46,34 @@ pub extern "C" fn skipgate_last_error() -> *const c_char {
     MESSAGE.with_borrow(|message| message.as_ptr())
 }
 
+/// Writes `value` to where `out` points.
+///
+/// # Safety
+///
+/// `out` is null or can be written to.
+pub(crate) unsafe fn put<T: Copy>(value: T, out: *mut T) -> SkipgateStatus {
+    if out.is_null() {
+        return invalid("the place for the result is null");
+    }
+    // SAFETY: not null, so valid for a write by the caller's promise.
+    unsafe { out.write(value) };
+    SkipgateStatus::Ok
+}
+
 /// Moves `value` to where `out` points.
 ///
 /// # Safety
 ///
 /// `out` is null or can be written to.
 pub(crate) unsafe fn hand_out<T>(value: T, out: *mut *mut T) -> SkipgateStatus {
-    if out.is_null() {
-        return invalid("the place for the result is null");
+    let boxed = Box::into_raw(Box::new(value));
+    // SAFETY: the caller's promise.
+    let status = unsafe { put(boxed, out) };
+    if status != SkipgateStatus::Ok {
+        // SAFETY: nobody else has it.
+        unsafe { free(boxed) };
     }
-    // SAFETY: not null, so valid for a write by the caller's promise.
-    unsafe { ptr::write(out, Box::into_raw(Box::new(value))) };
-    SkipgateStatus::Ok
+    status
 }
 
 /// Frees what `hand_out` handed out; null is passed over.

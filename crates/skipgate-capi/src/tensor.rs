@@ -6,7 +6,7 @@ use std::slice;
 use skipgate_runtime::{ElementType, Elements, Manifest, Outputs, TensorSpec, f16};
 
 use crate::artifact::SkipgateArtifact;
-use crate::status::{SkipgateStatus, invalid};
+use crate::status::{SkipgateStatus, invalid, put};
 
 /// Type of the elements of a tensor.
 #[repr(C)]
@@ -30,6 +30,7 @@ pub enum SkipgateElementType {
 
 /// An input or output of a network. What it points to belongs to the artifact.
 #[repr(C)]
+#[derive(Debug, Clone, Copy)]
 pub struct SkipgateTensor {
     /// Its name in the ONNX model.
     pub name: *const c_char,
@@ -84,7 +85,7 @@ fn name(spec: &TensorSpec) -> Result<CString, String> {
 }
 
 /// Bytes of a tensor; the manifest was checked, so there are not too many.
-fn bytes(spec: &TensorSpec) -> usize {
+pub(crate) fn bytes(spec: &TensorSpec) -> usize {
     spec.element_type.size() * spec.elements().unwrap_or_default()
 }
 
@@ -160,9 +161,6 @@ unsafe fn describe(
     let Some((spec, name)) = specs.iter().zip(names).nth(number) else {
         return invalid("there is no tensor of that number");
     };
-    if out.is_null() {
-        return invalid("the place for the tensor is null");
-    }
     let tensor = SkipgateTensor {
         name: name.as_ptr(),
         element_type: element_type(spec.element_type),
@@ -170,9 +168,8 @@ unsafe fn describe(
         shape: spec.shape.as_ptr(),
         bytes: bytes(spec),
     };
-    // SAFETY: not null, so valid for a write by the caller's promise.
-    unsafe { out.write(tensor) };
-    SkipgateStatus::Ok
+    // SAFETY: by the caller's promise.
+    unsafe { put(tensor, out) }
 }
 
 fn element_type(element_type: ElementType) -> SkipgateElementType {
@@ -187,25 +184,41 @@ fn element_type(element_type: ElementType) -> SkipgateElementType {
     }
 }
 
-/// The inputs by name. `Err` says in words what is wrong with them.
+/// Fails unless `inputs` has every input of `specs` once, each with elements of its own. `Err` says in words what is wrong.
 ///
 /// # Safety
 ///
 /// Names are null or NUL-terminated strings; every `data` is null or points to as many bytes as told, which nobody
-/// writes to for as long as the result lives.
-pub(crate) unsafe fn given<'a>(
-    specs: &'a [TensorSpec],
-    inputs: &'a [SkipgateInput],
-) -> Result<Vec<(&'a str, Elements<'a>)>, String> {
-    let one = |input: &'a SkipgateInput| {
+/// writes to during the call.
+pub(crate) unsafe fn check(specs: &[TensorSpec], inputs: &[SkipgateInput]) -> Result<(), String> {
+    for input in inputs {
         // SAFETY: by the caller's promise.
         let name = unsafe { text(input.name) }?;
         let spec = specs.iter().find(|spec| spec.name == name);
         let spec = spec.ok_or_else(|| format!("there is no input `{name}`"))?;
         // SAFETY: by the caller's promise.
-        Ok((spec.name.as_str(), unsafe { elements(spec, input.data, input.bytes) }?))
-    };
-    inputs.iter().map(one).collect()
+        unsafe { elements(spec, input.data, input.bytes) }?;
+    }
+    // SAFETY: by the caller's promise.
+    let missing = specs.iter().find(|spec| unsafe { given(spec, inputs) }.is_none());
+    match missing {
+        Some(spec) => Err(format!("the input `{spec}` is not given")),
+        None if inputs.len() > specs.len() => Err("an input is given twice".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// The elements given for `spec`, if there are any that fit it.
+///
+/// # Safety
+///
+/// As for [`check`], for as long as the result lives.
+pub(crate) unsafe fn given<'a>(spec: &TensorSpec, inputs: &[SkipgateInput]) -> Option<Elements<'a>> {
+    // SAFETY: by the caller's promise.
+    let input =
+        inputs.iter().find(|input| unsafe { text(input.name) }.is_ok_and(|name| name == spec.name))?;
+    // SAFETY: by the caller's promise.
+    unsafe { elements(spec, input.data, input.bytes) }.ok()
 }
 
 /// Copies what the network gave to where it is asked for. `Err` says in words what is wrong.
@@ -292,7 +305,14 @@ unsafe fn copy_elements(
             bytes(spec)
         ));
     }
-    let source: *const u8 = match elements {
+    // SAFETY: the elements are that many bytes, a session's promise; the room is by the caller's.
+    unsafe { data.cast::<u8>().copy_from_nonoverlapping(address(elements).cast(), length) };
+    Ok(())
+}
+
+/// Where elements are.
+pub(crate) fn address(elements: Elements<'_>) -> *const c_void {
+    match elements {
         Elements::F32(elements) => elements.as_ptr().cast(),
         Elements::F16(elements) => elements.as_ptr().cast(),
         Elements::I8(elements) => elements.as_ptr().cast(),
@@ -300,8 +320,5 @@ unsafe fn copy_elements(
         Elements::I32(elements) => elements.as_ptr().cast(),
         Elements::I64(elements) => elements.as_ptr().cast(),
         Elements::Bool(elements) => elements.as_ptr().cast(),
-    };
-    // SAFETY: the elements are that many bytes, a session's promise; the room is by the caller's.
-    unsafe { data.cast::<u8>().copy_from_nonoverlapping(source, length) };
-    Ok(())
+    }
 }

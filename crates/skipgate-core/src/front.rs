@@ -1,33 +1,17 @@
-//! `pareto.json` and `pareto.bin`: the configurations worth having.
+//! `pareto.json`: the configurations worth having.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Hint, MaskError, SkipMask};
+use crate::{Hint, SkipMask};
 
 /// File name of the front in an artifact folder.
 pub const PARETO_FILE: &str = "pareto.json";
-/// File name of its compact form, for programs without a JSON reader.
-pub const PARETO_BINARY_FILE: &str = "pareto.bin";
 
 /// Configurations that no other one beats on both accuracy and latency (the paper's section II-A.4), by the number
 /// of blocks they skip.
 ///
 /// The file is a JSON object with the list `configurations`, each an object with at least `mask`. Fields that are not
 /// listed here are passed over.
-///
-/// # Compact form
-///
-/// What the paper deploys (section III): rows sorted by the number of skipped blocks. All numbers are little-endian.
-///
-/// | bytes | hold |
-/// |---|---|
-/// | 4 | `SKPF` |
-/// | 2 | version of the format: 1 |
-/// | 2 | number of gates, G |
-/// | 2 | number of rows |
-/// | then, per row, 4 | accuracy from 0 to 1, f32; NaN if it was not measured |
-/// | 4 | latency, f32, in the unit of `pareto.json`; NaN if it was not measured |
-/// | G / 8, rounded up | the mask, gate 0 in the lowest bit of the first byte; 1 runs the block |
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Front {
     /// How the configurations were found; `None` if they were written by hand.
@@ -97,19 +81,13 @@ pub enum LatencyUnit {
     Instructions,
 }
 
-/// The text or the bytes are no front.
+/// The text is no front.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrontError {
     /// Not JSON, or not the fields of a front.
     #[error("it is not a valid Pareto front: {0}")]
     Syntax(#[from] serde_json::Error),
-    /// Not the compact form.
-    #[error("it is not a valid Pareto front: {0}")]
-    Binary(&'static str),
-    /// A mask has another length than the first.
-    #[error("it is not a valid Pareto front: {0}")]
-    Mask(#[from] MaskError),
 }
 
 impl Hint for FrontError {
@@ -117,9 +95,6 @@ impl Hint for FrontError {
         Some("a front is a JSON object such as {\"configurations\": [{\"mask\": \"1101\"}]}".to_owned())
     }
 }
-
-const MAGIC: [u8; 4] = *b"SKPF";
-const BINARY_VERSION: u16 = 1;
 
 impl Front {
     /// Reads a front.
@@ -137,60 +112,6 @@ impl Front {
         text.push('\n');
         text
     }
-
-    /// The compact form.
-    ///
-    /// # Errors
-    ///
-    /// When the masks differ in length, or there are more than 65,535 gates or configurations.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, FrontError> {
-        let gates = self.configurations.first().map_or(0, |first| first.mask.len());
-        let short = |number: usize| {
-            u16::try_from(number).map_err(|_| FrontError::Binary("a number is larger than 65,535"))
-        };
-        let mut bytes = MAGIC.to_vec();
-        for number in [BINARY_VERSION, short(gates)?, short(self.configurations.len())?] {
-            bytes.extend(number.to_le_bytes());
-        }
-        for Configuration { mask, accuracy, latency, .. } in &self.configurations {
-            mask.check_len(gates)?;
-            for value in [accuracy, latency] {
-                #[expect(clippy::cast_possible_truncation, reason = "the format has single precision")]
-                bytes.extend(value.map_or(f32::NAN, |value| value as f32).to_le_bytes());
-            }
-            let bits = |eight: &[bool]| eight.iter().rev().fold(0u8, |bits, &run| bits << 1 | u8::from(run));
-            bytes.extend(mask.as_slice().chunks(8).map(bits));
-        }
-        Ok(bytes)
-    }
-
-    /// Reads the compact form, which has no intervals and does not tell how the front was found.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FrontError> {
-        let bad = FrontError::Binary;
-        let rest = bytes.strip_prefix(&MAGIC).ok_or(bad("it does not start with SKPF"))?;
-        let (numbers, rows) = rest.split_first_chunk::<6>().ok_or(bad("its header is cut off"))?;
-        let number = |at: usize| u16::from_le_bytes([numbers[at], numbers[at + 1]]);
-        if number(0) != BINARY_VERSION {
-            return Err(bad("it is of another version"));
-        }
-        let (gates, count) = (usize::from(number(2)), usize::from(number(4)));
-        let row = 8 + gates.div_ceil(8);
-        if rows.len() != count * row {
-            return Err(bad("it has another size than its header says"));
-        }
-        let configurations = rows.chunks_exact(row).map(|row| configuration(row, gates)).collect();
-        Ok(Self { provenance: None, configurations })
-    }
-}
-
-/// A row of the compact form, of the right size.
-fn configuration(row: &[u8], gates: usize) -> Configuration {
-    let value = |at: usize| {
-        let value = f32::from_le_bytes([row[at], row[at + 1], row[at + 2], row[at + 3]]);
-        (!value.is_nan()).then_some(f64::from(value))
-    };
-    let run: Vec<_> = (0..gates).map(|gate| row[8 + gate / 8] >> (gate % 8) & 1 == 1).collect();
-    Configuration { mask: run.into(), accuracy: value(0), accuracy_interval: None, latency: value(4) }
 }
 
 #[cfg(test)]
@@ -226,34 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_round_trip() {
+    fn a_front_round_trips() {
         assert_eq!(Front::from_json(&front().to_json()).unwrap(), front());
-        assert_eq!(Front::from_bytes(&front().to_bytes().unwrap()).unwrap(), front());
-    }
-
-    #[test]
-    fn the_compact_form_is_as_documented() {
-        let bytes = front().to_bytes().unwrap();
-        assert_eq!(bytes[..10], [b'S', b'K', b'P', b'F', 1, 0, 10, 0, 2, 0]);
-        assert_eq!(bytes[10..14], 0.75f32.to_le_bytes());
-        assert_eq!(bytes[18..20], [0b1110_1111, 0b01]);
-        assert_eq!(bytes.len(), 10 + 2 * 10);
-    }
-
-    #[test]
-    fn a_damaged_compact_form_is_refused() {
-        let bytes = front().to_bytes().unwrap();
-        for length in 0..bytes.len() {
-            Front::from_bytes(&bytes[..length]).unwrap_err();
-        }
-        Front::from_bytes(&[&bytes[..], &[0]].concat()).unwrap_err();
-        Front::from_bytes(&[&bytes[..4], &[2], &bytes[5..]].concat()).unwrap_err();
-    }
-
-    #[test]
-    fn masks_of_different_lengths_have_no_compact_form() {
-        let configurations = vec![configuration("11", None), configuration("111", None)];
-        let error = Front { provenance: None, configurations }.to_bytes().unwrap_err();
-        assert!(error.to_string().ends_with("the mask has 3 entries, the model has 2 gates"), "{error}");
     }
 }

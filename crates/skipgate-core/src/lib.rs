@@ -23,6 +23,7 @@ mod gate;
 mod hint;
 mod manifest;
 mod mask;
+mod numbers;
 mod options;
 mod preprocessing;
 mod reference;
@@ -31,9 +32,7 @@ mod target;
 
 pub use dispatch::{DISPATCHES_FILE, Dispatch};
 pub use elements::{ElementType, Elements, Values, WrongType};
-pub use front::{
-    Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE, Provenance,
-};
+pub use front::{Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_FILE, Provenance};
 pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{
@@ -41,6 +40,7 @@ pub use manifest::{
     Manifest, ManifestError, NotOneF32, TensorSpec, VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
+pub use numbers::si;
 pub use options::{Arithmetic, CompileOptions, CostlyGate, Coverage, GateForm, GenericLayer};
 pub use preprocessing::{ColorMode, Interpolation, Layout, Preprocessing, Resize};
 pub use reference::Reference;

@@ -92,6 +92,19 @@ impl SkipMask {
         &self.0
     }
 
+    /// Becomes this mask of the same length, in the memory that it has.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::Length`] if `run` has another length; then nothing changes.
+    pub fn set(&mut self, run: &[bool]) -> Result<(), MaskError> {
+        if run.len() != self.len() {
+            return Err(MaskError::Length { expected: self.len(), found: run.len() });
+        }
+        self.0.copy_from_slice(run);
+        Ok(())
+    }
+
     /// Checks the length against a model with `gates` gates.
     pub fn check_len(&self, gates: usize) -> Result<(), MaskError> {
         if self.len() == gates {
@@ -169,6 +182,16 @@ mod tests {
         assert_eq!(depths(6, 4), [0, 4, 6]);
         assert_eq!(depths(6, 100), [0, 6]);
         assert_eq!(depths(0, 1), [0]);
+    }
+
+    #[test]
+    fn a_mask_is_set_in_place_to_one_of_its_length() {
+        let mut mask = SkipMask::all_run(3);
+        mask.set(&[true, false, true]).unwrap();
+        assert_eq!(mask.to_string(), "101");
+        let error = mask.set(&[false]).unwrap_err();
+        assert_eq!(error, MaskError::Length { expected: 3, found: 1 });
+        assert_eq!(mask.to_string(), "101");
     }
 
     #[test]

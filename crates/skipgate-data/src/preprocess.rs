@@ -251,6 +251,7 @@ pub(crate) mod tests {
                 specialised: vec![],
                 inputs: vec![tensor(&[1, 3, height, width])],
                 outputs: vec![tensor(&[1, 10])],
+                index_inputs: vec![],
             },
             gates: vec![],
             coverage: Coverage::default(),

@@ -130,9 +130,30 @@ impl Session {
                 found: listed(inputs.iter().map(|(name, _)| *name)),
             });
         }
-        self.write_all(|spec| given(&spec.name))?;
+        self.run_with(|spec| given(&spec.name), mask)
+    }
+
+    /// Runs the network on what `given` gives for each of its inputs, with the residual blocks that `mask` selects.
+    ///
+    /// For callers that have their inputs in a form of their own and allocate nothing per call. An input for which it
+    /// gives nothing keeps what the last run wrote, or zeros.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run_named`](Self::run_named) but for [`Error::Inputs`].
+    pub fn run_with<'e>(
+        &mut self,
+        given: impl Fn(&TensorSpec) -> Option<Elements<'e>>,
+        mask: &SkipMask,
+    ) -> Result<Outputs<'_>, Error> {
+        self.write_all(given)?;
         self.invoke(mask)?;
-        Ok(Outputs { specs: self.artifact.manifest().outputs(), values: &self.outputs })
+        Ok(self.outputs())
+    }
+
+    /// What the last run gave; zeros before the first.
+    pub fn outputs(&self) -> Outputs<'_> {
+        Outputs { specs: self.artifact.manifest().outputs(), values: &self.outputs }
     }
 
     /// Runs the network once more on the inputs of the last run, or on zeros, and returns how long each dispatch took, in

@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// Draw what `pareto` found, beside other networks
     #[cfg(feature = "explore")]
     Plot(Plot),
+    /// Write a page that shows an artifact: front, network under a mask, latencies, the command to run
+    #[cfg(feature = "explore")]
+    Report(Report),
     /// Put the results of several machines together
     #[cfg(feature = "explore")]
     Merge(Merge),
@@ -185,7 +188,7 @@ pub(crate) struct Compile {
     /// The ONNX model; one without gates is gated first
     pub(crate) model: PathBuf,
     /// The machine to compile for; `skipgate targets` lists them
-    #[arg(short, long, default_value = "host")]
+    #[arg(short, long, default_value = "host", value_parser = TargetName)]
     pub(crate) target: String,
     /// The artifact folder to write; an artifact that is there is replaced
     #[arg(short, long, value_name = "DIR", required_unless_present = "emit")]
@@ -260,6 +263,31 @@ pub(crate) struct ImageOptions {
     /// A file with the name of a class on every line, in the order of the network's output
     #[arg(long, value_name = "FILE")]
     pub(crate) classes: Option<PathBuf>,
+}
+
+/// The name of a target: any text here, since `compile` says more of one that it does not know; shells complete those that
+/// there are.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Clone)]
+struct TargetName;
+
+#[cfg(feature = "compiler")]
+impl clap::builder::TypedValueParser for TargetName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        clap::builder::StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = clap::builder::PossibleValue> + '_>> {
+        let names = skipgate_core::Target::all().into_iter().map(|target| target.name);
+        Some(Box::new(names.map(clap::builder::PossibleValue::new)))
+    }
 }
 
 #[cfg(feature = "compiler")]
@@ -436,7 +464,7 @@ pub(crate) struct Bench {
     pub(crate) per_dispatch: bool,
     /// Draw the medians over the number of skipped blocks
     #[cfg(feature = "compiler")]
-    #[arg(long, value_name = "FILE.svg")]
+    #[arg(long, value_name = "FILE.svg|png")]
     pub(crate) plot: Option<PathBuf>,
     /// Start each round at a line on standard input and print its medians as a line of JSON, to take turns with other
     /// programs
@@ -750,6 +778,24 @@ pub(crate) struct Plot {
 
 #[cfg(feature = "explore")]
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skipgate report build/resnet20-host -o resnet20.html
+  skipgate bench build/resnet20-host --front --format json > front.json
+  skipgate report build/resnet20-host --latency-from front.json -o resnet20.html")]
+pub(crate) struct Report {
+    /// The artifact folder, of any target
+    pub(crate) artifact: PathBuf,
+    /// The page to write, one file that loads nothing from anywhere
+    #[arg(short, long, value_name = "FILE.html")]
+    pub(crate) output: PathBuf,
+    /// Show the percentiles that `skipgate bench --front --format json` printed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) latency_from: Option<PathBuf>,
+}
+
+#[cfg(feature = "explore")]
+#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  skipgate merge one.jsonl two.jsonl -o all.jsonl")]
 pub(crate) struct Merge {
     /// Stores of one artifact and data set
@@ -767,5 +813,19 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[cfg(feature = "compiler")]
+    #[test]
+    fn shells_complete_the_names_of_targets() {
+        let mut script = Vec::new();
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut super::Cli::command(),
+            "skipgate",
+            &mut script,
+        );
+        let script = String::from_utf8(script).unwrap();
+        assert!(script.contains("odroid-xu4") && script.contains("raspberry-pi-4"));
     }
 }

@@ -19,7 +19,7 @@ use skipgate_core::{CompileOptions, Hint, Target};
 use skipgate_iree::{Build, Compiled, Compiler, Gating, Source, Verification};
 use skipgate_onnx::{GateSelection, GateUnit};
 
-use crate::cli::{CompileJob as Files, ImageOptions};
+use crate::cli::{CompileJob as Files, Format, ImageOptions};
 use crate::front;
 
 /// How much of what a dead compiler said is repeated.
@@ -96,10 +96,11 @@ fn listed(lines: &[String]) -> String {
 
 /// Does `job` in a process of its own. Where the compiler takes that down, it may have gone on with what one of its passes
 /// spoilt: then it is asked once more to say where.
-pub(crate) fn run(job: &Job, files: &Files) -> Result<()> {
-    let (mut status, mut said) = attempt(job, files, &[])?;
+pub(crate) fn run(job: &Job, files: &Files, format: Format) -> Result<()> {
+    let json: &[&str] = if format == Format::Json { &["--format", "json"] } else { &[] };
+    let (mut status, mut said) = attempt(job, files, json)?;
     if is_crash(status) {
-        (status, said) = attempt(job, files, &[VERIFY])?;
+        (status, said) = attempt(job, files, &[json, &[VERIFY]].concat())?;
     }
     let said = without_noise(&String::from_utf8_lossy(&said));
     if let Some(signal) = status.signal() {

@@ -1,29 +1,87 @@
-//! Errors on standard error: the chain of causes, then what to do.
+//! Errors on standard error: the chain of causes, then what to do; as JSON where results are.
 
 use std::error::Error;
+use std::ffi::OsString;
 
 use anstream::eprintln;
+use serde::Serialize;
 use skipgate_core::{FrontError, Hint, ManifestError, UnknownTarget};
 use skipgate_runtime as runtime;
 
+use crate::cli::Format;
+
+/// An error as it is printed.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Failure {
+    error: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
 /// Prints `error` with its causes and the first hint that one of them has.
-pub(crate) fn print(error: &anyhow::Error) {
+pub(crate) fn print(error: &anyhow::Error, format: Format) {
     #[cfg(feature = "compiler")]
     if error.is::<crate::compiler_process::AlreadyPrinted>() {
         return;
     }
-    eprintln!("\x1b[1;31merror\x1b[0m: {error}");
-    let mut said = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        // A transparent error repeats its cause.
-        if !said.ends_with(&cause) {
+    let failure = Failure::of(error);
+    match format {
+        Format::Text => failure.print_text(),
+        Format::Json => failure.print_json(),
+    }
+}
+
+/// Prints what is wrong with the arguments, or the help that was asked for, and returns the exit code.
+pub(crate) fn print_usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> u8 {
+    if error.use_stderr() && wants_json(arguments) {
+        let text = error.render().to_string();
+        let text = text.trim().trim_start_matches("error: ").to_owned();
+        Failure { error: text, causes: Vec::new(), hint: None }.print_json();
+    } else {
+        // There is nobody to tell that even this cannot be printed.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).unwrap_or(2)
+}
+
+/// Whether the arguments, which cannot be read as a whole, ask for JSON.
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    let arguments: Vec<_> = arguments.collect();
+    let pair = |pair: &[OsString]| pair[0] == "--format" && pair[1] == "json";
+    arguments.windows(2).any(pair) || arguments.iter().any(|argument| argument == "--format=json")
+}
+
+impl Failure {
+    fn of(error: &anyhow::Error) -> Self {
+        let mut causes = Vec::new();
+        let mut said = error.to_string();
+        for cause in error.chain().skip(1) {
+            let cause = cause.to_string();
+            // A transparent error repeats its cause.
+            if !said.ends_with(&cause) {
+                causes.push(cause.clone());
+            }
+            said = cause;
+        }
+        Self { error: error.to_string(), causes, hint: error.chain().find_map(hint) }
+    }
+
+    fn print_text(&self) {
+        eprintln!("\x1b[1;31merror\x1b[0m: {}", self.error);
+        for cause in &self.causes {
             eprintln!("  caused by: {cause}");
         }
-        said = cause;
+        if let Some(hint) = &self.hint {
+            eprintln!("\n\x1b[1;36mhint\x1b[0m: {hint}");
+        }
     }
-    if let Some(hint) = error.chain().find_map(hint) {
-        eprintln!("\n\x1b[1;36mhint\x1b[0m: {hint}");
+
+    /// In one line, since warnings may stand before it.
+    fn print_json(&self) {
+        eprintln!("{}", serde_json::json!(self));
     }
 }
 
@@ -40,7 +98,9 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<runtime::controller::Error>(error))
         .or_else(|| of::<runtime::Error>(error));
     #[cfg(feature = "explore")]
-    let shared = shared.or_else(|| of::<skipgate_explore::Error>(error));
+    let shared = shared
+        .or_else(|| of::<skipgate_explore::Error>(error))
+        .or_else(|| of::<skipgate_report::Error>(error));
     #[cfg(feature = "compiler")]
     let shared = shared
         .or_else(|| of::<skipgate_onnx::Error>(error))
@@ -51,4 +111,28 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<skipgate_iree::TemporaryFolderError>(error))
         .or_else(|| of::<crate::compiler_process::CompilerDied>(error));
     shared
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_has_its_causes_once_and_its_hint() {
+        let unknown =
+            skipgate_core::Target::named("odroid-xu5").context("cannot compile a.onnx").unwrap_err();
+        let failure = Failure::of(&unknown);
+        assert_eq!(failure.error, "cannot compile a.onnx");
+        assert_eq!(failure.causes, ["there is no target `odroid-xu5`"]);
+        assert!(failure.hint.is_some_and(|hint| hint.starts_with("the targets are")));
+    }
+
+    #[test]
+    fn json_is_asked_for_in_two_ways() {
+        let asks = |line: &str| wants_json(line.split(' ').map(OsString::from));
+        assert!(asks("run --format json x") && asks("run --format=json"));
+        assert!(!asks("run --format text json") && !asks("json"));
+    }
 }

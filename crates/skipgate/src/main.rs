@@ -21,11 +21,16 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     skipgate_data::hide_caught_panics();
-    // Exit code 2, for bad usage, is clap's own.
-    match commands::execute(cli::Cli::parse()) {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        // 2 for bad usage, 0 for help.
+        Err(error) => return diagnostics::print_usage(&error, std::env::args_os()).into(),
+    };
+    let format = cli.format;
+    match commands::execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            diagnostics::print(&error);
+            diagnostics::print(&error, format);
             ExitCode::FAILURE
         }
     }

@@ -179,7 +179,8 @@ fn header(capi: &Path) -> Result<String> {
     let config = cbindgen::Config::from_file(capi.join("cbindgen.toml")).map_err(anyhow::Error::msg)?;
     let mut text = Vec::new();
     cbindgen::generate_with_config(capi, config)?.write(&mut text);
-    Ok(String::from_utf8(text)?)
+    // What Rust calls safety is in C what a function takes for granted.
+    Ok(String::from_utf8(text)?.replace("// # Safety\n", "// The caller promises:\n"))
 }
 
 /// Bindings of the runtime, statically linked.

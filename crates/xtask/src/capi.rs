@@ -33,24 +33,50 @@ pub(crate) fn install(
         fs_err::create_dir_all(dir)?;
     }
     for library in libraries {
-        fs_err::copy(&library, lib.join(library.file_name().context("a library has a name")?))?;
+        copy_library(&library, &lib)?;
     }
     fs_err::copy(workspace.path("crates/skipgate-capi/include/skipgate.h"), include.join("skipgate.h"))?;
-    fs_err::write(lib.join("pkgconfig/skipgate.pc"), pkg_config())?;
+    let shared = format!("Libs: -L${{prefix}}/lib -lskipgate\nLibs.private: {PRIVATE_LIBRARIES}\n");
+    fs_err::write(lib.join("pkgconfig/skipgate.pc"), pkg_config("skipgate", &shared))?;
+    // A linker prefers the shared library of the same name, and pkg-config has no way to say otherwise.
+    let archive = format!("Libs: -L${{prefix}}/lib -l:libskipgate.a {PRIVATE_LIBRARIES}\n");
+    fs_err::write(lib.join("pkgconfig/skipgate-static.pc"), pkg_config("skipgate-static", &archive))?;
     Ok(())
 }
 
+/// Copies a library to `lib`. A shared one is called by the name that programs look for, with a link to it for the linker.
+fn copy_library(library: &Path, lib: &Path) -> Result<()> {
+    let name = library.file_name().context("a library has a name")?;
+    if library.extension().is_none_or(|extension| extension != "so") {
+        fs_err::copy(library, lib.join(name))?;
+        return Ok(());
+    }
+    let (soname, link) = (soname(), lib.join(name));
+    fs_err::copy(library, lib.join(&soname))?;
+    if link.symlink_metadata().is_ok() {
+        fs_err::remove_file(&link)?;
+    }
+    fs_err::os::unix::fs::symlink(soname, link)?;
+    Ok(())
+}
+
+/// The name that programs find the shared library by, as the crate's build script gives it.
+fn soname() -> String {
+    let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
+    let interface = if major == "0" { format!("0.{minor}") } else { major.to_owned() };
+    format!("libskipgate.so.{interface}")
+}
+
 /// The description for pkg-config. It finds its own folder, so that the prefix can be moved.
-fn pkg_config() -> String {
+fn pkg_config(name: &str, libs: &str) -> String {
     format!(
         "prefix=${{pcfiledir}}/../..\n\
          \n\
-         Name: skipgate\n\
+         Name: {name}\n\
          Description: {}\n\
          Version: {}\n\
          Cflags: -I${{prefix}}/include\n\
-         Libs: -L${{prefix}}/lib -lskipgate\n\
-         Libs.private: {PRIVATE_LIBRARIES}\n",
+         {libs}",
         "Runs residual networks whose blocks can be skipped, call by call",
         env!("CARGO_PKG_VERSION"),
     )
@@ -98,6 +124,6 @@ mod tests {
 
     #[test]
     fn the_prefix_can_be_moved() {
-        assert!(pkg_config().starts_with("prefix=${pcfiledir}/../..\n"));
+        assert!(pkg_config("skipgate", "").starts_with("prefix=${pcfiledir}/../..\n"));
     }
 }

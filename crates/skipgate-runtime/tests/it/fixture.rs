@@ -122,6 +122,7 @@ fn manifest(gates: usize) -> Manifest {
             specialised: vec![],
             inputs,
             outputs: vec![tensor("logits", &[1, 8], ElementType::F32)],
+            index_inputs: vec![],
         },
         gates: (0..gates)
             .map(|index| Gate { block: format!("block{index}"), segment: 0, macs: 8, parameters: 4 })

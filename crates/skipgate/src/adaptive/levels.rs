@@ -64,12 +64,9 @@ impl LeveledFront {
         }
         let measured = front::with_all_run(masks.clone(), gates);
         let (known, source) = match from {
-            Some(file) => read(file)?,
-            None => (measure(artifact, measured.clone())?, "measured on this machine, one thread".to_owned()),
+            Some(file) => known(file, &measured, gates, dir)?,
+            None => (measure(artifact, measured)?, "measured on this machine, one thread".to_owned()),
         };
-        if let Some(file) = from {
-            check(&known, &measured, gates, file, dir)?;
-        }
         let latency =
             |mask: &SkipMask| known.get(mask).copied().context("all masks were measured or checked");
         let all_run = latency(&SkipMask::all_run(gates))?.quantile(0.5);
@@ -80,6 +77,18 @@ impl LeveledFront {
         let levels = accuracies.into_iter().zip(&latencies).map(level).collect();
         Ok(Self { masks, levels, latencies, all_run, source })
     }
+}
+
+/// The latencies in `file`, all those that the front of the artifact in `dir` needs among them, and where they are from.
+pub(crate) fn known(
+    file: &Path,
+    needed: &[SkipMask],
+    gates: usize,
+    dir: &Path,
+) -> Result<(HashMap<SkipMask, Latency>, String)> {
+    let (known, source) = read(file)?;
+    check(&known, needed, gates, file, dir)?;
+    Ok((known, source))
 }
 
 /// The latencies in the file, and where they are from.

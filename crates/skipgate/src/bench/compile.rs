@@ -7,13 +7,19 @@ use skipgate_core::Manifest;
 use skipgate_iree::{Gating, Source};
 use skipgate_runtime::Artifact;
 
-use crate::cli::{CompileJob, ImageOptions};
+use crate::cli::{CompileJob, Format, ImageOptions};
 use crate::compiler_process::{self, Gates, Job};
 use crate::progress;
 
 /// Compiles into `dir`, for the artifact's own target and with its options, those networks that are not there: `model`
 /// without the blocks of the last gates.
-pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: &Path) -> Result<()> {
+pub(crate) fn missing(
+    model: &Path,
+    artifact: &Artifact,
+    depths: &[usize],
+    dir: &Path,
+    format: Format,
+) -> Result<()> {
     let gates = artifact.gates();
     let Manifest { target, options, .. } = artifact.manifest();
     let source = Source::load(model)?.with_dimensions(&options.dimensions)?;
@@ -35,7 +41,7 @@ pub(crate) fn missing(model: &Path, artifact: &Artifact, depths: &[usize], dir: 
             images: ImageOptions::default(),
         };
         let files = CompileJob { model: model.to_owned(), output: path, pareto: None, verify: false };
-        compiler_process::run(&job, &files)
+        compiler_process::run(&job, &files, format)
             .with_context(|| format!("cannot compile {} without {depth} blocks", model.display()))?;
         spinner.finish_and_clear();
     }

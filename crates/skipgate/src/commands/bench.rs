@@ -26,7 +26,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     }
     let gates = artifact.gates().len();
     let depths = depths(gates, arguments.every.get());
-    let pruned = pruned(arguments, &artifact, &depths)?;
+    let pruned = pruned(arguments, &artifact, &depths, format)?;
     let masks = depths.iter().map(|&skipped| SkipMask::skipping_last(gates, skipped)).collect();
     let mut bench = Bench::new(&artifact, pruned, masks, device(arguments)?, arguments.calls.get())?;
     let rounds = if arguments.paced { paced(&mut bench)? } else { all(&mut bench, arguments.rounds.get())? };
@@ -38,7 +38,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let measured = measured(arguments, &artifact, rounds, configurations, switches);
     #[cfg(feature = "compiler")]
     if let Some(path) = &arguments.plot {
-        fs_err::write(path, plot(&measured)?)?;
+        fs_err::write(path, plot(&measured).encode(path)?)?;
     }
     report::print(&measured, format)
 }
@@ -81,19 +81,29 @@ fn device(arguments: &Arguments) -> Result<Device> {
 
 /// The pruned networks that the arguments ask for, compiled if need be.
 #[cfg(feature = "compiler")]
-fn pruned(arguments: &Arguments, artifact: &Artifact, depths: &[usize]) -> Result<BTreeMap<usize, Artifact>> {
+fn pruned(
+    arguments: &Arguments,
+    artifact: &Artifact,
+    depths: &[usize],
+    format: Format,
+) -> Result<BTreeMap<usize, Artifact>> {
     let Some(model) = &arguments.model else { return compiled(arguments, depths) };
     // Artifacts keep their files mapped, so the folder may go.
     skipgate_iree::check_temporary_folder()?;
     let temporary = tempfile::tempdir()?;
     let dir = arguments.pruned.as_deref().unwrap_or(temporary.path());
-    crate::bench::compile::missing(model, artifact, depths, dir)?;
+    crate::bench::compile::missing(model, artifact, depths, dir, format)?;
     pruned::open(dir, depths)
 }
 
 /// The pruned networks that the arguments ask for.
 #[cfg(not(feature = "compiler"))]
-fn pruned(arguments: &Arguments, _: &Artifact, depths: &[usize]) -> Result<BTreeMap<usize, Artifact>> {
+fn pruned(
+    arguments: &Arguments,
+    _: &Artifact,
+    depths: &[usize],
+    _: Format,
+) -> Result<BTreeMap<usize, Artifact>> {
     compiled(arguments, depths)
 }
 
@@ -129,7 +139,7 @@ fn paced(bench: &mut Bench) -> Result<usize> {
 
 /// The medians of the artifact and of the pruned networks.
 #[cfg(feature = "compiler")]
-fn plot(measured: &Measured) -> Result<String> {
+fn plot(measured: &Measured) -> skipgate_plot::Figure {
     use skipgate_plot::{Figure, Line};
 
     use crate::latency::Latency;
@@ -154,5 +164,5 @@ fn plot(measured: &Measured) -> Result<String> {
         measured.target,
         report::counted(measured.threads, "thread")
     );
-    Ok(Figure::latency_over_skipped(title, drawn).svg()?)
+    Figure::latency_over_skipped(title, drawn)
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 use serde::Serialize;
-use skipgate_core::{Arithmetic, CompileOptions, Coverage, MANIFEST_FILE, Manifest, Target, VMFB_FILE};
+use skipgate_core::{
+    Arithmetic, CompileOptions, Coverage, MANIFEST_FILE, Manifest, PARETO_FILE, Target, VMFB_FILE, si,
+};
 use skipgate_onnx::GateSelection;
 use skipgate_verify::Options;
 
@@ -24,22 +26,32 @@ struct Written {
     artifact: PathBuf,
     vmfb_bytes: u64,
     manifest: Manifest,
+    /// Whether the artifact that was replaced had a front, which the new one has not.
+    dropped_front: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<Verification>,
 }
 
 impl Report for Written {
     fn text(&self) -> String {
-        let Self { artifact, vmfb_bytes, manifest, verification } = self;
+        let Self { artifact, vmfb_bytes, manifest, dropped_front, verification } = self;
         let wrote = format!(
             "wrote {}: {}, {}B of code and weights for {}",
             artifact.display(),
             report::counted(manifest.gates.len(), "gate"),
-            report::si(*vmfb_bytes),
+            si(*vmfb_bytes),
             manifest.target.name,
         );
         let coverage = [kernels(&manifest.coverage), gates(manifest), limited(&manifest.coverage)];
-        let first = [vec![wrote], coverage.into_iter().flatten().collect()].concat().join("\n");
+        let dropped = dropped_front.then(|| {
+            let dir = artifact.display();
+            format!(
+                "the front of the artifact that was here is gone with it, since its latencies were of other code; `skipgate \
+                 pareto {dir} --data DATA` finds one again, from the evaluations that it kept"
+            )
+        });
+        let lines = coverage.into_iter().flatten().chain(dropped).collect();
+        let first = [vec![wrote], lines].concat().join("\n");
         [Some(first), verification.as_ref().map(Report::text)]
             .into_iter()
             .flatten()
@@ -116,12 +128,13 @@ fn compile(arguments: &Arguments, job: &Job, output: &Path, format: Format) -> R
     let spinner = progress::spinner(format!("compiling {} for {}", model.display(), job.target.name));
     let files =
         CompileJob { model: model.clone(), output: output.to_owned(), pareto: pareto.clone(), verify: false };
-    compiler_process::run(job, &files)?;
+    let dropped_front = pareto.is_none() && output.join(PARETO_FILE).exists();
+    compiler_process::run(job, &files, format)?;
     spinner.finish_and_clear();
     let manifest = Manifest::from_json(&fs::read_to_string(output.join(MANIFEST_FILE))?)?;
     let vmfb_bytes = fs::metadata(output.join(VMFB_FILE))?.len();
     let verification = arguments.verify.then(|| verification(arguments, output)).transpose()?;
-    let written = Written { artifact: output.to_owned(), vmfb_bytes, manifest, verification };
+    let written = Written { artifact: output.to_owned(), vmfb_bytes, manifest, dropped_front, verification };
     report::print(&written, format)?;
     written.verification.as_ref().map_or(Ok(()), Verification::outcome)
 }

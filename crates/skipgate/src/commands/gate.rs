@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
+use skipgate_core::si;
 use skipgate_onnx::{MASK_INPUT, Model, fix_dimensions};
 
 use crate::cli::{Format, Gate as Arguments};
@@ -23,7 +24,7 @@ impl Report for Gated {
             "wrote {}: {}, input `{MASK_INPUT}` is bool[{count}]; skipping all saves {}MAC",
             self.output.display(),
             report::counted(count, "gate"),
-            report::si(macs)
+            si(macs)
         )
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use comfy_table::CellAlignment;
 use serde::Serialize;
-use skipgate_core::Gate;
+use skipgate_core::{Gate, si};
 use skipgate_onnx::{BlockKind, Error, GateSelection, Model, ResidualBlock, fix_dimensions};
 
 use crate::cli::{Format, Inspect as Arguments};
@@ -47,8 +47,8 @@ impl Report for Inspection {
                 block.name.clone(),
                 block.segment.to_string(),
                 block.kind.map_or_else(|| "-".to_owned(), |kind| kind.to_string()),
-                report::si(block.macs),
-                report::si(block.parameters),
+                si(block.macs),
+                si(block.parameters),
                 block.shortcut.clone(),
                 block.reason.clone(),
             ]);

@@ -19,6 +19,8 @@ mod pareto;
 mod plot;
 #[cfg(feature = "explore")]
 mod rank;
+#[cfg(feature = "explore")]
+mod report;
 mod run;
 #[cfg(feature = "explore")]
 mod search;
@@ -59,6 +61,8 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Pareto(arguments) => pareto::execute(&arguments, format),
         #[cfg(feature = "explore")]
         Command::Plot(arguments) => plot::execute(&arguments, format),
+        #[cfg(feature = "explore")]
+        Command::Report(arguments) => report::execute(&arguments, format),
         #[cfg(feature = "explore")]
         Command::Merge(arguments) => merge::execute(&arguments, format),
         #[cfg(feature = "compiler")]

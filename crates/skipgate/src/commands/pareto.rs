@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
-use skipgate_core::{LatencySource, LatencyUnit, PARETO_BINARY_FILE, PARETO_FILE};
+use skipgate_core::{LatencySource, LatencyUnit, PARETO_FILE};
 use skipgate_explore::ranking::Sensitivity;
 use skipgate_explore::search::{Nested, Search};
 use skipgate_explore::{
@@ -185,16 +185,11 @@ fn write(arguments: &Arguments, engine: &Engine, exploration: &Exploration) -> R
     let path = |name: &str| arguments.evaluation.artifact.join(name);
     let front = exploration.explored.to_front(engine, &exploration.search);
     write_whole(&path(PARETO_FILE), front.to_json().as_bytes())?;
-    write_whole(&path(PARETO_BINARY_FILE), &front.to_bytes()?)?;
     write_whole(&path(EXPLORATION_FILE), serde_json::to_string_pretty(exploration)?.as_bytes())?;
     let picture = Picture::of(exploration, &[]);
     let pictures = ["pareto.svg", "pareto.png"];
     pictures.iter().try_for_each(|name| picture.write(&path(name)))?;
-    Ok([PARETO_FILE, PARETO_BINARY_FILE, EXPLORATION_FILE]
-        .iter()
-        .chain(&pictures)
-        .map(|name| path(name))
-        .collect())
+    Ok([PARETO_FILE, EXPLORATION_FILE].iter().chain(&pictures).map(|name| path(name)).collect())
 }
 
 fn lines(explored: &Explored) -> Vec<Line> {

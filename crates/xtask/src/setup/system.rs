@@ -68,6 +68,11 @@ pub(crate) const TESTS: &[Requirement] = &[
         is_present: || has_programs(&["pkg-config"]),
         packages: &["pkg-config"],
     },
+    Requirement {
+        what: "Chromium, which the page of `skipgate report` is tested in",
+        is_present: || has_programs(&["chromium"]) || has_programs(&["chromium-browser"]),
+        packages: &["chromium", "fonts-dejavu-core"],
+    },
 ];
 
 /// What only the generator of bindings needs.
