@@ -199,9 +199,11 @@ unsafe fn set_mask(own: &mut SkipMask, mask: *const bool, gates: usize) -> Resul
 /// Whose fault `error` is.
 fn status_of(error: &Error) -> SkipgateStatus {
     match error {
-        Error::Mask(_) | Error::Input { .. } | Error::Inputs { .. } | Error::NotOneF32(_) => {
-            SkipgateStatus::InvalidArgument
-        }
+        Error::Mask(_)
+        | Error::Input { .. }
+        | Error::Index { .. }
+        | Error::Inputs { .. }
+        | Error::NotOneF32(_) => SkipgateStatus::InvalidArgument,
         _ => SkipgateStatus::Run,
     }
 }
