@@ -383,7 +383,7 @@ Example:
 pub(crate) struct Sign {
     /// The artifact folder
     pub(crate) artifact: PathBuf,
-    /// The secret key, one of minisign's; SKIPGATE_KEY_PASSWORD is its password, if it has one
+    /// The secret key, one of minisign's; `SKIPGATE_KEY_PASSWORD` is its password, if it has one
     #[arg(long, value_name = "KEY")]
     pub(crate) key: PathBuf,
 }
