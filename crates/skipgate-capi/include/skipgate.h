@@ -233,6 +233,18 @@ extern "C" {
 enum skipgate_status skipgate_artifact_open(const char *path,
                                             struct skipgate_artifact **artifact);
 
+// Like skipgate_artifact_open, but refuses an artifact that the owner of a key did not sign, every file of it. `key` is the text
+// of the public key, one of minisign's: its file's contents, or the second line of it alone.
+//
+// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT, also for what is no key; SKIPGATE_STATUS_ARTIFACT.
+//
+// The caller promises:
+//
+// `path` and `key` are null or NUL-terminated strings; `artifact` is null or can be written to.
+enum skipgate_status skipgate_artifact_open_signed(const char *path,
+                                                   const char *key,
+                                                   struct skipgate_artifact **artifact);
+
 // Frees an artifact; null is passed over. Sessions made from it stay usable.
 //
 // The caller promises:

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::path::Path;
 
 use skipgate_core::{Front, LatencyUnit, PARETO_FILE};
-use skipgate_runtime::Artifact;
+use skipgate_runtime::{Artifact, PublicKey};
 
 use crate::describe::Texts;
 use crate::status::{SkipgateStatus, failed, free, hand_out, invalid, put};
@@ -32,22 +32,60 @@ pub unsafe extern "C" fn skipgate_artifact_open(
     path: *const c_char,
     artifact: *mut *mut SkipgateArtifact,
 ) -> SkipgateStatus {
-    if path.is_null() {
-        return invalid("the path is null");
-    }
-    // SAFETY: not null, so NUL-terminated by the caller's promise.
-    let Ok(path) = unsafe { CStr::from_ptr(path) }.to_str() else {
-        return invalid("the path is no UTF-8 text");
-    };
-    match open(Path::new(path)) {
+    // SAFETY: by the caller's promise.
+    let Some(path) = (unsafe { text(path) }) else { return invalid("the path is null or no UTF-8 text") };
+    match open(Path::new(path), None) {
         // SAFETY: by the caller's promise about `artifact`.
         Ok(opened) => unsafe { hand_out(opened, artifact) },
         Err(error) => failed(SkipgateStatus::Artifact, error),
     }
 }
 
-fn open(path: &Path) -> Result<SkipgateArtifact, String> {
-    let artifact = Artifact::open(path).map_err(|error| error.to_string())?;
+/// Like skipgate_artifact_open, but refuses an artifact that the owner of a key did not sign, every file of it. `key` is the text
+/// of the public key, one of minisign's: its file's contents, or the second line of it alone.
+///
+/// Errors: SKIPGATE_STATUS_INVALID_ARGUMENT, also for what is no key; SKIPGATE_STATUS_ARTIFACT.
+///
+/// # Safety
+///
+/// `path` and `key` are null or NUL-terminated strings; `artifact` is null or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_artifact_open_signed(
+    path: *const c_char,
+    key: *const c_char,
+    artifact: *mut *mut SkipgateArtifact,
+) -> SkipgateStatus {
+    // SAFETY: by the caller's promise.
+    let Some(path) = (unsafe { text(path) }) else { return invalid("the path is null or no UTF-8 text") };
+    // SAFETY: by the caller's promise.
+    let Some(key) = (unsafe { text(key) }) else { return invalid("the key is null or no UTF-8 text") };
+    let Ok(key) = PublicKey::parse(key) else { return invalid("the key is no public key of minisign's") };
+    match open(Path::new(path), Some(&key)) {
+        // SAFETY: by the caller's promise about `artifact`.
+        Ok(opened) => unsafe { hand_out(opened, artifact) },
+        Err(error) => failed(SkipgateStatus::Artifact, error),
+    }
+}
+
+/// The text at `pointer`, if it is one.
+///
+/// # Safety
+///
+/// `pointer` is null or a NUL-terminated string that outlives what is returned.
+unsafe fn text<'t>(pointer: *const c_char) -> Option<&'t str> {
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: not null, so NUL-terminated by the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }.to_str().ok()
+}
+
+fn open(path: &Path, key: Option<&PublicKey>) -> Result<SkipgateArtifact, String> {
+    let artifact = match key {
+        Some(key) => Artifact::open_signed(path, key),
+        None => Artifact::open(path),
+    };
+    let artifact = artifact.map_err(|error| error.to_string())?;
     let names = Names::of(artifact.manifest())?;
     let texts = Texts::of(artifact.manifest())?;
     let path = path.join(PARETO_FILE);
@@ -191,5 +229,33 @@ fn latency_unit(front: &Front) -> SkipgateLatencyUnit {
         None => SkipgateLatencyUnit::Unknown,
         Some(LatencyUnit::Microseconds) => SkipgateLatencyUnit::Microseconds,
         Some(LatencyUnit::Instructions) => SkipgateLatencyUnit::Instructions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::ptr;
+
+    use super::*;
+
+    const KEY: &CStr = c"RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+
+    fn open_signed(path: &CStr, key: *const c_char) -> SkipgateStatus {
+        let mut artifact = ptr::null_mut();
+        // SAFETY: both strings are alive, and the artifact can be written to.
+        let status = unsafe { skipgate_artifact_open_signed(path.as_ptr(), key, &raw mut artifact) };
+        assert!(artifact.is_null());
+        status
+    }
+
+    #[test]
+    fn what_is_not_signed_and_what_is_no_key_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("manifest.json"), "{}").unwrap();
+        let path = CString::new(folder.path().to_str().unwrap()).unwrap();
+        assert!(matches!(open_signed(&path, KEY.as_ptr()), SkipgateStatus::Artifact));
+        assert!(matches!(open_signed(&path, c"no key".as_ptr()), SkipgateStatus::InvalidArgument));
+        assert!(matches!(open_signed(&path, ptr::null()), SkipgateStatus::InvalidArgument));
     }
 }

@@ -15,6 +15,7 @@
 //! * **artifact** ([`Manifest`]): a folder with the compiled network and `manifest.json`.
 #![forbid(unsafe_code)]
 
+mod digest;
 mod dispatch;
 mod elements;
 pub mod file;
@@ -30,6 +31,7 @@ mod reference;
 mod scores;
 mod target;
 
+pub use digest::FileDigest;
 pub use dispatch::{DISPATCHES_FILE, Dispatch};
 pub use elements::{ElementType, Elements, Values, WrongType};
 pub use front::{Configuration, Front, FrontError, LatencySource, LatencyUnit, PARETO_FILE, Provenance};
@@ -37,7 +39,8 @@ pub use gate::Gate;
 pub use hint::Hint;
 pub use manifest::{
     Abi, EntryPoint, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IndexInput, IreeVersion, MANIFEST_FILE,
-    Manifest, ManifestError, NotOneF32, TensorSpec, VMFB_FILE,
+    MOST_DIMENSIONS, MOST_ELEMENTS, Manifest, ManifestError, NotOneF32, SIGNATURE_FILE, TensorSpec,
+    VMFB_FILE,
 };
 pub use mask::{MaskError, SkipMask, depths};
 pub use numbers::si;

@@ -11,19 +11,22 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CompileOptions, Coverage, ElementType, Gate, Hint, Preprocessing, Scores, SkipMask, Target, class_count,
+    CompileOptions, Coverage, ElementType, FileDigest, Gate, Hint, Preprocessing, Scores, SkipMask, Target,
+    class_count,
 };
 
 /// Version of the manifest format that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 /// File name of the manifest in an artifact folder.
 pub const MANIFEST_FILE: &str = "manifest.json";
+/// File name of the signature of the manifest, in minisign's format.
+pub const SIGNATURE_FILE: &str = "manifest.json.minisig";
 /// File name of the compiled network in an artifact folder.
 pub const VMFB_FILE: &str = "model.vmfb";
 /// Most elements of an input or output. Whoever asks for more of a manifest asks for memory that no board has.
-const MOST_ELEMENTS: usize = 1 << 28;
+pub const MOST_ELEMENTS: usize = 1 << 28;
 /// Most dimensions of an input or output.
-const MOST_DIMENSIONS: usize = 16;
+pub const MOST_DIMENSIONS: usize = 16;
 /// The IREE release whose compiler writes artifacts and whose runtime reads them.
 pub const IREE_VERSION: &str = "3.13.0";
 /// Revision of the compiler in the PyPI wheel of [`IREE_VERSION`], as it reports itself.
@@ -60,8 +63,9 @@ pub struct Manifest {
     pub scores: Scores,
     /// SHA-256 of the ONNX file that was compiled, in hexadecimal.
     pub model_sha256: String,
-    /// SHA-256 of every other file of the artifact that belongs to the code, in hexadecimal, by file name.
-    pub files: BTreeMap<String, String>,
+    /// Size and SHA-256 of the other files of the artifact, by file name. `model.vmfb` is always among them; those that are added
+    /// later are once the artifact is signed.
+    pub files: BTreeMap<String, FileDigest>,
 }
 
 /// A vmfb only loads in a runtime of its own version: bytecode, HAL module and ELF library version independently.
@@ -300,6 +304,9 @@ impl Manifest {
         if !self.files.contains_key(VMFB_FILE) {
             return bad(format!("there is no hash of `{VMFB_FILE}`"));
         }
+        if let Some(other) = self.files.keys().find(|name| !is_file_name(name)) {
+            return bad(format!("`{other}` is no name of a file in the artifact"));
+        }
         self.check_preprocessing()
     }
 
@@ -318,6 +325,11 @@ impl Manifest {
         let names = self.class_names.len();
         Err(ManifestError::Inconsistent(format!("{names} class names for a network of {classes} classes")))
     }
+}
+
+/// Whether `name` stands for a file in a folder, and none elsewhere.
+fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
 }
 
 /// The one of `tensors`, which is f32.
@@ -376,7 +388,7 @@ mod tests {
             class_names: vec![],
             scores: Scores::Logits,
             model_sha256: "00".repeat(32),
-            files: [(VMFB_FILE.to_owned(), "00".repeat(32))].into(),
+            files: [(VMFB_FILE.to_owned(), FileDigest::of(b"code"))].into(),
         }
     }
 
@@ -394,8 +406,8 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_before_its_fields_are_read() {
-        let error = Manifest::from_json(r#"{"format_version": 5, "novelty": true}"#).unwrap_err();
-        assert_eq!(error.to_string(), "it has format version 5, this program reads version 4");
+        let error = Manifest::from_json(r#"{"format_version": 6, "novelty": true}"#).unwrap_err();
+        assert_eq!(error.to_string(), "it has format version 6, this program reads version 5");
         assert!(error.hint().unwrap().starts_with("update skipgate"));
     }
 
@@ -459,5 +471,13 @@ mod tests {
     fn a_missing_hash_is_refused() {
         let error = reread(|m| m.files.clear()).unwrap_err();
         assert!(error.contains("no hash of `model.vmfb`"), "{error}");
+    }
+
+    #[test]
+    fn a_hash_of_a_file_elsewhere_is_refused() {
+        for name in ["", ".", "..", "../model.vmfb", "/etc/passwd", "a/b"] {
+            let error = reread(|m| drop(m.files.insert(name.to_owned(), FileDigest::of(b"")))).unwrap_err();
+            assert!(error.contains("is no name of a file in the artifact"), "{error}");
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! Compiling a model to what an artifact folder holds.
 
-use sha2::{Digest as _, Sha256};
 use skipgate_core::{
-    Abi, CompileOptions, CostlyGate, Coverage, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, GateForm,
-    Manifest, SkipMask, Target, TensorSpec, VMFB_FILE,
+    Abi, CompileOptions, CostlyGate, Coverage, Dispatch, ElementType, EntryPoint, FORMAT_VERSION, FileDigest,
+    GateForm, Manifest, SkipMask, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_onnx::{
     IndexChecks, MASK_INPUT, Model, TensorType, dequantize_constants, element_type, find_scores, fix_batch,
@@ -93,7 +92,7 @@ pub fn compile(
         class_names: model.class_names().map_err(crate::ImportError::from)?,
         scores: find_scores(model).map_err(crate::ImportError::from)?,
         model_sha256,
-        files: [(VMFB_FILE.to_owned(), hex::encode(Sha256::digest(&vmfb)))].into(),
+        files: [(VMFB_FILE.to_owned(), FileDigest::of(&vmfb))].into(),
     };
     // What a reader would refuse must not be written.
     match Manifest::from_json(&manifest.to_json()) {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
-use skipgate_core::{DISPATCHES_FILE, Dispatch, MANIFEST_FILE, PARETO_FILE, VMFB_FILE};
+use skipgate_core::{
+    DISPATCHES_FILE, Dispatch, FileDigest, MANIFEST_FILE, PARETO_FILE, SIGNATURE_FILE, VMFB_FILE,
+};
 use tempfile::TempDir;
 
 use crate::{ArtifactError, Compiled};
@@ -147,7 +149,8 @@ fn write_inside(dir: &Path, compiled: &Compiled) -> io::Result<Outcome> {
     // Files of two writers would not fit together.
     let lock = fs::File::open(dir)?;
     flock(&lock, FlockOperation::LockExclusive)?;
-    for file in [VMFB_FILE, DISPATCHES_FILE, PARETO_FILE, MANIFEST_FILE] {
+    // A signature of what was there goes first.
+    for file in [SIGNATURE_FILE, VMFB_FILE, DISPATCHES_FILE, PARETO_FILE, MANIFEST_FILE] {
         let (new, old) = (temporary.path().join(file), dir.join(file));
         if new.exists() {
             fs::rename(new, old)?;
@@ -162,13 +165,17 @@ fn write_inside(dir: &Path, compiled: &Compiled) -> io::Result<Outcome> {
 fn prepare(parent: &Path, compiled: &Compiled) -> io::Result<TempDir> {
     let mut builder = tempfile::Builder::new();
     let temporary = builder.prefix(PREFIX).permissions(folder_mode()).tempdir_in(parent)?;
-    let write = |file: &str, bytes: &[u8]| write_synced(&temporary.path().join(file), bytes);
+    let mut manifest = compiled.manifest.clone();
+    let mut write = |file: &str, bytes: &[u8]| {
+        manifest.files.insert(file.to_owned(), FileDigest::of(bytes));
+        write_synced(&temporary.path().join(file), bytes)
+    };
     write(VMFB_FILE, &compiled.vmfb)?;
-    write(MANIFEST_FILE, compiled.manifest.to_json().as_bytes())?;
     write(DISPATCHES_FILE, Dispatch::to_json(&compiled.dispatches).as_bytes())?;
     if let Some(front) = &compiled.front {
         write(PARETO_FILE, front.as_bytes())?;
     }
+    write_synced(&temporary.path().join(MANIFEST_FILE), manifest.to_json().as_bytes())?;
     Ok(temporary)
 }
 
@@ -188,7 +195,6 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use std::thread;
 
-    use sha2::{Digest as _, Sha256};
     use skipgate_core::{
         Abi, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion,
         Manifest, Scores, Target, TensorSpec,
@@ -220,7 +226,7 @@ mod tests {
             class_names: vec![],
             scores: Scores::Logits,
             model_sha256: String::new(),
-            files: [(VMFB_FILE.to_owned(), hex::encode(Sha256::digest(&vmfb)))].into(),
+            files: [(VMFB_FILE.to_owned(), FileDigest::of(&vmfb))].into(),
         };
         Compiled { manifest, vmfb, dispatches: vec![], front: None }
     }
@@ -229,7 +235,10 @@ mod tests {
     fn assert_whole(dir: &Path) {
         let manifest = Manifest::from_json(&fs::read_to_string(dir.join(MANIFEST_FILE)).unwrap()).unwrap();
         let vmfb = fs::read(dir.join(VMFB_FILE)).unwrap();
-        assert_eq!(manifest.files[VMFB_FILE], hex::encode(Sha256::digest(&vmfb)));
+        assert_eq!(manifest.files[VMFB_FILE], FileDigest::of(&vmfb));
+        for (name, digest) in &manifest.files {
+            assert_eq!(FileDigest::of(&fs::read(dir.join(name)).unwrap()), *digest, "{name}");
+        }
         assert_eq!(fs::read_dir(dir.parent().unwrap()).unwrap().count(), 1);
     }
 

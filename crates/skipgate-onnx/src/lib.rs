@@ -58,6 +58,7 @@ mod select;
 mod shapes;
 mod tensor;
 mod ungate;
+mod unknown;
 
 pub use activation::is_activation;
 pub use blocks::{ResidualBlock, Shortcut, Verdict, find_blocks};

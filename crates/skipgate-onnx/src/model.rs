@@ -9,7 +9,7 @@ use protobuf::Message;
 use skipgate_core::file;
 
 use crate::error::Error;
-use crate::{check, external, operator_set, order};
+use crate::{check, external, operator_set, order, unknown};
 
 /// ONNX IR versions (`ModelProto.ir_version`) that can be read.
 pub const IR_VERSIONS: RangeInclusive<i64> = 3..=14;
@@ -53,6 +53,7 @@ impl Model {
     pub fn from_proto(mut proto: ModelProto) -> Result<Self, Error> {
         order::sort(&mut proto);
         operator_set::complete(&mut proto);
+        unknown::sort(&mut proto);
         check::model(&proto)?;
         Ok(Self { proto })
     }

@@ -4,7 +4,7 @@
 //! (`/layer1/layer1.1/conv1/Conv`), the newer one in its metadata (`pkg.torch.onnx.name_scopes`). A block is
 //! called like the innermost module that holds all of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::proto::NodeProto;
 
@@ -76,17 +76,25 @@ fn path_of_name(name: &str) -> Option<Vec<String>> {
     Some(path)
 }
 
-/// Makes every name unique by numbering those that occur more than once: `encoder.0#1`, `encoder.0#2`.
+/// Makes every name unique by numbering those that occur more than once: `encoder.0#1`, `encoder.0#2`. A number is left
+/// out if the name with it is taken already.
 pub(crate) fn make_unique(names: &mut [String]) {
     let mut total: HashMap<String, usize> = HashMap::new();
     for name in names.iter() {
         *total.entry(name.clone()).or_default() += 1;
     }
+    let mut taken: HashSet<String> = total.keys().cloned().collect();
     let mut seen: HashMap<String, usize> = HashMap::new();
     for name in names.iter_mut().filter(|name| total[*name] > 1) {
         let number = seen.entry(name.clone()).or_default();
-        *number += 1;
-        *name = format!("{name}#{number}");
+        let numbered = loop {
+            *number += 1;
+            let numbered = format!("{name}#{number}");
+            if taken.insert(numbered.clone()) {
+                break numbered;
+            }
+        };
+        *name = numbered;
     }
 }
 
@@ -152,5 +160,12 @@ mod tests {
         let mut names = ["a", "b", "a"].map(str::to_owned);
         make_unique(&mut names);
         assert_eq!(names, ["a#1", "b", "a#2"]);
+    }
+
+    #[test]
+    fn a_number_that_is_taken_is_left_out() {
+        let mut names = ["a", "a", "a#1", "a#3", "a", "a#1#1", "a#1"].map(str::to_owned);
+        make_unique(&mut names);
+        assert_eq!(names, ["a#2", "a#4", "a#1#2", "a#3", "a#5", "a#1#1", "a#1#3"]);
     }
 }

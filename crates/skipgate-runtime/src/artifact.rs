@@ -1,17 +1,26 @@
 //! A compiled network in memory.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use fs_err as fs;
 use memmap2::Mmap;
-use sha2::{Digest, Sha256};
 use skipgate_core::{
-    Arch, Gate, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, Manifest, VMFB_FILE, file,
+    Arch, FileDigest, Gate, IREE_REVISION, IREE_VERSION, IreeVersion, MANIFEST_FILE, Manifest, VMFB_FILE,
+    file,
 };
 
 use crate::error::{Error, Found};
 use crate::raw;
+use crate::signature::{self, PublicKey};
+
+/// How often an artifact may be replaced while it is opened, until that is an error.
+const TRIES: usize = 100;
+/// What a writer that moves one file after the other gets in between.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A compiled network, checked and in memory.
 ///
@@ -28,7 +37,9 @@ pub struct Artifact {
 impl Artifact {
     /// Opens the artifact in the folder `path`.
     ///
-    /// The manifest's format is checked first, then the version of IREE, the target, and at last the hash of the code.
+    /// The manifest's format is checked first, then the version of IREE, the target, and at last the hash of the code. An artifact
+    /// that is replaced meanwhile, by `skipgate compile`, is opened as it was or as it is then, never as half of each.
+    ///
     /// **The code is trusted like a program**, see the [crate documentation](crate#trust).
     ///
     /// # Errors
@@ -36,12 +47,34 @@ impl Artifact {
     /// When the folder is no artifact, is meant for another version or machine, or is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let manifest = read_manifest(path)?;
+        whole(path, || {
+            check_is_artifact(path)?;
+            let text = file::read_text(path.join(MANIFEST_FILE))?;
+            Self::load(path, parse(path, &text)?)
+        })
+    }
+
+    /// Opens the artifact in the folder `path` if the owner of `key` signed it (`skipgate sign`).
+    ///
+    /// The signature is checked first, before anything of the manifest is parsed. Then every file of the folder must be the one
+    /// that the manifest lists, and none that it does not list may be there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open()`](Self::open), and when there is no signature, or one by another key or of another manifest, or a file
+    /// was changed, added or removed.
+    pub fn open_signed(path: impl AsRef<Path>, key: &PublicKey) -> Result<Self, Error> {
+        let path = path.as_ref();
+        whole(path, || {
+            check_is_artifact(path)?;
+            Self::load(path, signature::listed_manifest(path, key)?)
+        })
+    }
+
+    fn load(path: &Path, manifest: Manifest) -> Result<Self, Error> {
         check_iree(path, &manifest.iree)?;
         check_target(path, &manifest)?;
-        let vmfb = raw::map(file::open(path.join(VMFB_FILE))?.file())
-            .map_err(|error| with_path(&error, &path.join(VMFB_FILE)))?;
-        check_hash(&path.join(VMFB_FILE), &vmfb, &manifest)?;
+        let vmfb = code(&path.join(VMFB_FILE), &manifest)?;
         Ok(Self { manifest: Arc::new(manifest), vmfb: Arc::new(vmfb) })
     }
 
@@ -61,13 +94,36 @@ impl Artifact {
     }
 }
 
-fn read_manifest(folder: &Path) -> Result<Manifest, Error> {
-    let path = folder.join(MANIFEST_FILE);
-    if let Some(found) = something_else(folder, &path)? {
-        return Err(Error::NotAnArtifact { path: folder.to_owned(), found });
+/// Calls `open` again while it fails and somebody replaced the artifact at `path` in between: it read files of two.
+fn whole<T>(path: &Path, open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let mut tries = 0..TRIES;
+    loop {
+        let before = state(path);
+        let result = open();
+        if result.is_ok() || tries.next().is_none() || state(path) == before {
+            return result;
+        }
+        thread::sleep(PAUSE);
     }
-    let text = file::read_text(&path)?;
-    Manifest::from_json(&text).map_err(|source| Error::Manifest { path, source })
+}
+
+/// What changes when the folder `path`, or one of its files, is replaced. Numbers of files are used again, so the time belongs
+/// to them.
+fn state(path: &Path) -> [Option<(u64, u64, i64, i64)>; 3] {
+    let state = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino(), found.ctime(), found.ctime_nsec()))
+    };
+    [state(path), state(&path.join(MANIFEST_FILE)), state(&path.join(VMFB_FILE))]
+}
+
+fn check_is_artifact(folder: &Path) -> Result<(), Error> {
+    let found = something_else(folder, &folder.join(MANIFEST_FILE))?;
+    found.map_or(Ok(()), |found| Err(Error::NotAnArtifact { path: folder.to_owned(), found }))
+}
+
+pub(crate) fn parse(folder: &Path, text: &str) -> Result<Manifest, Error> {
+    Manifest::from_json(text).map_err(|source| Error::Manifest { path: folder.join(MANIFEST_FILE), source })
 }
 
 /// What `path` is, if it is no folder with a manifest.
@@ -108,13 +164,19 @@ fn check_target(path: &Path, manifest: &Manifest) -> Result<(), Error> {
     Err(Error::MissingFeatures { path, target: target.name.clone(), features })
 }
 
-fn check_hash(path: &Path, vmfb: &[u8], manifest: &Manifest) -> Result<(), Error> {
-    let found = hex::encode(Sha256::digest(vmfb));
-    let expected = manifest.files.get(VMFB_FILE).cloned().unwrap_or_default();
-    if found.eq_ignore_ascii_case(&expected) {
-        return Ok(());
+/// The code in the file `path`, mapped. One of another size than the manifest says is not read: it may be a hole of any size.
+fn code(path: &Path, manifest: &Manifest) -> Result<Mmap, Error> {
+    let Some(expected) = manifest.files.get(VMFB_FILE) else {
+        return Err(Error::Unlisted { path: path.to_owned() });
+    };
+    let file = file::open(path)?;
+    let bytes = file.metadata()?.len();
+    if bytes != expected.bytes {
+        signature::check(path, expected, FileDigest { bytes, sha256: String::new() })?;
     }
-    Err(Error::Damaged { path: path.to_owned(), expected, found })
+    let vmfb = raw::map(file.file()).map_err(|error| with_path(&error, path))?;
+    signature::check(path, expected, FileDigest::of(&vmfb))?;
+    Ok(vmfb)
 }
 
 fn with_path(error: &std::io::Error, path: &Path) -> std::io::Error {

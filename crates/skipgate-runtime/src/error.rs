@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use skipgate_core::{
-    Arch, ElementType, Hint, IREE_REVISION, IREE_VERSION, IndexInput, IreeVersion, MANIFEST_FILE,
-    ManifestError, MaskError, NotOneF32, TensorSpec,
+    Arch, ElementType, FileDigest, Hint, IREE_REVISION, IREE_VERSION, IndexInput, IreeVersion, MANIFEST_FILE,
+    ManifestError, MaskError, NotOneF32, SIGNATURE_FILE, TensorSpec,
 };
 
 use crate::Device;
@@ -68,15 +68,38 @@ pub enum Error {
         /// LLVM names of the missing features.
         features: Vec<String>,
     },
-    /// The compiled network is not the file that the compiler wrote.
-    #[error("`{}` is damaged: its SHA-256 is {found}, its manifest says {expected}", .path.display())]
+    /// A file is not the one that the manifest lists.
+    #[error("`{}` is damaged: it is {found}, its manifest says {expected}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Hash in the manifest, in hexadecimal.
-        expected: String,
-        /// Hash of the file, in hexadecimal.
-        found: String,
+        /// What the manifest says.
+        expected: FileDigest,
+        /// What the file is; without a hash if its size tells enough.
+        found: FileDigest,
+    },
+    /// The key that artifacts must be signed with is none.
+    #[error("it is no public key of minisign's")]
+    PublicKey,
+    /// The artifact must be signed, and is not.
+    #[error("`{}` is not signed: there is no {SIGNATURE_FILE}", .path.display())]
+    Unsigned {
+        /// The artifact.
+        path: PathBuf,
+    },
+    /// The signature is damaged, by another key, or that of another manifest.
+    #[error("`{}` is no signature of the manifest beside it by this key: {source}", .path.display())]
+    Signature {
+        /// The signature.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: minisign_verify::Error,
+    },
+    /// A file in a signed artifact, or the compiled network of any, is not listed in the manifest.
+    #[error("`{}` is not listed in the manifest", .path.display())]
+    Unlisted {
+        /// The file.
+        path: PathBuf,
     },
     /// The mask does not fit the gate table.
     #[error(transparent)]
@@ -215,7 +238,19 @@ impl Hint for Error {
             Self::MissingFeatures { .. } => {
                 "compile the model with `--target host` on this machine, or for a lower level such as `x86-64-v3`"
             }
-            Self::Damaged { .. } => "copy the artifact again, or compile the model again",
+            Self::Damaged { .. } => {
+                "copy the artifact again, or compile the model again; sign it again if you changed it yourself"
+            }
+            Self::PublicKey => "name the `.pub` file that `skipgate keygen` or `minisign -G` wrote",
+            Self::Unsigned { .. } => {
+                "sign it: `skipgate sign DIR --key KEY`; or ask who made it for a signed one"
+            }
+            Self::Signature { .. } => {
+                "do not use the artifact unless you know why; ask who made it for one with their signature"
+            }
+            Self::Unlisted { .. } => {
+                "remove it if you do not know it, and sign the artifact again if you do: `skipgate sign`"
+            }
             Self::Cpu { .. } => {
                 "cores count from 0, and this process must be allowed to use them; see `taskset -pc $$`"
             }

@@ -37,7 +37,8 @@
 //!
 //! **An artifact is native code. Opening one and running it is like running a program: only do it with artifacts that
 //! you made or trust.** Versions, target and hashes are checked against damage and mix-ups, not against malice:
-//! whoever can write `model.vmfb` can write its hash.
+//! whoever can write `model.vmfb` can write its hash. Against malice there is [`Artifact::open_signed`]: it opens nothing
+//! but what the owner of a key signed, every file of it.
 //!
 //! The file is mapped, not copied. It must not change while an [`Artifact`] is alive: a changed file changes the
 //! code that runs, and a shortened one ends the process with a bus error. Replacing the folder's files by renaming,
@@ -51,6 +52,7 @@ mod error;
 mod raw;
 mod server;
 mod session;
+mod signature;
 
 pub use artifact::Artifact;
 pub use device::Device;
@@ -59,6 +61,7 @@ pub use error::{Error, Found, Status};
 pub use half::f16;
 pub use server::{Answer, Server, ServerOptions, Submission, Ticket};
 pub use session::{DispatchTime, Outputs, Session};
+pub use signature::{MOST_SIGNATURE, PublicKey};
 #[doc(no_inline)]
 pub use skipgate_controller as controller;
 #[doc(no_inline)]

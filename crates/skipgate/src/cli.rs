@@ -59,6 +59,12 @@ pub(crate) enum Command {
     /// Compare an artifact with other ways to compute its model, under many masks
     #[cfg(feature = "compiler")]
     Verify(Verify),
+    /// Make a pair of keys to sign artifacts with
+    #[cfg(feature = "compiler")]
+    Keygen(Keygen),
+    /// Sign an artifact, every file of it, for `--require-key`
+    #[cfg(feature = "compiler")]
+    Sign(Sign),
     /// What `compile` and `bench` start a process of its own for
     #[cfg(feature = "compiler")]
     #[command(hide = true)]
@@ -218,6 +224,9 @@ pub(crate) struct Compile {
     /// Compare the artifact with other ways to compute the model, under a few masks; `skipgate verify` does it under more
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Sign the artifact with this secret key, as `skipgate sign` does
+    #[arg(long, value_name = "KEY", conflicts_with = "emit")]
+    pub(crate) sign: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) images: ImageOptions,
 }
@@ -350,6 +359,8 @@ Examples:
 pub(crate) struct Verify {
     /// The artifact folder
     pub(crate) artifact: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// The ONNX model that it was compiled from, or the one that was gated for it
     #[arg(long, value_name = "MODEL.onnx")]
     pub(crate) model: PathBuf,
@@ -372,6 +383,45 @@ pub(crate) struct Verify {
     /// `SKIPGATE_AARCH64_PROGRAM`]
     #[arg(long, value_name = "FILE")]
     pub(crate) program: Option<PathBuf>,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The keys are minisign's: `minisign -G` makes them, too. The environment variable SKIPGATE_KEY_PASSWORD is the password of the
+secret key, here and where it is used; without it the key has none.
+
+Example:
+  skipgate keygen -o release    # release.key, to be kept, and release.pub")]
+pub(crate) struct Keygen {
+    /// The files to write: NAME.key and NAME.pub
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) output: String,
+}
+
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Whatever is in the folder is listed in the manifest, by size and SHA-256, and the manifest is signed. What changes afterwards,
+by `skipgate pareto`, say, is refused until it is signed again.
+
+Example:
+  skipgate sign build/resnet20-host --key release.key
+  skipgate run build/resnet20-host --image digit.png --require-key release.pub")]
+pub(crate) struct Sign {
+    /// The artifact folder
+    pub(crate) artifact: PathBuf,
+    /// The secret key, one of minisign's; `SKIPGATE_KEY_PASSWORD` is its password, if it has one
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: PathBuf,
+}
+
+/// Whose artifacts are opened.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Refuse artifacts that are not signed with this key, or have a file that is not (`skipgate sign`)
+    #[arg(long, value_name = "KEY.pub")]
+    pub(crate) require_key: Option<PathBuf>,
 }
 
 /// The files of a job; the rest is on standard input.
@@ -401,6 +451,8 @@ Examples:
 pub(crate) struct Run {
     /// The artifact folder
     pub(crate) artifact: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// Run on this PNG or JPEG image, and print the most likely classes if the network gives classes
     #[arg(long, value_name = "FILE", required_unless_present = "input", conflicts_with = "input")]
     pub(crate) image: Option<PathBuf>,
@@ -434,6 +486,8 @@ For steady figures, keep the machine idle and the program on one core:
 pub(crate) struct Bench {
     /// The artifact folder
     pub(crate) artifact: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// Measure beside it the networks with the same blocks removed for good, compiled from this ONNX model, which is
     /// the artifact's own before it got its gates
     #[cfg(feature = "compiler")]
@@ -441,7 +495,7 @@ pub(crate) struct Bench {
     pub(crate) model: Option<PathBuf>,
     /// Where those networks are, as artifacts called by the number of blocks removed; with --model, missing ones are
     /// compiled and left there
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "require_key")]
     pub(crate) pruned: Option<PathBuf>,
     /// Threads that share the work of one inference; with 1, the caller does it
     #[arg(long, value_name = "N", default_value = "1")]
@@ -477,6 +531,8 @@ pub(crate) struct Bench {
 pub(crate) struct Control {
     /// The artifact folder, explored by `skipgate pareto`
     pub(crate) artifact: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// Number of requests
     #[arg(long, value_name = "N", default_value = "500")]
     pub(crate) requests: NonZeroUsize,
@@ -645,6 +701,8 @@ const BENCH_DEPTHS: &[&str] = &["every", "pruned", "paced"];
 pub(crate) struct Evaluation {
     /// The artifact folder, compiled for this machine
     pub(crate) artifact: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// CIFAR's binary files, a folder with a subfolder per class, or `digits` for the built-in ones
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Source,
@@ -768,6 +826,8 @@ Example:
 pub(crate) struct Plot {
     /// The artifact folder, explored by `skipgate pareto`
     pub(crate) artifact: PathBuf,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// The picture to write
     #[arg(short, long, value_name = "FILE.svg|png")]
     pub(crate) output: PathBuf,

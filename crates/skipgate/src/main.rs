@@ -14,6 +14,7 @@ mod image_options;
 mod latency;
 mod progress;
 mod report;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,8 @@
 //! What opening an artifact accepts and refuses.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use skipgate_core::{Arch, MANIFEST_FILE, VMFB_FILE};
 use skipgate_runtime::{Artifact, Device, Error, Found, Hint, Manifest, Session};
 
@@ -23,7 +26,7 @@ fn a_newer_format_is_refused() {
     let fixture = Fixture::gated();
     fs_err::write(fixture.path().join(MANIFEST_FILE), r#"{"format_version": 99}"#).unwrap();
     let error = Artifact::open(fixture.path()).unwrap_err();
-    assert!(error.to_string().contains("it has format version 99, this program reads version 4"), "{error}");
+    assert!(error.to_string().contains("it has format version 99, this program reads version 5"), "{error}");
     assert!(error.hint().unwrap().starts_with("update skipgate"));
 }
 
@@ -131,4 +134,38 @@ fn what_is_no_artifact_folder_is_described() {
     let error = Artifact::open(folder.path().join("model.onnx")).unwrap_err();
     assert!(error.to_string().ends_with("it is an ONNX model"), "{error}");
     assert!(error.hint().unwrap().contains("skipgate compile"));
+}
+
+#[test]
+fn a_reader_sees_a_whole_artifact_while_others_write() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("artifact");
+    let fixtures = [Fixture::gated(), Fixture::plain()];
+    let copy = |fixture: &Fixture, to: &std::path::Path| {
+        fs_err::create_dir(to).unwrap();
+        for file in [VMFB_FILE, MANIFEST_FILE] {
+            fs_err::copy(fixture.path().join(file), to.join(file)).unwrap();
+        }
+    };
+    copy(&fixtures[0], &path);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for (number, fixture) in fixtures.iter().enumerate() {
+            let new = parent.path().join(format!("new{number}"));
+            let (path, stop) = (&path, &stop);
+            // As `skipgate compile` does it.
+            scope.spawn(move || {
+                while !stop.load(Relaxed) {
+                    copy(fixture, &new);
+                    renameat_with(CWD, &new, CWD, path, RenameFlags::EXCHANGE).unwrap();
+                    fs_err::remove_dir_all(&new).unwrap();
+                }
+            });
+        }
+        // Panics only once the writers are told to stop.
+        let opened: Vec<_> = (0..500).map(|_| Artifact::open(&path)).collect();
+        stop.store(true, Relaxed);
+        let gates: Vec<_> = opened.into_iter().map(|artifact| artifact.unwrap().gates().len()).collect();
+        assert!(gates.contains(&0) && gates.contains(&2), "nothing was replaced");
+    });
 }

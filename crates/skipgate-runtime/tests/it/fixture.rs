@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-use sha2::{Digest, Sha256};
 use skipgate_core::{
-    Abi, Arch, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION,
-    IreeVersion, MANIFEST_FILE, Scores, Target, TensorSpec, VMFB_FILE,
+    Abi, Arch, CompileOptions, Coverage, ElementType, FORMAT_VERSION, FileDigest, IREE_REVISION,
+    IREE_VERSION, IreeVersion, MANIFEST_FILE, Scores, Target, TensorSpec, VMFB_FILE,
 };
 use skipgate_runtime::{Artifact, Gate, Manifest, SkipMask};
 use tempfile::TempDir;
@@ -71,7 +70,7 @@ impl Fixture {
     /// Replaces the code and keeps its hash right.
     pub(crate) fn with_code(self, vmfb: &[u8]) -> Self {
         let fixture = self.with_damaged_code(vmfb);
-        let hash = hex::encode(Sha256::digest(vmfb));
+        let hash = FileDigest::of(vmfb);
         fixture.edit(|manifest| drop(manifest.files.insert(VMFB_FILE.to_owned(), hash)))
     }
 
@@ -132,7 +131,7 @@ fn manifest(gates: usize) -> Manifest {
         class_names: Vec::new(),
         scores: Scores::Logits,
         model_sha256: "00".repeat(32),
-        files: [(VMFB_FILE.to_owned(), String::new())].into(),
+        files: [(VMFB_FILE.to_owned(), FileDigest::of(b""))].into(),
     }
 }
 

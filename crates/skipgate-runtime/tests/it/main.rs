@@ -5,3 +5,4 @@ mod artifact;
 mod fixture;
 mod server;
 mod session;
+mod signed;

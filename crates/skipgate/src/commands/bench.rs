@@ -14,7 +14,7 @@ use crate::cli::{Bench as Arguments, Format};
 use crate::{front, progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
-    let artifact = Artifact::open(&arguments.artifact)?;
+    let artifact = arguments.trust.open(&arguments.artifact)?;
     if arguments.per_dispatch {
         let calls = arguments.rounds.get().saturating_mul(arguments.calls.get());
         let (threads, device) = (arguments.threads.get(), device(arguments)?);

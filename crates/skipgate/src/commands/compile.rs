@@ -13,6 +13,7 @@ use skipgate_onnx::GateSelection;
 use skipgate_verify::Options;
 
 use crate::cli::{Compile as Arguments, CompileJob, Format};
+use crate::commands::sign;
 use crate::commands::verify::{self, Verification};
 use crate::compiler_process::{self, Gates, Job};
 use crate::progress;
@@ -125,12 +126,17 @@ fn plan(job: &Job, model: &Path) -> Result<Plan> {
 
 fn compile(arguments: &Arguments, job: &Job, output: &Path, format: Format) -> Result<()> {
     let Arguments { model, pareto, .. } = arguments;
+    // A key that cannot be used is told before the time is spent.
+    let key = arguments.sign.as_deref().map(sign::secret_key).transpose()?;
     let spinner = progress::spinner(format!("compiling {} for {}", model.display(), job.target.name));
     let files =
         CompileJob { model: model.clone(), output: output.to_owned(), pareto: pareto.clone(), verify: false };
     let dropped_front = pareto.is_none() && output.join(PARETO_FILE).exists();
     compiler_process::run(job, &files, format)?;
     spinner.finish_and_clear();
+    if let Some(key) = &key {
+        sign::sign(output, key)?;
+    }
     let manifest = Manifest::from_json(&fs::read_to_string(output.join(MANIFEST_FILE))?)?;
     let vmfb_bytes = fs::metadata(output.join(VMFB_FILE))?.len();
     let verification = arguments.verify.then(|| verification(arguments, output)).transpose()?;

@@ -15,7 +15,7 @@ use crate::report::{self, Report};
 
 /// The artifact and the images that the arguments name.
 pub(super) fn open(arguments: &Arguments) -> Result<(Artifact, Dataset)> {
-    let artifact = Artifact::open(&arguments.artifact)?;
+    let artifact = arguments.trust.open(&arguments.artifact)?;
     let bar = progress::bar(0).with_message("images read");
     let dataset = Dataset::open(&arguments.data, arguments.part, artifact.manifest(), &|done, total| {
         bar.set_length(total as u64);

@@ -27,6 +27,8 @@ mod search;
 #[cfg(feature = "compiler")]
 mod selection;
 mod serve;
+#[cfg(feature = "compiler")]
+mod sign;
 mod simulate;
 #[cfg(feature = "compiler")]
 mod targets;
@@ -49,6 +51,10 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Compile(arguments) => compile::execute(&arguments, format),
         #[cfg(feature = "compiler")]
         Command::Verify(arguments) => verify::execute(&arguments, format),
+        #[cfg(feature = "compiler")]
+        Command::Keygen(arguments) => sign::generate(&arguments, format),
+        #[cfg(feature = "compiler")]
+        Command::Sign(arguments) => sign::execute(&arguments, format),
         #[cfg(feature = "compiler")]
         Command::CompileJob(files) => crate::compiler_process::work(&files),
         Command::Run(arguments) => run::execute(&arguments, format),

@@ -1,11 +1,11 @@
 //! `skipgate pareto`: the configurations of an artifact that are worth having.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
-use skipgate_core::{LatencySource, LatencyUnit, PARETO_FILE};
+use skipgate_core::{LatencySource, LatencyUnit, PARETO_FILE, SIGNATURE_FILE};
 use skipgate_explore::ranking::Sensitivity;
 use skipgate_explore::search::{Nested, Search};
 use skipgate_explore::{
@@ -35,6 +35,9 @@ struct Found {
     paper: Option<Paper>,
     /// What was written.
     files: Vec<PathBuf>,
+    /// What is to be done about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -81,9 +84,11 @@ impl Report for Found {
         }
         let front = self.candidates.iter().filter(|line| line.on_front).count();
         let paper = self.paper.as_ref().map_or_else(String::new, Paper::text);
+        let warning =
+            self.warning.as_ref().map_or_else(String::new, |warning| format!("\nwarning: {warning}\n"));
         format!(
             "{table}\n\n{front} of {} candidates are on the front, hypervolume {:.4}; accuracy in percent on {} images that \
-             had no part in choosing\n{}: {} evaluations on {} images, {} of them new, in {:.1} s; latency: {}\n{paper}wrote {}\n",
+             had no part in choosing\n{}: {} evaluations on {} images, {} of them new, in {:.1} s; latency: {}\n{paper}wrote {}\n{warning}",
             self.candidates.len(),
             self.hypervolume,
             self.report_images,
@@ -159,6 +164,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         candidates: lines(&explored),
         paper: paper.as_ref().map(Paper::of),
         files,
+        warning: stale_signature(&arguments.evaluation.artifact),
     };
     report::print(&found, format)
 }
@@ -178,6 +184,17 @@ fn search_all(
     let mut explored = explore(engine, &searches, latency)?.into_iter();
     let first = explored.next().expect("one result for every search");
     Ok((first, explored.next()))
+}
+
+/// A word about the signature of the artifact `dir`, if it has one, which does not cover what was written.
+fn stale_signature(dir: &Path) -> Option<String> {
+    let is_signed = dir.join(SIGNATURE_FILE).exists();
+    is_signed.then(|| {
+        format!(
+            "its signature does not cover this; sign it again: `skipgate sign {} --key KEY`",
+            dir.display()
+        )
+    })
 }
 
 /// Writes what was found into the artifact.

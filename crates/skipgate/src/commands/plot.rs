@@ -22,6 +22,7 @@ impl Report for Drawn {
 }
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    arguments.trust.check(&arguments.artifact)?;
     let path = arguments.artifact.join(EXPLORATION_FILE);
     ensure!(path.exists(), "there is no {}; `skipgate pareto` makes it", path.display());
     let exploration: Exploration = serde_json::from_str(&read_text(&path)?)

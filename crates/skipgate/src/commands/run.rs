@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use skipgate_core::{ElementType, Manifest, PARETO_FILE, Scores, SkipMask, TensorSpec};
 use skipgate_data::Stacked;
-use skipgate_runtime::{Artifact, Device, Session};
+use skipgate_runtime::{Device, Session};
 
 use crate::cli::{Format, Run as Arguments};
 use crate::front;
@@ -89,7 +89,7 @@ fn classes(top: &[Class]) -> Option<String> {
 }
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
-    let artifact = Artifact::open(&arguments.artifact)?;
+    let artifact = arguments.trust.open(&arguments.artifact)?;
     let manifest = artifact.manifest();
     let mask = mask(arguments, manifest.gates.len())?;
     let inputs = inputs(arguments, manifest)?;

@@ -26,7 +26,7 @@ use crate::{progress, report};
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let control = &arguments.control;
     refuse_ignored_options(control);
-    let artifact = Artifact::open(&control.artifact)?;
+    let artifact = control.trust.open(&control.artifact)?;
     let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
     let demands = Demands::new(control, &front)?;
     let adaptive = demands.controller(control)?;
@@ -48,7 +48,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let artifact = Artifact::open(path)?;
+        let artifact = control.trust.open(path)?;
         let masks = vec![SkipMask::all_run(artifact.gates().len())];
         let images = self::images(arguments, data, artifact.manifest())?;
         let server = start(arguments, &artifact, masks, Box::new(Fixed(0)))?;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use skipgate_core::SkipMask;
 use skipgate_energy::Source;
-use skipgate_runtime::Artifact;
 use skipgate_runtime::controller::Fixed;
 use skipgate_workload::{Arrival, Request, Score, Setting, Summary, Tally, Workload, simulate};
 
@@ -24,7 +23,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     if let Some(source) = control.power.as_ref().filter(|source| !matches!(source, Source::Model(_))) {
         bail!("a simulation takes no power, so {source} cannot tell it; use model:IDLE,BUSY");
     }
-    let artifact = Artifact::open(&control.artifact)?;
+    let artifact = control.trust.open(&control.artifact)?;
     let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
     let demands = Demands::new(control, &front)?;
     // Latencies vary as they were measured to. A request has the same luck with every controller.

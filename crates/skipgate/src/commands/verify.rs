@@ -20,6 +20,7 @@ use crate::report::{self, Report};
 pub(super) struct Verification(Findings);
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    arguments.trust.check(&arguments.artifact)?;
     let inputs = match &arguments.input[..] {
         [] => Options::default().inputs,
         files => Inputs::Given(given(files, &arguments.artifact)?),
