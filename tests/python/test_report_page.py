@@ -136,6 +136,20 @@ def test_nothing_sticks_out_of_the_page(browser: Browser, artifact: Path, width:
     assert not wrong
 
 
+def test_percentiles_fit_on_paper(browser: Browser, artifact: Path, tmp_path: Path) -> None:
+    measured, file = tmp_path / "front.json", tmp_path / "report.html"
+    measured.write_text(skipgate("bench", artifact, "--front", "--rounds", "1", "--format", "json"))
+    skipgate("report", artifact, "--latency-from", measured, "-o", file)
+    page = browser.new_page(viewport={"width": 720, "height": 1000}, color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    page.goto(file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 720
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    times = {line["mask"]: line["gated"] for line in json.loads(measured.read_text())["configurations"]}
+    p99 = times[front(artifact)[0]["mask"]]["p99_us"]
+    assert f"{p99:.0f}" in page.locator("table.choices").first.inner_text()
+
+
 def test_names_of_the_model_do_nothing(browser: Browser, artifact: Path, tmp_path: Path) -> None:
     copy = tmp_path / "<img src=x onerror=alert(3)>"
     shutil.copytree(artifact, copy)

@@ -50,6 +50,21 @@ fn only_the_first_call_may_allocate() {
 }
 
 #[test]
+fn inputs_by_name_and_a_mask_that_changes_in_place_allocate_nothing() {
+    let mut session = Session::new(&Fixture::gated().open(), Device::local_sync()).unwrap();
+    let mut mask = SkipMask::all_run(2);
+    session.run_with(|_| Some(IMAGE[..].into()), &mask).unwrap();
+    let before = ALLOCATIONS.get();
+    for number in 0..100 {
+        mask.set(&[number % 2 == 0, number % 3 == 0]).unwrap();
+        let outputs = session.run_with(|_| Some(IMAGE[..].into()), &mask).unwrap();
+        assert_eq!(outputs.iter().len(), 1);
+    }
+    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert!(before > 0, "the counter counts");
+}
+
+#[test]
 fn controllers_never_allocate_once_they_are_made() {
     let ms = Duration::from_millis;
     let level = |number: u32| Level::new(0.9, ms(20) / (number + 1), ms(25) / (number + 1));
