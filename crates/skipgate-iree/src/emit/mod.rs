@@ -211,3 +211,94 @@ impl Emitter<'_, '_> {
         ));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use skipgate_core::{CompileOptions, Target};
+    use skipgate_onnx::proto::{AttributeProto, GraphProto, ModelProto};
+    use skipgate_onnx::{GateSelection, Model, gate};
+
+    use crate::import_onnx;
+    use crate::net::{Net, small_resnet};
+
+    /// A gated network with kernels, gates and an operator of the compiler's.
+    fn network() -> ModelProto {
+        gate(&small_resnet().model(), &GateSelection::default()).unwrap().proto().clone()
+    }
+
+    /// Adds `text` to every name that a model gives: nodes, values and initialisers.
+    fn rename(proto: &mut ModelProto, text: &str) {
+        fn in_graph(graph: &mut GraphProto, text: &str) {
+            let add = |name: &mut String| {
+                // What is left out, and the mask, which gates know by its name.
+                if !name.is_empty() && !name.starts_with("skip_mask") {
+                    name.push_str(text);
+                }
+            };
+            graph.initializer.iter_mut().for_each(|tensor| add(&mut tensor.name));
+            let values = graph.input.iter_mut().chain(&mut graph.output).chain(&mut graph.value_info);
+            values.for_each(|value| add(&mut value.name));
+            for node in &mut graph.node {
+                add(&mut node.name);
+                node.input.iter_mut().chain(&mut node.output).for_each(add);
+                for inner in node.attribute.iter_mut().filter_map(|attribute| attribute.g.as_mut()) {
+                    in_graph(inner, text);
+                }
+            }
+        }
+        in_graph(proto.graph.as_mut().unwrap(), text);
+    }
+
+    fn mlir(proto: ModelProto) -> String {
+        let target = Target::named("x86-64-v3").unwrap();
+        import_onnx(&Model::from_proto(proto).unwrap(), &target, &CompileOptions::default()).unwrap()
+    }
+
+    /// `mlir` without what stands in its literals.
+    fn skeleton(mlir: &str) -> String {
+        mlir.split('"').step_by(2).collect::<Vec<_>>().join("\"\"")
+    }
+
+    /// Names that mean something to MLIR, or to what reads text, and any others.
+    fn hostile() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("\"} {".to_owned()),
+            Just("\\\" loc(unknown)\nreturn\n}".to_owned()),
+            Just("\0\r\n\t\u{7f}\u{202e}".to_owned()),
+            Just("%v1 @skipgate::@skipgate -> // ".to_owned()),
+            "(?s).{1,20}",
+            "[\"{}\\\\\\n%@()<>#!:=,-]{1,20}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn names_in_a_model_stay_inside_of_literals(text in hostile()) {
+            let plain = skeleton(&mlir(network()));
+            let mut proto = network();
+            rename(&mut proto, &text);
+            prop_assert_eq!(skeleton(&mlir(proto)), plain);
+        }
+
+        #[test]
+        fn operators_and_their_attributes_stay_inside_of_literals(text in hostile(), value in any::<Vec<u8>>()) {
+            let custom = |op_type: &str, name: &str, value: &[u8]| {
+                let attribute = AttributeProto {
+                    name: name.to_owned(),
+                    type_: skipgate_onnx::proto::attribute_proto::AttributeType::STRING.into(),
+                    s: Some(value.to_vec()),
+                    ..AttributeProto::default()
+                };
+                let (mut net, x) = Net::new(&[1, 3, 8, 8], 1);
+                net.push(op_type, &[&x], "y", &[attribute]);
+                net.output("y", &[1, 3, 8, 8]);
+                mlir(net.model().proto().clone())
+            };
+            let plain = skeleton(&custom("Relu", "name", b"value"));
+            prop_assert_eq!(skeleton(&custom(&format!("Custom{text}"), &format!("name{text}"), &value)), plain);
+        }
+    }
+}

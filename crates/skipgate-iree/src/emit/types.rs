@@ -85,6 +85,30 @@ mod tests {
         assert_eq!(quoted("a\"b\\c\nü"), r#""a\22b\5Cc\0A\C3\BC""#);
     }
 
+    /// What MLIR's reader makes of a literal; `None` unless all of `text` is one.
+    fn unquoted(text: &str) -> Option<Vec<u8>> {
+        let mut bytes = text.strip_prefix('"')?.strip_suffix('"')?.bytes();
+        let mut read = Vec::new();
+        while let Some(byte) = bytes.next() {
+            read.push(match byte {
+                b'\\' => {
+                    let digits = [bytes.next()?, bytes.next()?];
+                    u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+                }
+                b'"' | b'\n' => return None,
+                byte => byte,
+            });
+        }
+        Some(read)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_one_literal(text in "(?s).*") {
+            proptest::prop_assert_eq!(unquoted(&quoted(&text)).unwrap(), text.into_bytes());
+        }
+    }
+
     #[test]
     fn an_unknown_extent_is_a_question_mark() {
         let ty = TensorType { element_type: 1, shape: vec![None, Some(3)] };
