@@ -88,18 +88,36 @@ pub enum FrontError {
     /// Not JSON, or not the fields of a front.
     #[error("it is not a valid Pareto front: {0}")]
     Syntax(#[from] serde_json::Error),
+    /// A number that cannot be measured.
+    #[error("configuration {number}: expected {expected}, found {found}")]
+    Number {
+        /// The configuration, from 0 on.
+        number: usize,
+        /// What is possible.
+        expected: &'static str,
+        /// The number.
+        found: f64,
+    },
 }
 
 impl Hint for FrontError {
     fn hint(&self) -> Option<String> {
-        Some("a front is a JSON object such as {\"configurations\": [{\"mask\": \"1101\"}]}".to_owned())
+        let hint = match self {
+            Self::Syntax(_) => {
+                "a front is a JSON object such as {\"configurations\": [{\"mask\": \"1101\"}]}"
+            }
+            Self::Number { .. } => "find the front again with `skipgate pareto`",
+        };
+        Some(hint.to_owned())
     }
 }
 
 impl Front {
-    /// Reads a front.
+    /// Reads a front, and checks that its numbers are possible: accuracies from 0 to 1, latencies above 0.
     pub fn from_json(text: &str) -> Result<Self, FrontError> {
-        Ok(serde_json::from_str(text)?)
+        let front: Self = serde_json::from_str(text)?;
+        front.configurations.iter().enumerate().try_for_each(|(number, found)| found.check(number))?;
+        Ok(front)
     }
 
     /// The front as indented JSON with a final newline.
@@ -111,6 +129,19 @@ impl Front {
         let mut text = serde_json::to_string_pretty(self).expect("every field has a JSON form");
         text.push('\n');
         text
+    }
+}
+
+impl Configuration {
+    fn check(&self, number: usize) -> Result<(), FrontError> {
+        let accuracies = self.accuracy.iter().chain(self.accuracy_interval.iter().flatten());
+        let accuracy = accuracies.copied().find(|accuracy| !(0.0..=1.0).contains(accuracy));
+        let latency = self.latency.filter(|latency| !latency.is_normal() || *latency < 0.0);
+        let wrong = [(accuracy, "an accuracy from 0 to 1"), (latency, "a latency above 0")];
+        match wrong.into_iter().find_map(|(found, expected)| Some((found?, expected))) {
+            Some((found, expected)) => Err(FrontError::Number { number, expected, found }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -149,5 +180,23 @@ mod tests {
     #[test]
     fn a_front_round_trips() {
         assert_eq!(Front::from_json(&front().to_json()).unwrap(), front());
+        // Found by the fuzzer: not every way to read such a number gives the same one again.
+        let text = r#"{"configurations": [{"mask": "0", "latency": 15424.4062921907245}]}"#;
+        let front = Front::from_json(text).unwrap();
+        assert_eq!(Front::from_json(&front.to_json()).unwrap(), front);
+    }
+
+    #[test]
+    fn numbers_that_nobody_can_measure_are_refused() {
+        for (field, expected) in [
+            (r#""accuracy": 55"#, "configuration 0: expected an accuracy from 0 to 1, found 55"),
+            (r#""accuracy_interval": [-0.1, 0.5]"#, "expected an accuracy from 0 to 1, found -0.1"),
+            (r#""latency": 0"#, "expected a latency above 0, found 0"),
+            (r#""latency": -3.5"#, "expected a latency above 0, found -3.5"),
+        ] {
+            let text = format!(r#"{{"configurations": [{{"mask": "101", {field}}}]}}"#);
+            let error = Front::from_json(&text).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 }

@@ -15,6 +15,7 @@ use bindgen::{Builder, EnumVariation, Formatter, RustEdition, RustTarget};
 use source::Source;
 
 use crate::setup::mlir::Headers;
+use crate::setup::rust::host_triple;
 
 /// C functions of the runtime that the project calls.
 const RUNTIME_FUNCTIONS: &[&str] = &[
@@ -278,17 +279,6 @@ fn c_headers(gcc: &str) -> Result<Vec<String>> {
         .collect();
     ensure!(!folders.is_empty(), "`{gcc} -Wp,-v` lists no include folders");
     Ok(folders)
-}
-
-/// The triple of this machine.
-fn host_triple() -> Result<String> {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).arg("-vV").output().context("cannot run rustc")?;
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .map(str::to_owned)
-        .context("`rustc -vV` names no host")
 }
 
 /// Writes `text` to `path`, or compares it with what is there.

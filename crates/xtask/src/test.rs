@@ -12,6 +12,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::board::{Family, test_programs};
 use crate::demo::build::BoardProfile;
 use crate::process::{CommandExt, say};
+use crate::setup::rust::host_triple;
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
 use crate::{capi, libcalls, operators, site};
@@ -219,15 +220,9 @@ impl Suite<'_> {
         cargo.args(["--", "--test-threads=1", "--skip", "worker_threads_give"]);
         let runner = "valgrind --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=definite \
                       --errors-for-leak-kinds=definite";
-        cargo.env(format!("CARGO_TARGET_{}_RUNNER", self.host_triple()?), runner);
+        let host = host_triple()?.to_uppercase().replace('-', "_");
+        cargo.env(format!("CARGO_TARGET_{host}_RUNNER"), runner);
         self.configure(&mut cargo)?.run()
-    }
-
-    /// The triple of this machine as it appears in cargo's variables.
-    fn host_triple(&self) -> Result<String> {
-        let version = self.workspace.command("rustc").arg("-vV").read()?;
-        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-        Ok(host.context("`rustc -vV` names no host")?.to_uppercase().replace('-', "_"))
     }
 
     /// Tells tests where the tools and the programs for boards are.

@@ -17,6 +17,14 @@ use crate::workspace::Workspace;
 /// Longer than a slow download takes; a server that does not answer would hold rustup up for much longer.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
+/// The triple of this machine.
+pub(crate) fn host_triple() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Command::new(rustc).arg("-vV").read()?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`rustc -vV` names no host")?.to_owned())
+}
+
 /// Compiles for the boards of a family.
 pub(crate) struct BoardRust {
     pub(crate) family: Family,
