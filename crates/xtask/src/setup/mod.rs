@@ -1,5 +1,6 @@
 //! Installs what building, compiling and emulating the board need. Every step first checks whether it was done.
 
+pub(crate) mod board_python;
 pub(crate) mod mca;
 pub(crate) mod mlir;
 pub(crate) mod ncnn;
