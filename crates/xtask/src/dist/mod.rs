@@ -50,7 +50,7 @@ enum Kind {
     Archive,
     /// For Debian and Ubuntu: the same.
     Deb,
-    /// What all of it is made of, in CycloneDX's format.
+    /// What all of it is made of, as a `CycloneDX` document.
     Sbom,
 }
 
@@ -123,7 +123,7 @@ fn write_sums(dist: &Path) -> Result<Vec<(String, u64)>> {
             continue;
         }
         let bytes = fs_err::read(entry.path())?;
-        sums += &format!("{}  {name}\n", hex::encode(Sha256::digest(&bytes)));
+        sums.extend([&hex::encode(Sha256::digest(&bytes)), "  ", &name, "\n"]);
         files.push((name, bytes.len() as u64));
     }
     fs_err::write(dist.join(SUMS), sums)?;

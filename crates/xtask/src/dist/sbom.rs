@@ -1,4 +1,4 @@
-//! What the programs are made of, as a software bill of materials in CycloneDX's format.
+//! What the programs are made of, as a software bill of materials as a `CycloneDX` document.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -72,7 +72,7 @@ fn metadata(machine: Machine, readme: &str) -> String {
         // PyPI has no numpy for 32-bit Arm, and building it there takes hours; Debian has it.
         "Provides-Extra: numpy\nRequires-Dist: numpy>=1.21 ; extra == \"numpy\"\n".to_owned()
     };
-    let licences: String = LICENCES.iter().map(|file| format!("License-File: {file}\n")).collect();
+    let licences = LICENCES.map(|file| format!("License-File: {file}\n")).concat();
     format!(
         "Metadata-Version: 2.4\n\
          Name: skipgate\n\

@@ -10,7 +10,8 @@ use crate::process::say;
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
-/// Python with ctypes, numpy and pip, and every library that they load.
+/// Python with ctypes, numpy and pip, and every library that they load. What else they depend on would bring programs of
+/// this machine along.
 const PACKAGES: [&str; 17] = [
     "libblas3:armhf",
     "libbz2-1.0:armhf",
@@ -39,7 +40,7 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<PathBuf> {
     Stamp::new(workspace.tool("board-python.stamp")).unless_done(&key, || {
         let archive = Archive::open(workspace)?;
         say("Unpacking Debian's Python for boards into the tools folder");
-        archive.unpack(&PACKAGES, &root)?;
+        archive.unpack_alone(&PACKAGES, &root)?;
         fs_err::write(&launcher, script(&root, &pip(&root)?))?;
         Ok(fs_err::set_permissions(&launcher, PermissionsExt::from_mode(0o755))?)
     })?;

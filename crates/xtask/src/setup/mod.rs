@@ -46,6 +46,7 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<Tools> {
     system::require(system::TESTS)?;
     system::require(system::BINDINGS)?;
     let tools = for_bench(workspace)?;
+    board_python::prepare(workspace)?;
     mlir::prepare(workspace)?;
     Ok(tools)
 }
