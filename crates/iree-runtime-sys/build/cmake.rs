@@ -23,7 +23,7 @@ pub(crate) struct Toolchain {
 
 impl Toolchain {
     /// The toolchain for `target`; `None` when that is this machine.
-    pub(crate) fn for_target(repository: &Path, target: &str, host: &str) -> Result<Option<Self>, Problem> {
+    pub(crate) fn for_target(package: &Path, target: &str, host: &str) -> Result<Option<Self>, Problem> {
         if let Some(file) = vars::toolchain_file(target) {
             return Ok(Some(Self { file }));
         }
@@ -41,7 +41,7 @@ impl Toolchain {
         };
         tools::find(&format!("{compilers}-gcc"))?;
         tools::find(&format!("{compilers}-g++"))?;
-        Ok(Some(Self { file: repository.join("toolchains").join(file) }))
+        Ok(Some(Self { file: package.join("toolchains").join(file) }))
     }
 }
 

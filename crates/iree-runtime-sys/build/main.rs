@@ -3,8 +3,9 @@
 //! The archive is always optimised and lies in a cache of its own, `native` in the target folder, so that neither
 //! profiles nor features nor `cargo clean -p` build it again. The source tree is never written to.
 //!
-//! A machine that lacks a tool can still check, lint and document: the script then only warns, and linking fails with a
-//! missing library whose name says what to do.
+//! In skipgate's own checkout, a machine that lacks a tool can still check, lint and document: the script then only warns,
+//! and linking fails with a missing library whose name says what to do. Elsewhere cargo shows no warnings of this script,
+//! and it fails at once.
 
 mod cache;
 mod cmake;
@@ -20,7 +21,7 @@ use cmake::{Build, Toolchain};
 
 /// Why there is no archive.
 enum Problem {
-    /// Something is not installed: a warning now, an error when a program is linked.
+    /// Something is not installed: in the checkout a warning now, and an error when a program is linked.
     Missing(String),
     /// Something is installed and failed.
     Failed(String),
@@ -33,7 +34,7 @@ impl From<io::Error> for Problem {
 }
 
 fn main() -> ExitCode {
-    for path in ["build", "../../cmake", "../../toolchains"] {
+    for path in ["build", "cmake", "toolchains"] {
         println!("cargo::rerun-if-changed={path}");
     }
     if vars::is_docs_rs() {
@@ -41,13 +42,19 @@ fn main() -> ExitCode {
     }
     match archive() {
         Ok(archive) => link(&archive),
-        Err(Problem::Missing(what)) => defer_to_linker(&what),
-        Err(Problem::Failed(what)) => {
-            println!("cargo::error=IREE's runtime was not built: {what}");
-            return ExitCode::FAILURE;
-        }
+        Err(Problem::Missing(what)) if vars::is_checkout() => defer_to_linker(&what),
+        Err(Problem::Missing(what) | Problem::Failed(what)) => return fail(&what),
     }
     ExitCode::SUCCESS
+}
+
+/// Ends the build with an error. Cargo shows one line of it; more take an instruction each.
+fn fail(what: &str) -> ExitCode {
+    for line in format!("IREE's runtime was not built: {what}").lines() {
+        println!("cargo::error={line}");
+    }
+    watch_for_tools();
+    ExitCode::FAILURE
 }
 
 /// The archive for cargo's target, from the cache or built.
@@ -58,9 +65,8 @@ fn archive() -> Result<PathBuf, Problem> {
     if source.pinned.is_none() {
         println!("cargo::rerun-if-changed={}", source.runtime_include().display());
     }
-    let repository = package.join("../..");
-    let toolchain = Toolchain::for_target(&repository, &vars::target(), &vars::host())?;
-    let build = Build { project: repository.join("cmake"), source };
+    let toolchain = Toolchain::for_target(&package, &vars::target(), &vars::host())?;
+    let build = Build { project: package.join("cmake"), source };
     let entry = build.key(&vars::target(), toolchain.as_ref())?;
     let folder = cache::get_or_build(&entry, |scratch| {
         build.runtime(scratch, toolchain.as_ref(), &|| host_tools(&build))
@@ -81,12 +87,16 @@ fn link(archive: &Path) {
 }
 
 /// Leaves the error to the linker, which misses a library whose name is the message. (It would not show the name of a
-/// missing symbol: it stops after twenty of IREE's.) Cargo runs the script again on the next build, since the path
-/// never exists.
+/// missing symbol: it stops after twenty of IREE's.)
 fn defer_to_linker(what: &str) {
     let message = format!("IREE's runtime was not built: {what}");
     println!("cargo::warning={message}. Checking works, linking a program will not");
     // Colons and equals signs have a meaning to cargo and rustc here.
     println!("cargo::rustc-link-lib=dylib={}", message.replace([':', '='], ","));
+    watch_for_tools();
+}
+
+/// Makes cargo run this script again on the next build, when the tools may be installed: the path never exists.
+fn watch_for_tools() {
     println!("cargo::rerun-if-changed=build/again-when-tools-are-installed");
 }

@@ -6,6 +6,8 @@ use std::process::Command;
 
 /// The crate whose package carries the pinned copy of IREE's runtime source.
 const CARRIER: &str = "eerie-sys";
+/// Its version, that of `Cargo.toml`.
+const CARRIER_VERSION: &str = "0.5.0";
 
 /// A folder with IREE's source.
 pub(crate) struct Source {
@@ -23,7 +25,7 @@ impl Source {
 }
 
 /// Finds the source: `explicit` (`IREE_SOURCE_DIR`), else a checkout in `third_party/iree` of the repository, else the
-/// copy inside the pinned carrier crate. `package` is the folder of `iree-runtime-sys`, `host` the triple of this machine.
+/// copy inside the pinned carrier crate, which lies beside this one where cargo unpacked both. `package` is the folder of `iree-runtime-sys`, `host` the triple of this machine.
 pub(crate) fn find(explicit: Option<&Path>, package: &Path, host: &str) -> Result<Source, String> {
     if let Some(dir) = explicit {
         return own_copy(dir).ok_or_else(|| {
@@ -32,7 +34,7 @@ pub(crate) fn find(explicit: Option<&Path>, package: &Path, host: &str) -> Resul
     }
     match own_copy(&package.join("../../third_party/iree")) {
         Some(source) => Ok(source),
-        None => carried(package, host),
+        None => beside(package).map_or_else(|| carried(package, host), Ok),
     }
 }
 
@@ -42,6 +44,16 @@ const MARKER: &str = "runtime/src/iree/runtime/api.h";
 fn own_copy(dir: &Path) -> Option<Source> {
     let dir = dir.canonicalize().ok()?;
     dir.join(MARKER).is_file().then_some(Source { dir, pinned: None })
+}
+
+/// The carrier crate beside this one in cargo's registry, where this one has no `Cargo.lock` to ask cargo with.
+fn beside(package: &Path) -> Option<Source> {
+    let dir = package.parent()?.join(format!("{CARRIER}-{CARRIER_VERSION}/iree"));
+    dir.join(MARKER).is_file().then(|| pinned(dir, CARRIER_VERSION))
+}
+
+fn pinned(dir: PathBuf, version: &str) -> Source {
+    Source { dir, pinned: Some(format!("{CARRIER}-{version}")) }
 }
 
 /// Asks cargo where it unpacked the carrier crate.
@@ -67,5 +79,5 @@ fn carried(package: &Path, host: &str) -> Result<Source, String> {
     if !dir.join(MARKER).is_file() {
         return Err(format!("`{}` holds no IREE source (no {MARKER})", dir.display()));
     }
-    Ok(Source { dir, pinned: Some(format!("{CARRIER}-{}", field("version"))) })
+    Ok(pinned(dir, field("version")))
 }

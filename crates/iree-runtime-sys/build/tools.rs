@@ -5,6 +5,13 @@ use std::process::Command;
 
 use crate::{Problem, vars};
 
+/// What to do outside of skipgate's checkout, as lines.
+const REMEDY: &str = "the build needs CMake 3.26 or newer, Ninja, and a C and C++ compiler for the target.
+On Debian or Ubuntu: sudo apt install g++ python3-venv
+then: python3 -m venv tools && . tools/bin/activate && pip install cmake ninja
+(for boards also: sudo apt install g++-arm-linux-gnueabihf or g++-aarch64-linux-gnu).
+CMAKE names a cmake that is not in PATH";
+
 /// IREE's build asks for this version.
 const MIN_CMAKE: (u32, u32) = (3, 26);
 
@@ -45,7 +52,8 @@ pub(crate) fn find(program: &str) -> Result<PathBuf, Problem> {
 }
 
 fn missing(what: &str) -> Problem {
-    Problem::Missing(format!("{what}; `cargo xtask setup` installs it"))
+    let remedy = if vars::is_checkout() { "`cargo xtask setup` installs it" } else { REMEDY };
+    Problem::Missing(format!("{what}; {remedy}"))
 }
 
 /// Major and minor version that `cmake` reports.

@@ -24,6 +24,11 @@ pub(crate) fn tools_dir() -> Option<PathBuf> {
     user("SKIPGATE_TOOLS").map(PathBuf::from)
 }
 
+/// Whether skipgate's own checkout is built, where `cargo xtask` works: its configuration of cargo says so.
+pub(crate) fn is_checkout() -> bool {
+    tools_dir().is_some()
+}
+
 /// The `cmake` program to use.
 pub(crate) fn cmake() -> Option<PathBuf> {
     user("CMAKE").map(PathBuf::from)

@@ -7,8 +7,8 @@
 //! # Building
 //!
 //! The build script finds IREE's source in `IREE_SOURCE_DIR`, in a checkout in `third_party/iree`, or in the pinned
-//! package that carries it. It needs `cmake` 3.26, `ninja`, and a C and C++ compiler for the target: `cargo xtask setup`
-//! installs them. The archive has the single-threaded CPU device on every target and the multi-threaded one
+//! package that carries it. It needs `cmake` 3.26, `ninja`, and a C and C++ compiler for the target; where one is missing it
+//! says so. In skipgate's checkout, `cargo xtask setup` installs them. The archive has the single-threaded CPU device on every target and the multi-threaded one
 //! where pointers have 64 bits.
 //!
 //! | variable | meaning |

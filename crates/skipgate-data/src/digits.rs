@@ -1,4 +1,4 @@
-//! Handwritten digits, built in; `models/digits` says where they are from. Their files have the format of MNIST.
+//! Handwritten digits, built in from `digits`, which links to the repository's `models/digits`; that says where they are from. Their files have the format of MNIST.
 
 use std::io::Read as _;
 
@@ -11,7 +11,7 @@ use crate::{DataError, Part};
 
 macro_rules! file {
     ($name:literal) => {
-        ($name, include_bytes!(concat!("../../../models/digits/", $name)).as_slice())
+        ($name, include_bytes!(concat!("../digits/", $name)).as_slice())
     };
 }
 

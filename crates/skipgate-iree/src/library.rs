@@ -12,8 +12,8 @@ const FILE: &str = "libIREECompiler.so";
 /// Where the PyPI wheel keeps the library, inside `site-packages`.
 const IN_SITE_PACKAGES: &str = "iree/compiler/_mlir_libs";
 
-/// The library file, looked for in this order: the file named by [`LIBRARY_VARIABLE`]; beside the running program;
-/// the active Python environment (`VIRTUAL_ENV`); the environment that `cargo xtask setup` makes (`SKIPGATE_TOOLS`,
+/// The library file, looked for in this order: the file named by [`LIBRARY_VARIABLE`]; beside the running program; the
+/// Python environment that the program is installed in; the active one (`VIRTUAL_ENV`); the environment that `cargo xtask setup` makes (`SKIPGATE_TOOLS`,
 /// or `tools` beside the program's build folder); `site-packages` of every `python3` on the path.
 pub fn find_library() -> Result<PathBuf, LoadError> {
     if let Some(path) = env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()) {
@@ -40,11 +40,14 @@ pub fn find_library() -> Result<PathBuf, LoadError> {
 /// Installation prefixes of Python environments, the most specific first.
 fn python_prefixes() -> Vec<PathBuf> {
     let mut prefixes: Vec<PathBuf> = Vec::new();
+    // venv/bin/skipgate -> venv: pip installed program and compiler together, whether or not that environment is active.
+    let installation =
+        env::current_exe().ok().and_then(|program| Some(program.parent()?.parent()?.to_path_buf()));
+    prefixes.extend(installation.clone());
     prefixes.extend(env::var_os("VIRTUAL_ENV").map(PathBuf::from));
     prefixes.extend(env::var_os("SKIPGATE_TOOLS").map(|tools| Path::new(&tools).join("venv")));
     // target/release/skipgate -> target/tools/venv
-    let build = env::current_exe().ok().and_then(|program| Some(program.parent()?.parent()?.to_path_buf()));
-    prefixes.extend(build.map(|build| build.join("tools/venv")));
+    prefixes.extend(installation.map(|build| build.join("tools/venv")));
     for dir in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
         if dir.join("python3").exists() {
             prefixes.extend(dir.parent().map(Path::to_path_buf));

@@ -105,6 +105,12 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual pages: one of skipgate and one of each command
+    #[command(after_help = "Example:\n  skipgate man ~/.local/share/man/man1")]
+    Man {
+        /// The folder to write them to; it is made if there is none
+        folder: PathBuf,
+    },
 }
 
 #[cfg(feature = "compiler")]

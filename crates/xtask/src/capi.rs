@@ -1,6 +1,7 @@
 //! `cargo xtask capi`: the C interface, as a folder that C compilers can use.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -23,11 +24,9 @@ pub(crate) fn install(
     let machine = if board.is_some() { "the board" } else { "this machine" };
     say(&format!("Building the C interface for {machine} in {}", prefix.display()));
     let mut cargo = board.map_or_else(|| workspace.cargo(), |rust| rust.cargo(workspace));
-    cargo.args(["build", "--package", "skipgate-capi", "--profile", profile]);
+    cargo.args(["build", "--profile", profile]);
     cargo.args(board.map(|rust| ["--target", rust.family.rust_target()]).into_iter().flatten());
-    let messages = cargo.arg("--message-format=json-render-diagnostics").read_showing_errors()?;
-    let libraries = libraries(&messages);
-    ensure!(!libraries.is_empty(), "cargo built no library");
+    let libraries = build(&mut cargo)?;
     let (lib, include) = (prefix.join("lib"), prefix.join("include"));
     for dir in [&include, &lib.join("pkgconfig")] {
         fs_err::create_dir_all(dir)?;
@@ -65,6 +64,14 @@ fn soname() -> String {
     let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
     let interface = if major == "0" { format!("0.{minor}") } else { major.to_owned() };
     format!("libskipgate.so.{interface}")
+}
+
+/// Runs a cargo command that builds, for the C interface, and finds its libraries.
+pub(crate) fn build(cargo: &mut Command) -> Result<Vec<PathBuf>> {
+    cargo.args(["--package", "skipgate-capi", "--message-format=json-render-diagnostics"]);
+    let libraries = libraries(&cargo.read_showing_errors()?);
+    ensure!(!libraries.is_empty(), "cargo built no library");
+    Ok(libraries)
 }
 
 /// The description for pkg-config. It finds its own folder, so that the prefix can be moved.

@@ -1,6 +1,7 @@
 //! Programs out of Debian's archive, unpacked into the tools folder without touching the system's own packages.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -82,7 +83,11 @@ Acquire::Retries "3";
 
     /// Unpacks `packages` into `into`, with those of their dependencies that the system does not have.
     pub(crate) fn unpack(&self, packages: &[&str], into: &Path) -> Result<()> {
-        let wanted = self.missing(packages)?;
+        self.unpack_alone(&self.missing(packages)?, into)
+    }
+
+    /// Unpacks `packages` into `into` and nothing else, for a root that is not to be mixed with this machine's programs.
+    pub(crate) fn unpack_alone(&self, packages: &[impl AsRef<OsStr>], into: &Path) -> Result<()> {
         let debs = self.dir.join("debs");
         for folder in [&debs, &into.to_owned()] {
             if folder.exists() {
@@ -90,7 +95,7 @@ Acquire::Retries "3";
             }
             fs_err::create_dir_all(folder)?;
         }
-        self.apt("apt-get").args(["download", "--quiet"]).args(wanted).current_dir(&debs).run()?;
+        self.apt("apt-get").args(["download", "--quiet"]).args(packages).current_dir(&debs).run()?;
         for deb in fs_err::read_dir(&debs)? {
             Command::new("dpkg").arg("-x").arg(deb?.path()).arg(into).run()?;
         }

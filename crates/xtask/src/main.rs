@@ -14,6 +14,7 @@ mod capi;
 mod cycles;
 mod debian;
 mod demo;
+mod dist;
 mod fuzz;
 mod instructions;
 mod libcalls;
@@ -107,6 +108,8 @@ enum Command {
         #[arg(long)]
         board: bool,
     },
+    /// Make the Python wheels, archives, Debian packages and the list of components, in target/dist
+    Dist(dist::Dist),
     /// Search for networks that skipgate gets wrong
     Fuzz {
         #[command(subcommand)]
@@ -159,6 +162,7 @@ fn run(command: &Command) -> Result<()> {
             let (rust, profile) = if board { (Some(&tools.armv7_rust), "board") } else { (None, "release") };
             capi::install(&workspace, rust, profile, prefix)
         }
+        Command::Dist(ref what) => dist::run(&workspace, what),
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
         Command::Networks(ref how) => networks::run(&workspace, how),
         Command::Operators(ref how) => operators::run(&workspace, how),

@@ -15,7 +15,7 @@ use crate::process::{CommandExt, say};
 use crate::setup::rust::host_triple;
 use crate::setup::{self, Tools};
 use crate::workspace::Workspace;
-use crate::{capi, libcalls, operators, site};
+use crate::{capi, dist, libcalls, operators, site};
 
 /// Crates that the program for the board is made of, and that are tested under emulation.
 const BOARD_CRATES: [&str; 7] = [
@@ -46,8 +46,11 @@ const NOT_ON_BOARD: [&str; 11] = [
 /// Some times what the tests take that run under emulation, most of it for building them.
 const BOARD_TESTS_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Everything that is written in Python. Each folder has the configuration of pytest and ruff that it needs.
-const PYTHON_FOLDERS: [&str; 2] = ["models", "tests/python"];
+/// Everything that is written in Python. Each folder has the configuration of ruff that it needs.
+const PYTHON_FOLDERS: [&str; 3] = ["crates/skipgate-capi/python", "models", "tests/python"];
+
+/// Those with tests, each with its configuration of pytest.
+const PYTEST_FOLDERS: [&str; 2] = ["models", "tests/python"];
 
 /// One check.
 type Step<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
@@ -56,7 +59,7 @@ type Step<'a> = (&'a str, &'a dyn Fn() -> Result<()>);
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let start = Instant::now();
     let tools = setup::for_tests(workspace)?;
-    let suite = Suite { workspace, tools: &tools, board_programs: OnceCell::new() };
+    let suite = Suite { workspace, tools: &tools, board_programs: OnceCell::new(), wheels: OnceCell::new() };
     let steps: &[Step] = &[
         ("formatting", &|| workspace.cargo().args(["fmt", "--all", "--check"]).run()),
         ("formatting and lints of Python", &|| suite.python_lints()),
@@ -69,6 +72,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         ("machine code for the board", &|| libcalls::generate(workspace, true)),
         ("programs for boards", &|| suite.build_board_programs()),
         ("C interface for here and the board", &|| suite.install_capi()),
+        ("wheels for here and the board", &|| suite.build_wheels()),
         ("Rust tests, and Python tests beside them", &|| suite.rust_and_python_tests()),
         ("Rust tests of the board's crates under qemu-arm", &|| suite.board_tests()),
         ("runtime under Valgrind", &|| suite.valgrind()),
@@ -116,6 +120,8 @@ struct Suite<'a> {
     tools: &'a Tools,
     /// Known once they are built, by the variable that tells tests of them.
     board_programs: OnceCell<Vec<(&'static str, PathBuf)>>,
+    /// The same for wheels, and for the Python that the board's wheel is installed for.
+    wheels: OnceCell<[(&'static str, PathBuf); 3]>,
 }
 
 impl Suite<'_> {
@@ -173,6 +179,17 @@ impl Suite<'_> {
         capi::install(self.workspace, Some(&self.tools.armv7_rust), profile, &self.capi_prefix("board"))
     }
 
+    fn build_wheels(&self) -> Result<()> {
+        let [wheel, board_wheel] = dist::wheels_for_tests(self.workspace)?;
+        let python = setup::board_python::prepare(self.workspace)?;
+        let wheels = [
+            ("SKIPGATE_WHEEL", wheel),
+            ("SKIPGATE_BOARD_WHEEL", board_wheel),
+            ("SKIPGATE_BOARD_PYTHON", python),
+        ];
+        self.wheels.set(wheels).map_err(|_| anyhow!("the wheels were built twice"))
+    }
+
     fn capi_prefix(&self, machine: &str) -> PathBuf {
         self.workspace.path("target/capi").join(machine)
     }
@@ -181,8 +198,9 @@ impl Suite<'_> {
     fn rust_and_python_tests(&self) -> Result<()> {
         let workspace = self.workspace;
         workspace.cargo().args(["test", "--workspace", "--no-run"]).run()?;
+        let wheels: &[_] = self.wheels.get().map_or(&[], |wheels| wheels);
         thread::scope(|scope| {
-            let python = scope.spawn(|| python_tests(workspace));
+            let python = scope.spawn(|| python_tests(workspace, wheels));
             let rust = self
                 .configure(workspace.cargo().args(["test", "--workspace", "--no-fail-fast"]))
                 .and_then(CommandExt::run);
@@ -237,12 +255,13 @@ impl Suite<'_> {
 }
 
 /// What the tests of all folders print.
-fn python_tests(workspace: &Workspace) -> Result<String> {
+fn python_tests(workspace: &Workspace, wheels: &[(&str, PathBuf)]) -> Result<String> {
     let mut printed = String::new();
-    for folder in PYTHON_FOLDERS {
+    for folder in PYTEST_FOLDERS {
         let mut pytest = workspace.command(workspace.venv("python"));
         // Cargo built it before the Rust tests.
         pytest.env("SKIPGATE_PROGRAM", workspace.path("target/debug/skipgate"));
+        pytest.envs(wheels.iter().map(|(name, path)| (name, path)));
         let output = pytest.args(["-m", "pytest", "--quiet", folder]).stdin(Stdio::null()).output()?;
         printed += &String::from_utf8_lossy(&output.stdout);
         printed += &String::from_utf8_lossy(&output.stderr);

@@ -11,6 +11,7 @@ mod evaluation;
 mod gate;
 #[cfg(feature = "compiler")]
 mod inspect;
+mod man;
 #[cfg(feature = "explore")]
 mod merge;
 #[cfg(feature = "explore")]
@@ -75,5 +76,6 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Targets => targets::execute(format),
         Command::Doctor => doctor::execute(format),
         Command::Completions { shell } => completions::execute(shell),
+        Command::Man { folder } => man::execute(&folder),
     }
 }

@@ -1,5 +1,6 @@
 //! Installs what building, compiling and emulating the board need. Every step first checks whether it was done.
 
+pub(crate) mod board_python;
 pub(crate) mod mca;
 pub(crate) mod mlir;
 pub(crate) mod ncnn;
@@ -45,6 +46,7 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<Tools> {
     system::require(system::TESTS)?;
     system::require(system::BINDINGS)?;
     let tools = for_bench(workspace)?;
+    board_python::prepare(workspace)?;
     mlir::prepare(workspace)?;
     Ok(tools)
 }

@@ -55,6 +55,7 @@ fn checked_pages(workspace: &Workspace) -> Result<Pages> {
         pages.insert(PathBuf::from(path), Page::read(fs_err::read_to_string(workspace.path(path))?));
     }
     links::check(&pages, |path| workspace.path(path).exists())?;
+    pages.retain(|path, _| !is_for_a_registry(path));
     let summary = pages.get(Path::new(SUMMARY)).with_context(|| format!("there is no {SUMMARY}"))?;
     let listed: BTreeSet<_> = targets(summary, Path::new(SUMMARY)).collect();
     let is_listed = |path: &&PathBuf| listed.contains(*path) || *path == Path::new(SUMMARY);
@@ -62,6 +63,11 @@ fn checked_pages(workspace: &Workspace) -> Result<Pages> {
         pages.keys().filter(|path| !is_listed(path)).map(|path| path.display().to_string()).collect();
     ensure!(missing.is_empty(), "{SUMMARY} does not list {}", missing.join(", "));
     Ok(pages)
+}
+
+/// Whether a page is what a registry shows of a crate, and says no more than that.
+fn is_for_a_registry(path: &Path) -> bool {
+    path.starts_with("crates") && path.components().count() > 2
 }
 
 /// The paths that the links of a page lead to.
