@@ -22,7 +22,7 @@ use support::{compile, repository, scratch, skipgate, succeed};
 
 /// How often each program is killed.
 fn kills() -> u32 {
-    env::var("SKIPGATE_KILLS").map_or(5, |kills| kills.parse().expect("SKIPGATE_KILLS is a number"))
+    env::var("SKIPGATE_KILLS").map_or(3, |kills| kills.parse().expect("SKIPGATE_KILLS is a number"))
 }
 
 /// Starts `command` with all that it starts, and kills them after `time`, unless they were faster.
