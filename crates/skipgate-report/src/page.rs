@@ -345,7 +345,7 @@ mod tests {
             "coverage": {"kernels": 1, "generic": [], "costly_gates": []},
             "class_names": [class, "dog"],
             "model_sha256": "00",
-            "files": {"model.vmfb": "00"},
+            "files": {"model.vmfb": {"bytes": 4, "sha256": "00"}},
         })
     }
 
