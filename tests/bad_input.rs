@@ -16,7 +16,7 @@ use skipgate_onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, ValueInfoProto, attribute_proto, tensor_shape_proto,
 };
-use support::{board, compile, repository, scratch, skipgate};
+use support::{board, compile, repository, scratch, skipgate, succeed};
 
 /// Artifacts of ResNet-20 for the host and the board, compiled once for the tests of this file.
 fn artifacts() -> &'static Path {
@@ -566,6 +566,25 @@ fn a_temporary_folder_that_does_not_exist() {
     let mut bench = skipgate();
     bench.arg("bench").arg(artifacts().join("host")).arg("--model").arg(resnet20());
     assert_snapshot!("no_temporary_folder_bench", failure(bench.env("TMPDIR", &folder)));
+}
+
+#[test]
+fn no_path_is_read_by_a_shell() {
+    let dir = scratch("bad-input-paths").join("it's $HOME; a `b`");
+    fs::create_dir(&dir).unwrap();
+    let model = dir.join("net work.onnx");
+    fs::copy(resnet20(), &model).unwrap();
+    for target in ["host", "odroid-xu4"] {
+        let mut compile = skipgate();
+        compile.arg("compile").arg(&model).args(["--target", target, "--output"]).arg(dir.join(target));
+        succeed(compile.env("TMPDIR", &dir));
+    }
+    let mut left: Vec<_> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["host", "net work.onnx", "odroid-xu4"]);
+    let mut verify = skipgate();
+    verify.arg("verify").arg(dir.join("host")).arg("--model").arg(&model).args(["--masks", "1"]);
+    succeed(verify.env("TMPDIR", &dir));
 }
 
 #[test]

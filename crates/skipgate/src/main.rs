@@ -12,6 +12,8 @@ mod front;
 #[cfg(feature = "compiler")]
 mod image_options;
 mod latency;
+#[cfg(feature = "compiler")]
+mod plain_paths;
 mod progress;
 mod report;
 mod trust;
@@ -21,6 +23,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "compiler")]
+    plain_paths::start_again_with_plain_temporary_folder();
     skipgate_data::hide_caught_panics();
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
