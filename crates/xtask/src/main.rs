@@ -110,7 +110,7 @@ enum Command {
     },
     /// Make the Python wheels, archives, Debian packages and the list of components, in target/dist
     Dist(dist::Dist),
-    /// Search for networks that skipgate gets wrong
+    /// Search for networks that skipgate gets wrong, and for files that it falls over
     Fuzz {
         #[command(subcommand)]
         what: fuzz::Fuzz,
