@@ -11,9 +11,12 @@ use super::comparison::{Comparison, Other, align};
 use super::report::{NetworkReport, Report, capitalised, threads};
 use crate::process::{CommandExt, say};
 use crate::setup::python;
+use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
 
 const SCRIPT: &str = "tests/python/deployed.py";
+/// What makes each network.
+const NETWORKS: &str = "tests/python/networks.py";
 const LITERT_SCRIPT: &str = "tests/python/deployed_litert.py";
 const PAGE: &str = "docs/deployed.md";
 const PICTURE: &str = "docs/deployed.svg";
@@ -46,6 +49,15 @@ times theirs it is.
 /// Writes the networks that are not there yet and returns all of them.
 pub(super) fn export(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let dir = workspace.path("target/bench/deployed");
+    let key = Key::new("deployed").file(&workspace.tool("venv-tests.stamp"))?;
+    let key = key.file(&workspace.path(SCRIPT))?.file(&workspace.path(NETWORKS))?;
+    // What another script made has other weights than the rest.
+    Stamp::new(dir.with_extension("stamp")).unless_done(&key, || {
+        if dir.exists() {
+            fs_err::remove_dir_all(&dir)?;
+        }
+        Ok(())
+    })?;
     fs_err::create_dir_all(&dir)?;
     say("Exporting the networks that people deploy");
     workspace.command(workspace.venv("python")).arg(SCRIPT).arg(&dir).run()?;
