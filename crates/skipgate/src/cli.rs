@@ -394,8 +394,8 @@ pub(crate) struct Verify {
 #[cfg(feature = "compiler")]
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The keys are minisign's: `minisign -G` makes them, too. The environment variable SKIPGATE_KEY_PASSWORD is the password of the
-secret key, here and where it is used; without it the key has none.
+The keys are minisign's: `minisign -G` makes them, too. The environment variable SKIPGATE_KEY_PASSWORD is the password of \
+the secret key, here and where it is used; without it the key has none.
 
 Example:
   skipgate keygen -o release    # release.key, to be kept, and release.pub")]
@@ -408,8 +408,8 @@ pub(crate) struct Keygen {
 #[cfg(feature = "compiler")]
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Whatever is in the folder is listed in the manifest, by size and SHA-256, and the manifest is signed. What changes afterwards,
-by `skipgate pareto`, say, is refused until it is signed again.
+Whatever is in the folder is listed in the manifest, by size and SHA-256, and the manifest is signed. What changes \
+afterwards, by `skipgate pareto`, say, is refused until it is signed again.
 
 Example:
   skipgate sign build/resnet20-host --key release.key

@@ -42,8 +42,8 @@ pub fn index_checks(model: &Model) -> Result<IndexChecks, Error> {
 impl IndexChecks {
     fn add(&mut self, node: &NodeProto, producers: &Producers, context: &Context) -> Result<(), Error> {
         let Some(places) = Places::of(node, context)? else { return Ok(()) };
-        let fewest = places.fewest().filter(|_| is_safe(&places, producers, context).unwrap_or(false));
-        let Some(fewest) = fewest else {
+        let is_safe = is_safe(&places, producers, context)?;
+        let Some(fewest) = places.fewest().filter(|_| is_safe) else {
             let (expected, found) = ("indices into an axis of known extent", places.indices);
             return Err(
                 NodeProblem::Shape { expected: expected.to_owned(), found: found.to_owned() }.of(node)
