@@ -203,7 +203,12 @@ fn range(values: impl Iterator<Item = f64>) -> [f64; 2] {
     if low > high {
         return [0.0, 1.0];
     }
-    let room = 0.05 * (high - low).max(1e-6);
+    let room = match high - low {
+        span if span > 0.0 => 0.05 * span,
+        // Marks that differ need an axis of some length, also where all values are one.
+        _ if high == 0.0 => 1.0,
+        _ => 0.5 * high.abs(),
+    };
     [if low == 0.0 { 0.0 } else { low - room }, high + room]
 }
 
@@ -222,4 +227,18 @@ fn fonts() {
         // The only failure is a font file that cannot be read, and this one is built in.
         let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_are_all_one_have_an_axis_of_some_length() {
+        let ends = |values: &[f64]| range(values.iter().copied()).map(|end| label(&end));
+        assert_eq!(ends(&[55.0, 55.0]), ["27.5", "82.5"]);
+        assert_eq!(ends(&[0.0]), ["0", "1"]);
+        assert_eq!(ends(&[-2.0]), ["-3", "-1"]);
+        assert_eq!(ends(&[0.0, 100.0]), ["0", "105"]);
+    }
 }
