@@ -90,7 +90,7 @@ pub(crate) fn run(workspace: &Workspace, what: &What, format: Format) -> Result<
             network.measure_every(step.get());
         }
     }
-    let networks = networks.iter().map(|network| bench.measure(network)).collect::<Result<_>>()?;
+    let networks = bench.measure_all(&networks)?;
     let report = Report { machine: Machine::find(workspace)?, networks };
     if format == Format::Json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -156,7 +156,22 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn measure(&self, network: &Network) -> Result<NetworkReport> {
+    /// Measures everything that takes time first, and counts instructions afterwards: a count repeats exactly, whatever else
+    /// the machine does meanwhile.
+    fn measure_all(&self, networks: &[Network]) -> Result<Vec<NetworkReport>> {
+        let mut reports = networks.iter().map(|network| self.time(network)).collect::<Result<Vec<_>>>()?;
+        if !self.boards.is_empty() {
+            say("All latencies are measured: what is counted now does not mind other work on this machine");
+        }
+        for (network, report) in networks.iter().zip(&mut reports) {
+            let counted = self.boards.iter().map(|board| self.count(network, board));
+            report.boards = counted.collect::<Result<_>>()?;
+        }
+        Ok(reports)
+    }
+
+    /// Measures on this machine.
+    fn time(&self, network: &Network) -> Result<NetworkReport> {
         let program = &self.program;
         let host = network.compile(self.workspace, program, "host", network.host_step)?;
         let peers = self.prepared_peers(network)?;
@@ -166,8 +181,6 @@ impl Bench<'_> {
         let latencies =
             all_threads()?.into_iter().map(|threads| stage.measure(threads)).collect::<Result<Vec<_>>>()?;
         self.plot(network, &latencies)?;
-        let counted = self.boards.iter().map(|board| self.count(network, &peers, board));
-        let boards = counted.collect::<Result<_>>()?;
         let (name, gates) = (network.name.clone(), host.gates());
         let kernels = host.manifest.coverage.kernels;
         let layers = kernels + host.manifest.coverage.generic.len();
@@ -178,7 +191,7 @@ impl Bench<'_> {
             kernels,
             layers,
             host: latencies,
-            boards,
+            boards: Vec::new(),
             gated,
             ungated,
             peer,
@@ -186,8 +199,8 @@ impl Bench<'_> {
         })
     }
 
-    /// Instructions of one inference on a board.
-    fn count(&self, network: &Network, peers: &Path, counting: &Counting) -> Result<OnBoard> {
+    /// Instructions of one inference on a board; what the peers load is there since the network was timed.
+    fn count(&self, network: &Network, counting: &Counting) -> Result<OnBoard> {
         let target = &counting.target.name;
         let artifacts = network.compile(self.workspace, &self.program, target, network.board_step)?;
         let stage = board::Stage {
@@ -195,7 +208,7 @@ impl Bench<'_> {
             board: &counting.board,
             image: artifacts.manifest.image()?.shape.clone(),
             artifacts: &artifacts,
-            peers,
+            peers: &network.peers(self.workspace),
             ncnn: counting.ncnn.as_ref(),
             dir: network.dir(self.workspace).join("counts").join(target),
         };
@@ -205,7 +218,7 @@ impl Bench<'_> {
 
     /// Writes what the peers load, unless that was done before.
     fn prepared_peers(&self, network: &Network) -> Result<PathBuf> {
-        let dir = network.dir(self.workspace).join("peers");
+        let dir = network.peers(self.workspace);
         let mut python = self.workspace.command(self.workspace.venv("python"));
         python.arg("tests/python/peers.py");
         if self.peers == Peers::AllDepths {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use skipgate_core::{Manifest, depths};
 
 use crate::demo;
+use crate::parallel::in_parallel;
 use crate::process::{CommandExt, say};
 use crate::stamp::{Key, Stamp};
 use crate::workspace::Workspace;
@@ -77,6 +78,11 @@ impl Network {
         workspace.path("target/bench").join(&self.name)
     }
 
+    /// What other engines load.
+    pub(super) fn peers(&self, workspace: &Workspace) -> PathBuf {
+        self.dir(workspace).join("peers")
+    }
+
     /// Writes the gated model.
     pub(super) fn gate(&self, workspace: &Workspace, program: &Path) -> Result<PathBuf> {
         let gated = self.dir(workspace).join("gated.onnx");
@@ -100,12 +106,12 @@ impl Network {
         let pruned = dir.join("pruned");
         fs_err::create_dir_all(&pruned)?;
         let depths = depths(manifest.gates.len(), step);
-        for &depth in &depths {
+        in_parallel(depths.clone(), |depth| {
             let remove = removed(&manifest, depth);
             let arguments = ["--ungated".to_owned(), format!("--remove={remove}")];
             let arguments = if depth == 0 { &arguments[..1] } else { &arguments[..] };
-            self.compile_one(workspace, program, target, &pruned.join(depth.to_string()), arguments)?;
-        }
+            self.compile_one(workspace, program, target, &pruned.join(depth.to_string()), arguments)
+        })?;
         Ok(Artifacts { gated, pruned, depths, manifest, compile_seconds })
     }
 
