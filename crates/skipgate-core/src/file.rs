@@ -1,4 +1,4 @@
-//! Reading files that others made. A path may lead to anything: a pipe that nobody writes into, a device, a file that claims
+//! Files: reading those that others made, and writing whole ones. A path may lead to anything: a pipe that nobody writes into, a device, a file that claims
 //! to be larger than the memory. Only files are opened here, and no more is read than asked for.
 
 use std::fs::Metadata;
@@ -77,6 +77,50 @@ pub fn read_long_text(path: impl AsRef<Path>, most: u64) -> io::Result<String> {
     })
 }
 
+/// What a file or folder is called until it is whole, in front of random characters.
+#[cfg(feature = "write")]
+pub const TEMPORARY_PREFIX: &str = ".skipgate-";
+
+/// Writes the file `path`, all of it or nothing, through a temporary file beside it which then takes its place.
+///
+/// # Errors
+///
+/// When the folder cannot be written to or the disk is full; the message names the file.
+#[cfg(feature = "write")]
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole_with(path, |file| io::Write::write_all(file, bytes))
+}
+
+/// The same with what `write` writes.
+///
+/// # Errors
+///
+/// Those of [`write_whole()`], and those of `write`.
+#[cfg(feature = "write")]
+pub fn write_whole_with(
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
+) -> io::Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    write_in(folder, path, write)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot write `{}`: {error}", path.display())))
+}
+
+#[cfg(feature = "write")]
+fn write_in(
+    folder: &Path,
+    path: &Path,
+    write: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
+) -> io::Result<()> {
+    // What a file gets that is made in the ordinary way, before the umask; temporary files are private otherwise.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).permissions(mode).tempfile_in(folder)?;
+    write(file.as_file_mut())?;
+    // A full disk may only show when the data reaches it.
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
 /// Fails unless a file was found.
 fn check(path: &Path, found: &Metadata) -> io::Result<()> {
     let kind = found.file_type();
@@ -137,6 +181,24 @@ mod tests {
         file.as_file().set_len(1 << 40).unwrap();
         assert!(error(read_text(file.path())).ends_with("found 1099511627776"));
         assert!(error(open("no/such/file")).contains("no/such/file"));
+    }
+
+    #[cfg(feature = "write")]
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_whole(&path, b"old").unwrap();
+        let failed = write_whole_with(&path, |file| {
+            io::Write::write_all(file, b"half of the ne")?;
+            Err(io::Error::other("the source is gone"))
+        });
+        assert_eq!(error(failed), format!("cannot write `{}`: the source is gone", path.display()));
+        assert_eq!(read_text(&path).unwrap(), "old");
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1, "a temporary file stayed behind");
+        let missing = folder.path().join("no/file");
+        let message = error(write_whole(&missing, b"new"));
+        assert!(message.starts_with(&format!("cannot write `{}`: ", missing.display())), "{message}");
     }
 
     #[test]

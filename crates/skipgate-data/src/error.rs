@@ -9,7 +9,7 @@ use skipgate_core::{Hint, NotOneF32};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A file could not be read; the message names it.
+    /// A file could not be read or written; the message names it.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A file of tensors is another file, or does not hold what is needed.
@@ -21,14 +21,6 @@ pub enum DataError {
         expected: String,
         /// What is there.
         found: String,
-    },
-    /// A file cannot be written.
-    #[error("cannot write {}: {source}", .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
     },
     /// The network does not take one f32 image, or does not give one f32 tensor.
     #[error(transparent)]

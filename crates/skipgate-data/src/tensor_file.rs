@@ -218,7 +218,12 @@ fn numbers<T, const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> T)
 ///
 /// When it cannot be written.
 pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<(), DataError> {
-    write_whole(path, |file| write_array(BufWriter::new(file), tensor))
+    let written = file::write_whole_with(path, |file| {
+        let mut writer = BufWriter::new(file);
+        write_array(&mut writer, tensor)?;
+        writer.flush()
+    });
+    Ok(written?)
 }
 
 /// Writes a .npz file with an array for each of `tensors`, through a temporary file beside it so that it is whole or not
@@ -231,7 +236,7 @@ pub fn write_npz<'t>(
     path: &Path,
     tensors: impl IntoIterator<Item = (&'t str, &'t Tensor)>,
 ) -> Result<(), DataError> {
-    write_whole(path, |file| {
+    let written = file::write_whole_with(path, |file| {
         let options =
             SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
         let mut archive = ZipWriter::new(BufWriter::new(file));
@@ -240,22 +245,8 @@ pub fn write_npz<'t>(
             write_array(&mut archive, tensor)?;
         }
         archive.finish()?.flush()
-    })
-}
-
-fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&mut std::fs::File) -> io::Result<()>,
-) -> Result<(), DataError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |source| DataError::Write { path: path.to_owned(), source };
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(parent)
-        .map_err(failed)?;
-    write(file.as_file_mut()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    });
+    Ok(written?)
 }
 
 fn write_array(writer: impl Write, Tensor { shape, values }: &Tensor) -> io::Result<()> {
@@ -414,7 +405,7 @@ mod tests {
     fn other_element_types_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.npy");
-        write_whole(&path, |file| write_elements(file, &[1], &[1.0f64])).unwrap();
+        file::write_whole_with(&path, |file| write_elements(file, &[1], &[1.0f64])).unwrap();
         let error = read_npy(&path, ElementType::F32).unwrap_err().to_string();
         assert!(error.ends_with("expected elements of type f32 ('<f4'), found '<f8'"), "{error}");
     }

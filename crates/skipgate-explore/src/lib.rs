@@ -64,4 +64,4 @@ pub use shard::Shard;
 #[doc(no_inline)]
 pub use skipgate_core::Reference;
 pub use split::Split;
-pub use store::{BATCH, Store, merge, write_whole};
+pub use store::{BATCH, Store, merge};

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use skipgate_core::{LatencyUnit, Reference};
+use skipgate_core::{LatencyUnit, Reference, file};
 use skipgate_plot::{Figure, LegendPlace, Line, Marks, Panel};
 
-use crate::{Candidate, Error, Exploration, Explored, write_whole};
+use crate::{Candidate, Error, Exploration, Explored};
 
 /// Numbers of colours.
 const OURS: usize = 0;
@@ -39,7 +39,7 @@ impl<'a> Picture<'a> {
     ///
     /// When the picture cannot be drawn or the file not be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        write_whole(path, &self.figure().encode(path)?)
+        Ok(file::write_whole(path, &self.figure().encode(path)?)?)
     }
 
     fn figure(&self) -> Figure {

@@ -140,27 +140,8 @@ pub fn merge(stores: &[PathBuf], output: &Path) -> Result<usize, Error> {
     }
     let lines = merged.iter().map(|((mask, batch), outcomes)| line(mask, *batch, outcomes));
     let text: String = header.iter().map(|header| json(header) + "\n").chain(lines).collect();
-    write_whole(output, text.as_bytes())?;
+    file::write_whole(output, text.as_bytes())?;
     Ok(merged.len())
-}
-
-/// Writes `bytes` to `path`, all of them or none.
-///
-/// # Errors
-///
-/// When the folder cannot be written to or the disk is full; the message names the file.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let in_folder = |error: std::io::Error| {
-        std::io::Error::new(error.kind(), format!("failed to write `{}`: {error}", path.display()))
-    };
-    let mut file = tempfile::Builder::new()
-        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(in_folder)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(in_folder)?;
-    file.persist(path).map_err(|error| in_folder(error.error))?;
-    Ok(())
 }
 
 /// First line and results of a store.

@@ -3,19 +3,22 @@
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_err as fs;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use rustix::io::Errno;
 use skipgate_core::{
     DISPATCHES_FILE, Dispatch, FileDigest, MANIFEST_FILE, PARETO_FILE, SIGNATURE_FILE, VMFB_FILE,
+    file::TEMPORARY_PREFIX,
 };
 use tempfile::TempDir;
 
 use crate::{ArtifactError, Compiled};
 
-/// What temporary folders are called, in front of random characters.
-const PREFIX: &str = ".skipgate-";
+/// Every file that a compiled artifact has, in the order in which they are replaced: a signature of what was there goes first,
+/// and the manifest, which says what fits together, comes last.
+const FILES: [&str; 5] = [SIGNATURE_FILE, VMFB_FILE, DISPATCHES_FILE, PARETO_FILE, MANIFEST_FILE];
 /// How often someone else may take the folder's place away or put it back, until that is an error.
 const TRIES: usize = 100;
 
@@ -87,7 +90,7 @@ fn replaceable(dir: &Path) -> io::Result<bool> {
         return Ok(true);
     }
     for entry in fs::read_dir(dir)? {
-        if !entry?.file_name().to_string_lossy().starts_with(PREFIX) {
+        if !entry?.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
             return Ok(false);
         }
     }
@@ -149,8 +152,7 @@ fn write_inside(dir: &Path, compiled: &Compiled) -> io::Result<Outcome> {
     // Files of two writers would not fit together.
     let lock = fs::File::open(dir)?;
     flock(&lock, FlockOperation::LockExclusive)?;
-    // A signature of what was there goes first.
-    for file in [SIGNATURE_FILE, VMFB_FILE, DISPATCHES_FILE, PARETO_FILE, MANIFEST_FILE] {
+    for file in FILES {
         let (new, old) = (temporary.path().join(file), dir.join(file));
         if new.exists() {
             fs::rename(new, old)?;
@@ -161,10 +163,42 @@ fn write_inside(dir: &Path, compiled: &Compiled) -> io::Result<Outcome> {
     temporary.close().map(|()| Outcome::Written)
 }
 
+/// How old a temporary folder is whose program was killed: none takes as long to write an artifact.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes temporary folders that programs left in `parent` which were killed. One that cannot be removed stays.
+fn remove_abandoned(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) && is_abandoned(&entry)? {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is an old folder with nothing in it but what an artifact is made of.
+fn is_abandoned(entry: &fs::DirEntry) -> io::Result<bool> {
+    let metadata = entry.metadata()?;
+    let is_old = metadata.modified()?.elapsed().is_ok_and(|age| age > ABANDONED_AFTER);
+    if !metadata.is_dir() || !is_old {
+        return Ok(false);
+    }
+    for file in fs::read_dir(entry.path())? {
+        let name = file?.file_name();
+        if !FILES.iter().any(|known| name == *known) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// A temporary folder in `parent` with all files of the artifact.
 fn prepare(parent: &Path, compiled: &Compiled) -> io::Result<TempDir> {
+    // What others left behind, and may be about to remove as well, keeps nobody from writing.
+    let _ = remove_abandoned(parent);
     let mut builder = tempfile::Builder::new();
-    let temporary = builder.prefix(PREFIX).permissions(folder_mode()).tempdir_in(parent)?;
+    let temporary = builder.prefix(TEMPORARY_PREFIX).permissions(folder_mode()).tempdir_in(parent)?;
     let mut manifest = compiled.manifest.clone();
     let mut write = |file: &str, bytes: &[u8]| {
         manifest.files.insert(file.to_owned(), FileDigest::of(bytes));
@@ -194,6 +228,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::SystemTime;
 
     use skipgate_core::{
         Abi, CompileOptions, Coverage, ElementType, FORMAT_VERSION, IREE_REVISION, IREE_VERSION, IreeVersion,
@@ -280,6 +315,24 @@ mod tests {
             write_at_once(1, |number| write_artifact(&dir, &compiled(number)).unwrap());
             assert_whole(&parent.path().join("new"));
         }
+    }
+
+    #[test]
+    fn what_a_killed_program_left_behind_is_removed_later() {
+        let parent = tempfile::tempdir().unwrap();
+        let left = |name: &str, file: &str, age: Duration| {
+            let path = parent.path().join(format!("{TEMPORARY_PREFIX}{name}"));
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join(file), "half").unwrap();
+            fs::File::open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+            path
+        };
+        let day = ABANDONED_AFTER + Duration::from_secs(60);
+        let old = left("old", VMFB_FILE, day);
+        let kept = [left("new", VMFB_FILE, Duration::ZERO), left("notes", "notes.txt", day)];
+        write_artifact(&parent.path().join("artifact"), &compiled(1)).unwrap();
+        assert!(!old.exists());
+        assert!(kept.iter().all(|folder| folder.is_dir()));
     }
 
     #[test]

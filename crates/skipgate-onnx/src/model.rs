@@ -1,6 +1,5 @@
 //! One ONNX model in memory: load, save.
 
-use std::io::{self, Write as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -68,19 +67,19 @@ impl Model {
     /// Saves, with at most `limit` bytes in the file at `path`.
     fn save_within(&self, path: &Path, limit: u64) -> Result<(), Error> {
         if self.proto.compute_size() <= limit {
-            return write_whole(path, |file| file.write_all(&self.proto.write_to_bytes()?));
+            return write(path, &self.proto);
         }
         let mut proto = self.proto.clone();
         let mut data = path.as_os_str().to_owned();
         data.push(".data");
         let data = Path::new(&data);
         let location = data.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        write_whole(data, |file| external::move_out(&mut proto, &location, file))?;
+        file::write_whole_with(data, |file| external::move_out(&mut proto, &location, file))?;
         let bytes = proto.compute_size();
         if bytes > limit {
             return Err(Error::TooLarge { bytes });
         }
-        write_whole(path, |file| file.write_all(&proto.write_to_bytes()?))
+        write(path, &proto)
     }
 
     /// The serialised model. Equal models give equal bytes.
@@ -123,25 +122,8 @@ fn parse(bytes: &[u8]) -> Result<ModelProto, Error> {
     Ok(ModelProto::parse_from_bytes(bytes)?)
 }
 
-/// Writes the file at `path` through a temporary one beside it.
-fn write_whole(path: &Path, write: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> Result<(), Error> {
-    let folder = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    let in_path = |error: io::Error| {
-        Error::Io(io::Error::new(error.kind(), format!("cannot write `{}`: {error}", path.display())))
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".skipgate-")
-        .permissions(default_permissions())
-        .tempfile_in(folder)
-        .map_err(in_path)?;
-    write(file.as_file_mut()).map_err(in_path)?;
-    file.persist(path).map_err(|error| in_path(error.error))?;
-    Ok(())
-}
-
-/// What a file created in the ordinary way gets, before the umask; temporary files are private otherwise.
-fn default_permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+fn write(path: &Path, proto: &ModelProto) -> Result<(), Error> {
+    Ok(file::write_whole(path, &proto.write_to_bytes()?)?)
 }
 
 #[cfg(test)]

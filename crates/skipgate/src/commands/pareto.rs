@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
-use skipgate_core::{LatencySource, LatencyUnit, PARETO_FILE, SIGNATURE_FILE};
+use skipgate_core::{LatencySource, LatencyUnit, PARETO_FILE, SIGNATURE_FILE, file};
 use skipgate_explore::ranking::Sensitivity;
 use skipgate_explore::search::{Nested, Search};
 use skipgate_explore::{
     Candidate, EXPLORATION_FILE, Engine, Error, Exploration, Explored, Latency, Picture, explore,
-    most_evaluations, write_whole,
+    most_evaluations,
 };
 
 use super::{evaluation, search};
@@ -201,8 +201,8 @@ fn stale_signature(dir: &Path) -> Option<String> {
 fn write(arguments: &Arguments, engine: &Engine, exploration: &Exploration) -> Result<Vec<PathBuf>> {
     let path = |name: &str| arguments.evaluation.artifact.join(name);
     let front = exploration.explored.to_front(engine, &exploration.search);
-    write_whole(&path(PARETO_FILE), front.to_json().as_bytes())?;
-    write_whole(&path(EXPLORATION_FILE), serde_json::to_string_pretty(exploration)?.as_bytes())?;
+    file::write_whole(&path(PARETO_FILE), front.to_json().as_bytes())?;
+    file::write_whole(&path(EXPLORATION_FILE), serde_json::to_string_pretty(exploration)?.as_bytes())?;
     let picture = Picture::of(exploration, &[]);
     let pictures = ["pareto.svg", "pareto.png"];
     pictures.iter().try_for_each(|name| picture.write(&path(name)))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
-use skipgate_explore::write_whole;
+use skipgate_core::file;
 use skipgate_report::{Percentiles, Report as Page};
 
 use crate::adaptive::levels;
@@ -32,7 +32,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         }
         None => page,
     };
-    write_whole(&arguments.output, page.html().as_bytes())?;
+    file::write_whole(&arguments.output, page.html().as_bytes())?;
     report::print(&Written { output: arguments.output.clone() }, format)
 }
 

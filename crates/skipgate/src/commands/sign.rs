@@ -114,8 +114,8 @@ pub(super) fn sign(dir: &Path, key: &SecretKey) -> Result<BTreeMap<String, FileD
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    write_whole(dir, MANIFEST_FILE, text.as_bytes())?;
-    write_whole(dir, SIGNATURE_FILE, signature.into_string().as_bytes())?;
+    file::write_whole(&path, text.as_bytes())?;
+    file::write_whole(&dir.join(SIGNATURE_FILE), signature.into_string().as_bytes())?;
     Ok(files)
 }
 
@@ -131,14 +131,4 @@ fn files(dir: &Path) -> Result<BTreeMap<String, FileDigest>> {
         }
     }
     Ok(files)
-}
-
-/// Writes the file `name` in `dir` through a temporary one beside it.
-fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-    let mut file = tempfile::Builder::new().prefix(".skipgate-").permissions(mode).tempfile_in(dir)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(dir.join(name)).with_context(|| format!("cannot write {}", dir.join(name).display()))?;
-    Ok(())
 }
