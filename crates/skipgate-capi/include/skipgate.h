@@ -354,6 +354,19 @@ enum skipgate_status skipgate_controller_percentile(const struct skipgate_level 
                                                     uint64_t bound_ns,
                                                     struct skipgate_controller **controller);
 
+// Like skipgate_controller_keep_up, but the device works no more than `share` of the time, above 0 and at most 1, and so needs no
+// more power than idle + share * (busy - idle).
+//
+// The caller promises:
+//
+// As for skipgate_controller_stepwise.
+enum skipgate_status skipgate_controller_energy_budget(const struct skipgate_level *levels,
+                                                       size_t count,
+                                                       double minimum_accuracy,
+                                                       uint64_t deadline_ns,
+                                                       double share,
+                                                       struct skipgate_controller **controller);
+
 // Frees a controller; null is passed over.
 //
 // The caller promises:

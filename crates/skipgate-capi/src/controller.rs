@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skipgate_runtime::controller::{
-    Controller, Deadline, KeepUp, Level, Levels, Percentile, Queueing, Stepwise,
+    Controller, Deadline, EnergyBudget, KeepUp, Level, Levels, Percentile, Queueing, Stepwise,
 };
 
 use crate::status::{SkipgateStatus, elements, failed, free, hand_out, invalid};
@@ -117,6 +117,30 @@ pub unsafe extern "C" fn skipgate_controller_percentile(
     controller: *mut *mut SkipgateController,
 ) -> SkipgateStatus {
     let new = |levels| Box::new(Percentile::new(&levels, Duration::from_nanos(bound_ns))) as _;
+    // SAFETY: by the caller's promise.
+    unsafe { make(levels, count, minimum_accuracy, controller, new) }
+}
+
+/// Like skipgate_controller_keep_up, but the device works no more than `share` of the time, above 0 and at most 1, and so needs no
+/// more power than idle + share * (busy - idle).
+///
+/// # Safety
+///
+/// As for skipgate_controller_stepwise.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn skipgate_controller_energy_budget(
+    levels: *const SkipgateLevel,
+    count: usize,
+    minimum_accuracy: f64,
+    deadline_ns: u64,
+    share: f64,
+    controller: *mut *mut SkipgateController,
+) -> SkipgateStatus {
+    if !(share > 0.0 && share <= 1.0) {
+        return invalid(&format!("the share is {share}; expected more than 0 and at most 1"));
+    }
+    let deadline = Duration::from_nanos(deadline_ns);
+    let new = |levels| Box::new(EnergyBudget::new(&levels, deadline, share)) as _;
     // SAFETY: by the caller's promise.
     unsafe { make(levels, count, minimum_accuracy, controller, new) }
 }

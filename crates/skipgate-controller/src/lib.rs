@@ -27,6 +27,7 @@
 //! |---|---|---|
 //! | [`KeepUp`] | keeps what can still be in time | the most accurate one with which the device keeps up; the default |
 //! | [`Percentile`] | keeps the request | the same, so that 99 of 100 requests are within a bound |
+//! | [`EnergyBudget`] | keeps what can still be in time and is within the budget | the most accurate one within a budget of work |
 //! | [`Stepwise`] | drops the request | one step faster with every drop, one step slower after a pause (the paper's algorithm 1) |
 //! | [`Queueing`] | keeps a few requests | one step faster with every request that waits, one step slower after a pause |
 //! | [`Deadline`] | drops the request | the most accurate one that is through in time |
@@ -34,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod deadline;
+mod energy_budget;
 mod fixed;
 mod keep_up;
 mod levels;
@@ -46,6 +48,7 @@ mod stepwise;
 use std::time::Duration;
 
 pub use deadline::Deadline;
+pub use energy_budget::EnergyBudget;
 pub use fixed::Fixed;
 pub use keep_up::KeepUp;
 pub use levels::{Error, Level, Levels};

@@ -7,7 +7,7 @@ use crate::slowdown::Slowdown;
 use crate::{Level, Levels};
 
 /// Accounts of what would be with each level, the deadlines of what waits, and the choice that follows from both: what
-/// [`KeepUp`](crate::KeepUp) and [`Percentile`](crate::Percentile) have in common.
+/// [`KeepUp`](crate::KeepUp), [`Percentile`](crate::Percentile) and [`EnergyBudget`](crate::EnergyBudget) have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     /// From the most accurate to the fastest.
@@ -15,6 +15,8 @@ pub(crate) struct Pace {
     slowdown: Slowdown,
     /// All latencies are multiplied by this, besides the slowdown.
     caution: f64,
+    /// The share of time that the device may work.
+    share: f64,
     last_arrival: Duration,
     /// When the device is expected to be through with what it does.
     free: Duration,
@@ -46,6 +48,7 @@ impl Pace {
             rungs: levels.most_accurate_first().into_iter().map(rung).collect(),
             slowdown: Slowdown::none(),
             caution: 1.0,
+            share: 1.0,
             last_arrival: Duration::ZERO,
             free: Duration::ZERO,
             waiting: VecDeque::with_capacity(room),
@@ -74,6 +77,17 @@ impl Pace {
         self.caution = caution;
     }
 
+    /// Levels keep up if they do on a device that works that share of the time.
+    pub(crate) fn set_share(&mut self, share: f64) {
+        self.share = share;
+    }
+
+    /// Seconds that so many requests take at least.
+    pub(crate) fn least_work(&self, requests: usize) -> f64 {
+        let fastest = self.rungs.last().map_or(Duration::ZERO, |fastest| fastest.level.median);
+        self.factor() * fastest.as_secs_f64() * requests as f64
+    }
+
     fn factor(&self) -> f64 {
         self.slowdown.factor() * self.caution
     }
@@ -81,7 +95,7 @@ impl Pace {
     /// Brings all accounts up to a request that arrives at `now`, whether or not it is kept.
     pub(crate) fn arrival(&mut self, now: Duration, deadline: Duration) {
         let (factor, left) = (self.factor(), deadline.saturating_sub(now).as_secs_f64());
-        let gap = now.saturating_sub(self.last_arrival).as_secs_f64();
+        let gap = self.share * now.saturating_sub(self.last_arrival).as_secs_f64();
         for rung in &mut self.rungs {
             let time = factor * rung.level.median.as_secs_f64();
             // No more than what makes the next request late too, so that an account recovers as soon as the load lessens.
@@ -95,9 +109,7 @@ impl Pace {
     /// Whether a request would be in time behind `ahead` others, the one being processed among them, if all ran at the
     /// fastest level and took no longer than the median.
     pub(crate) fn can_be_in_time(&self, now: Duration, deadline: Duration, ahead: usize) -> bool {
-        let left = deadline.saturating_sub(now.max(self.free)).as_secs_f64();
-        let time = |fastest: &Rung| fastest.level.median.as_secs_f64() * ahead.max(1) as f64 * self.factor();
-        self.rungs.last().is_some_and(|fastest| time(fastest) <= left)
+        self.least_work(ahead.max(1)) <= deadline.saturating_sub(now.max(self.free)).as_secs_f64()
     }
 
     /// Remembers a request that is kept, behind `ahead` others. Whether there is room for it.
@@ -119,11 +131,19 @@ impl Pace {
     /// The device begins with the next request at `now`: the number of the configuration to run. `deadline` is that of a
     /// request that was not remembered.
     pub(crate) fn choose(&mut self, now: Duration, deadline: Duration) -> usize {
+        self.choose_within(now, deadline, f64::INFINITY)
+    }
+
+    /// The same among levels that are through within `most` seconds, or the fastest if none is.
+    pub(crate) fn choose_within(&mut self, now: Duration, deadline: Duration, most: f64) -> usize {
         let deadline = self.waiting.pop_front().unwrap_or(deadline);
         let last = self.rungs.len() - 1;
         let keeps_up = self.rungs.iter().position(|rung| rung.in_time >= TRUST).unwrap_or(last);
-        let in_time = |position: &usize| self.all_in_time(&self.rungs[*position], now, deadline);
-        let chosen = &self.rungs[(keeps_up..last).find(in_time).unwrap_or(last)];
+        let fits = |position: &usize| {
+            let rung = &self.rungs[*position];
+            self.factor() * rung.level.median.as_secs_f64() <= most && self.all_in_time(rung, now, deadline)
+        };
+        let chosen = &self.rungs[(keeps_up..last).find(fits).unwrap_or(last)];
         self.free = now + chosen.level.median.mul_f64(self.factor());
         chosen.number
     }

@@ -112,7 +112,7 @@ impl<L: Fn(usize, usize) -> Duration> Setting<L> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use skipgate_controller::Level;
+    use skipgate_controller::{EnergyBudget, Level};
 
     use super::*;
     use crate::Workload;
@@ -263,6 +263,60 @@ mod tests {
         let used = |request: &Request| request.processed().map(|p| p.configuration);
         assert!(used(&requests[REQUESTS / 2 - 1]) <= Some(1));
         assert!(used(&requests[REQUESTS - 1]) >= Some(3));
+    }
+
+    /// Seconds that a device worked between two times.
+    fn worked(requests: &[Request], from: Duration, to: Duration) -> f64 {
+        let within = |p: &crate::Processed| p.ended.min(to).saturating_sub(p.began.max(from)).as_secs_f64();
+        requests.iter().filter_map(Request::processed).map(within).sum()
+    }
+
+    #[test]
+    fn a_device_works_no_more_than_its_budget_in_any_period() {
+        let setting = setting(documented(&RESNET_110), 1);
+        for (share, load) in [(0.1, 1.0), (0.3, 0.5), (0.3, 2.0), (0.7, 3.0)] {
+            for workload in Workload::of_every_kind(setting.idle.div_f64(load)) {
+                let mut controller = EnergyBudget::new(&setting.levels, setting.limit, share);
+                let requests = setting.serve(&mut controller, &arrivals(&workload, 1));
+                let longest = 2.2 * setting.idle.as_secs_f64();
+                for (first, from) in requests.iter().enumerate().step_by(7) {
+                    for to in requests[first..].iter().step_by(11) {
+                        let period = to.arrived.saturating_sub(from.arrived) + controller.window();
+                        let found = worked(&requests, from.arrived, to.arrived);
+                        assert!(
+                            found <= share * period.as_secs_f64() + longest,
+                            "{workload}, {share}: {found} s"
+                        );
+                    }
+                }
+                assert!(requests.iter().any(|request| request.processed().is_some()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_smaller_budget_skips_more() {
+        let setting = setting(documented(&RESNET_110), 1);
+        let arrivals = arrivals(&Workload::Steady(setting.idle.mul_f64(1.2)), 1);
+        let accuracy = |share: f64| {
+            let mut controller = EnergyBudget::new(&setting.levels, setting.limit, share);
+            let summary = setting.summary(&setting.serve(&mut controller, &arrivals));
+            assert!(summary.dropped * 10 < REQUESTS, "share {share}: {summary:?}");
+            summary.accuracy.unwrap()
+        };
+        let [all, half, third] = [1.0, 0.5, 0.3].map(accuracy);
+        assert!(all > half && half > third, "{all} {half} {third}");
+    }
+
+    #[test]
+    fn a_budget_of_all_the_time_changes_nothing() {
+        let setting = setting(documented(&RESNET_110), 1);
+        for workload in Workload::of_every_kind(setting.idle.div_f64(1.5)) {
+            let arrivals = arrivals(&workload, 1);
+            let mut all = EnergyBudget::new(&setting.levels, setting.limit, 1.0);
+            let mut keep_up = KeepUp::new(&setting.levels, setting.limit);
+            assert_eq!(setting.serve(&mut all, &arrivals), setting.serve(&mut keep_up, &arrivals));
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ use skipgate_explore::Shard;
 use skipgate_onnx::GateUnit;
 use skipgate_workload::Workload;
 
+use crate::adaptive::controllers::Budget;
+
 /// Choose, call by call, which residual blocks of one compiled network run
 #[derive(Debug, Parser)]
 #[command(name = "skipgate", version, propagate_version = true, after_help = EXAMPLES)]
@@ -559,6 +561,10 @@ pub(crate) struct Control {
     /// latency with all blocks]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, required_if_eq("controller", "deadline"))]
     pub(crate) deadline: Option<Duration>,
+    /// What the energy-budget controller keeps to: a share of the time that the device may work, such as 40%, or its average
+    /// power, such as 3.5W with --power model:IDLE,BUSY
+    #[arg(long, value_name = "SHARE|WATTS", required_if_eq("controller", "energy-budget"))]
+    pub(crate) budget: Option<Budget>,
     /// Requests that the queueing controller lets wait [default: 4]
     #[arg(long, value_name = "N")]
     pub(crate) room: Option<usize>,
@@ -581,6 +587,8 @@ pub(crate) enum ControllerName {
     KeepUp,
     /// The same, but drop nothing, and answer 99 of 100 requests within --deadline
     Percentile,
+    /// As keep-up, but the device works no more than --budget allows
+    EnergyBudget,
     /// Skip more after each request that was dropped, less after a pause (the paper's)
     Stepwise,
     /// The same, but let some requests wait instead of dropping them
@@ -594,10 +602,11 @@ pub(crate) enum ControllerName {
 impl Control {
     /// The first option that was given and that the controller has no use for.
     pub(crate) fn ignored_option(&self) -> Option<&'static str> {
-        use ControllerName::{Queueing, Stepwise};
+        use ControllerName::{EnergyBudget, Queueing, Stepwise};
         let waits_for_pauses = matches!(self.controller, Stepwise | Queueing);
         let ignored = [
             ("--idle", self.idle.is_some() && !waits_for_pauses),
+            ("--budget", self.budget.is_some() && self.controller != EnergyBudget),
             ("--room", self.room.is_some() && self.controller != Queueing),
         ];
         ignored.into_iter().find(|(_, ignored)| *ignored).map(|(option, _)| option)

@@ -2,7 +2,7 @@
 //! time.
 
 pub(crate) mod comparison;
-mod controllers;
+pub(crate) mod controllers;
 mod endpoint;
 pub(crate) mod levels;
 pub(crate) mod live;
