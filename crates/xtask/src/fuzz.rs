@@ -1,16 +1,18 @@
 //! `cargo xtask fuzz`: random networks through the whole of skipgate, and random files through what reads them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::board::test_programs;
-use crate::process::CommandExt;
-use crate::setup;
+use crate::demo::build::host_program;
+use crate::process::{CommandExt, say};
 use crate::setup::rust::host_triple;
+use crate::stamp::{Key, Stamp};
 use crate::test::onnx_runtime;
 use crate::workspace::Workspace;
+use crate::{sanitize, setup};
 
 /// What is fuzzed.
 #[derive(Debug, Subcommand)]
@@ -27,7 +29,18 @@ pub(crate) enum Fuzz {
     Images(Guided),
     /// Workloads and traces
     Workload(Guided),
+    /// Stores of evaluations
+    Store(Guided),
+    /// Sequences of calls of the C interface, under `AddressSanitizer`
+    Calls(Guided),
+    /// All that are guided by coverage, one after the other
+    All(Guided),
 }
+
+/// All that are guided by coverage: programs of `tests/fuzz/targets`.
+const GUIDED: [&str; 7] = ["onnx", "artifact", "tensors", "images", "workload", "store", CALLS];
+/// The one that is built with a sanitizer, for there is `unsafe` in what it calls.
+const CALLS: &str = "calls";
 
 /// Guided by coverage: an input that reaches new code is kept and changed further.
 #[derive(Debug, Args)]
@@ -43,6 +56,11 @@ pub(crate) struct Guided {
 const COUNTERS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1";
+/// Networks that sequences of calls run: all types of tensors, inputs that are indices, an image and its logits.
+const FUZZED_MODELS: [&str; 3] =
+    ["tests/models/tensors.onnx", "tests/models/indices.onnx", "models/digits/resnet20.onnx"];
+/// A folder in memory, on Linux.
+const MEMORY: &str = "/dev/shm";
 /// Seconds that an input may take.
 const MOST_SECONDS: u32 = 5;
 /// Memory that an input may take.
@@ -73,31 +91,29 @@ pub(crate) fn run(workspace: &Workspace, what: &Fuzz) -> Result<()> {
         Fuzz::Tensors(how) => guided(workspace, "tensors", how),
         Fuzz::Images(how) => guided(workspace, "images", how),
         Fuzz::Workload(how) => guided(workspace, "workload", how),
+        Fuzz::Store(how) => guided(workspace, "store", how),
+        Fuzz::Calls(how) => guided(workspace, CALLS, how),
+        Fuzz::All(how) => GUIDED.iter().try_for_each(|target| guided(workspace, target, how)),
     }
 }
 
 /// Runs a program of `tests/fuzz/targets`. What it finds worth keeping joins the seeds of the next run, in `target/fuzz/corpus`.
 fn guided(workspace: &Workspace, target: &str, how: &Guided) -> Result<()> {
-    let triple = host_triple()?;
-    let build = workspace.path("target/fuzz/build");
-    let mut cargo = workspace.cargo();
-    // With a target, the counters are left out of what runs while building.
-    cargo.args([
-        "build",
-        "--release",
-        "--quiet",
-        "--manifest-path",
-        "tests/fuzz/Cargo.toml",
-        "--bin",
-        target,
-    ]);
-    cargo.arg("--target-dir").arg(&build).args(["--target", &triple]).env("RUSTFLAGS", COUNTERS).run()?;
+    say(&format!("Building and running {target}"));
+    let program = build(workspace, target)?;
     let failures = workspace.path(format!("target/fuzz/{target}"));
     let corpus = workspace.path(format!("target/fuzz/corpus/{target}"));
     for folder in [&failures, &corpus] {
         fs_err::create_dir_all(folder)?;
     }
-    let mut fuzzer = workspace.command(build.join(&triple).join("release").join(target));
+    let mut fuzzer = workspace.command(program);
+    if target == CALLS {
+        fuzzer.env("SKIPGATE_FUZZ_ARTIFACTS", artifacts(workspace)?);
+    }
+    // Files that are written for each input and read once need no disk.
+    if Path::new(MEMORY).is_dir() {
+        fuzzer.env("TMPDIR", MEMORY);
+    }
     fuzzer.arg(format!("-artifact_prefix={}/", failures.display()));
     fuzzer.args([format!("-timeout={MOST_SECONDS}"), format!("-rss_limit_mb={MOST_MIB}")]);
     if how.inputs.is_empty() {
@@ -107,6 +123,39 @@ fn guided(workspace: &Workspace, target: &str, how: &Guided) -> Result<()> {
         fuzzer.arg(corpus).arg(workspace.path(format!("tests/fuzz/corpus/{target}")));
     }
     fuzzer.args(&how.inputs).run()
+}
+
+/// Builds a program of `tests/fuzz/targets` with counters, and returns where it is.
+fn build(workspace: &Workspace, target: &str) -> Result<PathBuf> {
+    let triple = host_triple()?;
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--quiet", "--manifest-path", "tests/fuzz/Cargo.toml"]);
+    let folder = if target == CALLS {
+        sanitize::instrument(workspace, &mut cargo, "address", COUNTERS).join("fuzz")
+    } else {
+        cargo.env("RUSTFLAGS", COUNTERS);
+        workspace.path("target/fuzz/build")
+    };
+    // With a target, the counters are left out of what runs while building.
+    cargo.args(["--bin", target, "--target", &triple, "--target-dir"]).arg(&folder).run()?;
+    Ok(folder.join(&triple).join("release").join(target))
+}
+
+/// A folder with small artifacts: one image and one output, or all types of tensors.
+fn artifacts(workspace: &Workspace) -> Result<PathBuf> {
+    let program = host_program(workspace)?;
+    let folder = workspace.path("target/fuzz/artifacts");
+    let key = Key::new("artifacts to fuzz").file(&program)?;
+    Stamp::new(folder.with_extension("stamp")).unless_done(&key, || {
+        fs_err::create_dir_all(&folder)?;
+        for model in FUZZED_MODELS {
+            let name = Path::new(model).file_stem().unwrap_or_default();
+            let mut compile = workspace.command(&program);
+            compile.args(["compile", model, "--target", "host", "--output"]).arg(folder.join(name)).read()?;
+        }
+        Ok(())
+    })?;
+    Ok(folder)
 }
 
 /// Random networks. Those that fail end up in `target/fuzz/differential`.

@@ -23,8 +23,10 @@ mod operators;
 mod parallel;
 mod process;
 mod profile;
+mod sanitize;
 mod setup;
 mod site;
+mod soak;
 mod stamp;
 mod test;
 mod workspace;
@@ -115,10 +117,17 @@ enum Command {
         #[command(subcommand)]
         what: fuzz::Fuzz,
     },
+    /// Run tests under a sanitizer or under Miri
+    Sanitize {
+        #[command(subcommand)]
+        tool: sanitize::Sanitize,
+    },
     /// Check the networks that people export, and write docs/support/networks.md
     Networks(networks::Networks),
     /// Check ONNX's test cases for operators and write docs/support/operators.md
     Operators(operators::Operators),
+    /// Serve under overload, without and with hostile clients, and compare what became of it
+    Soak(soak::Soak),
     /// Run every check and test, stopping at the first that fails
     Test,
     /// Write the machine code that artifacts for the board need beside the compiler's own
@@ -164,8 +173,10 @@ fn run(command: &Command) -> Result<()> {
         }
         Command::Dist(ref what) => dist::run(&workspace, what),
         Command::Fuzz { ref what } => fuzz::run(&workspace, what),
+        Command::Sanitize { tool } => sanitize::run(&workspace, tool),
         Command::Networks(ref how) => networks::run(&workspace, how),
         Command::Operators(ref how) => operators::run(&workspace, how),
+        Command::Soak(ref how) => soak::run(&workspace, how),
         Command::Test => test::run(&workspace),
         Command::Libcalls { check } => libcalls::generate(&workspace, check),
         Command::Bindings { check } => generate_bindings(&workspace, check),

@@ -1,15 +1,20 @@
 //! Serves the requests of other threads.
 
-use std::collections::VecDeque;
+mod handover;
+#[cfg(all(test, shuttle))]
+mod simulation;
+mod sync;
+
 use std::fmt;
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use handover::{Engine, Handover};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use skipgate_controller::Controller;
 use skipgate_core::{ElementType, SkipMask};
+use sync::mpsc::Receiver;
 
 use crate::{Artifact, Device, Error, Session};
 
@@ -22,7 +27,8 @@ use crate::{Artifact, Device, Error, Session};
 ///
 /// **Owns:** the thread and its session. Dropping the server answers every request that was accepted, then ends both.
 pub struct Server {
-    shared: Arc<Shared>,
+    start: Instant,
+    handover: Arc<Handover>,
     worker: Option<JoinHandle<()>>,
     artifact: Artifact,
 }
@@ -65,24 +71,18 @@ pub struct Answer {
     pub ended: Duration,
 }
 
-struct Shared {
-    start: Instant,
-    state: Mutex<State>,
-    /// There is work, or there will be no more.
-    changed: Condvar,
+/// A session and the masks of its configurations.
+struct Masked {
+    session: Session,
+    masks: Vec<SkipMask>,
 }
 
-struct State {
-    controller: Box<dyn Controller + Send>,
-    queue: VecDeque<Job>,
-    running: bool,
-    closed: bool,
-}
-
-struct Job {
-    image: Arc<[f32]>,
-    arrived: Duration,
-    answer: SyncSender<Result<Answer, Error>>,
+impl Engine for Masked {
+    fn run(&mut self, image: &[f32], configuration: usize) -> Result<Vec<f32>, Error> {
+        let missing = Error::Configuration { found: configuration, count: self.masks.len() };
+        let mask = self.masks.get(configuration).ok_or(missing)?;
+        self.session.run(image, mask).map(<[f32]>::to_vec)
+    }
 }
 
 impl Server {
@@ -103,23 +103,21 @@ impl Server {
         masks.iter().try_for_each(|mask| mask.check_len(artifact.gates().len()))?;
         artifact.manifest().image()?;
         artifact.manifest().logits()?;
-        let session = Session::new(artifact, options.device)?;
-        let state = State { controller, queue: VecDeque::new(), running: false, closed: false };
-        let (start, changed) = (Instant::now(), Condvar::new());
-        let shared = Arc::new(Shared { start, state: Mutex::new(state), changed });
-        let (ready, pinned) = mpsc::sync_channel(1);
+        let engine = Masked { session: Session::new(artifact, options.device)?, masks };
+        let start = Instant::now();
+        let handover = Arc::new(Handover::new(controller, Box::new(move || start.elapsed())));
+        let (ready, pinned) = std::sync::mpsc::sync_channel(1);
         let worker = {
-            let shared = Arc::clone(&shared);
+            let handover = Arc::clone(&handover);
             thread::Builder::new().name("skipgate-server".to_owned()).spawn(move || {
                 let pinned = options.cpu.map_or(Ok(()), pin);
                 let go_on = pinned.is_ok();
-                let worker = Worker(shared);
                 if ready.send(pinned).is_ok() && go_on {
-                    worker.0.work(session, &masks);
+                    handover.answer_all(engine);
                 }
             })?
         };
-        let server = Self { shared, worker: Some(worker), artifact: artifact.clone() };
+        let server = Self { start, handover, worker: Some(worker), artifact: artifact.clone() };
         pinned.recv().map_err(|_| Error::ServerStopped)??;
         Ok(server)
     }
@@ -148,42 +146,23 @@ impl Server {
             let (found, found_type) = (image.len(), ElementType::F32);
             return Err(Error::Input { expected: expected.clone(), found, found_type });
         }
-        let mut state = self.shared.lock();
-        if state.closed {
-            return Err(Error::ServerStopped);
-        }
-        // Under the lock, so that requests arrive in the order of their times.
-        let arrived = self.now();
-        let waiting = state.queue.len() + usize::from(state.running);
-        let kept = match deadline {
-            None => state.controller.admit(arrived, waiting),
-            Some(own) => state.controller.admit_by(arrived, arrived.saturating_add(own), waiting),
-        };
-        if !kept {
-            return Ok(Submission::Dropped);
-        }
-        let (answer, ticket) = mpsc::sync_channel(1);
-        state.queue.push_back(Job { image, arrived, answer });
-        drop(state);
-        self.shared.changed.notify_one();
-        Ok(Submission::Accepted(Ticket(ticket)))
+        self.handover.submit(image, deadline)
     }
 
     /// Time since the server started.
     pub fn now(&self) -> Duration {
-        self.shared.start.elapsed()
+        self.handover.now()
     }
 
     /// When the server started.
     pub fn started(&self) -> Instant {
-        self.shared.start
+        self.start
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.changed.notify_one();
+        self.handover.close();
         if let Some(worker) = self.worker.take() {
             // A thread that panicked has said so; its callers get `ServerStopped`.
             let _ = worker.join();
@@ -206,53 +185,6 @@ impl Ticket {
     /// exist, and [`Error::ServerStopped`] when the server's thread panicked.
     pub fn wait(self) -> Result<Answer, Error> {
         self.0.recv().unwrap_or(Err(Error::ServerStopped))
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Processes requests until the server is closed and none is left.
-    fn work(&self, mut session: Session, masks: &[SkipMask]) {
-        while let Some((job, configuration, began)) = self.next() {
-            let run = |mask| session.run(&job.image, mask).map(<[f32]>::to_vec);
-            let missing = Error::Configuration { found: configuration, count: masks.len() };
-            let logits = masks.get(configuration).map_or(Err(missing), run);
-            let ended = self.start.elapsed();
-            let mut state = self.lock();
-            state.running = false;
-            state.controller.finished(configuration, ended.saturating_sub(began));
-            drop(state);
-            let answer =
-                logits.map(|logits| Answer { logits, configuration, arrived: job.arrived, began, ended });
-            // Whoever asked may not want to know any more.
-            let _ = job.answer.send(answer);
-        }
-    }
-
-    /// Waits for the next request: what to do, in which configuration, and the time.
-    fn next(&self) -> Option<(Job, usize, Duration)> {
-        let idle = |state: &mut State| state.queue.is_empty() && !state.closed;
-        let state = self.changed.wait_while(self.lock(), idle);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        let job = state.queue.pop_front()?;
-        let (began, waiting) = (self.start.elapsed(), state.queue.len());
-        let configuration = state.controller.choose(began, job.arrived, waiting);
-        state.running = true;
-        Some((job, configuration, began))
-    }
-}
-
-/// The server's thread. However it ends, nobody is left waiting.
-struct Worker(Arc<Shared>);
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.closed = true;
-        state.queue.clear();
     }
 }
 
