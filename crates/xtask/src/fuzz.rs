@@ -109,6 +109,7 @@ fn guided(workspace: &Workspace, target: &str, how: &Guided) -> Result<()> {
     let mut fuzzer = workspace.command(program);
     if target == CALLS {
         fuzzer.env("SKIPGATE_FUZZ_ARTIFACTS", artifacts(workspace)?);
+        fuzzer.env("ASAN_OPTIONS", sanitize::WHILE_RUNNING);
     }
     // Files that are written for each input and read once need no disk.
     if Path::new(MEMORY).is_dir() {

@@ -37,6 +37,10 @@ const WITH_C: [&str; 3] = ["iree-runtime-sys", "skipgate-runtime", "skipgate-cap
 /// What has no C in it, but for crates that are too slow to interpret.
 const WITHOUT_C: [&str; 3] = ["skipgate-core", "skipgate-controller", "skipgate-workload"];
 
+/// The programs that generate code while IREE's runtime is built end without giving their memory back.
+const WHILE_BUILDING: &str = "detect_leaks=0:detect_odr_violation=0";
+/// GCC registers constants of one address twice, which the sanitizer takes for two of one name.
+pub(crate) const WHILE_RUNNING: &str = "detect_odr_violation=0:detect_stack_use_after_return=1";
 /// The Rust that has Miri.
 const NIGHTLY: &str = "nightly";
 
@@ -59,7 +63,7 @@ fn sanitized(workspace: &Workspace, name: &str, more: &[&str]) -> Result<()> {
     }
     say(&format!("Building tests and IREE's runtime with -fsanitize={name}"));
     instrumented_tests(workspace, name, more)?.arg("--no-run").run()?;
-    instrumented_tests(workspace, name, more)?.env_remove("ASAN_OPTIONS").run()
+    instrumented_tests(workspace, name, more)?.env("ASAN_OPTIONS", WHILE_RUNNING).run()
 }
 
 /// `cargo test` with everything instrumented that comes into the tests.
@@ -81,8 +85,7 @@ pub(crate) fn instrument(workspace: &Workspace, cargo: &mut Command, name: &str,
     cargo.env("RUSTFLAGS", format!("-Zsanitizer={name} -Cforce-frame-pointers=yes {flags}"));
     let flags = format!("-fsanitize={name} -fno-omit-frame-pointer -g1");
     cargo.env("SKIPGATE_NATIVE_DIR", folder.join("native")).env("CFLAGS", &flags).env("CXXFLAGS", &flags);
-    // The programs that generate code while IREE's runtime is built end without giving their memory back.
-    cargo.env("ASAN_OPTIONS", "detect_leaks=0");
+    cargo.env("ASAN_OPTIONS", WHILE_BUILDING);
     folder
 }
 

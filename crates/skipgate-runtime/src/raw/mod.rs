@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use half::f16;
 use iree_runtime_sys as iree;
@@ -318,6 +318,11 @@ fn task_executor(threads: usize) -> Result<Owned<iree::iree_task_executor_t>, Er
     }
 }
 
+/// Held while code is loaded. IREE writes down then what the processor can do, in one place for all threads that is zero
+/// meanwhile, and has no lock for it (`iree_hal_executable_environment_initialize`): another thread could take the processor
+/// for one that can do nothing. ThreadSanitizer finds it where this lock is missing.
+static LOADING: Mutex<()> = Mutex::new(());
+
 /// Loads the code into a session of its own.
 ///
 /// # Safety
@@ -343,6 +348,7 @@ unsafe fn session(
         })?
     };
     let contents = iree::iree_const_byte_span_t { data: vmfb.as_ptr(), data_length: vmfb.len() };
+    let loading = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the caller keeps the bytes alive; the null allocator frees nothing.
     let status = unsafe {
         iree::iree_runtime_session_append_bytecode_module_from_memory(
@@ -351,6 +357,7 @@ unsafe fn session(
             null_allocator(),
         )
     };
+    drop(loading);
     check(status, "load the code")?;
     Ok(session)
 }
