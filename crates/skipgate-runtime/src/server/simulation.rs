@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use shuttle::rand::RngCore as _;
+use shuttle::sync::mpsc::{self, Receiver, SyncSender};
 use shuttle::thread;
 use skipgate_controller::{
     Controller, Deadline, EnergyBudget, Fixed, KeepUp, Level, Levels, Percentile, Queueing, Stepwise,
 };
 
-use super::handover::{Engine, Handover};
-use super::{Answer, Submission};
+use super::handover::{Done, Engine, Handover, Turn};
 use crate::Error;
 
 /// Runs, where nobody asks for another number.
@@ -57,31 +57,50 @@ struct Ledger {
     closed: AtomicBool,
 }
 
+/// A request, and the caller's end of it.
+struct Job {
+    request: usize,
+    answer: SyncSender<Answer>,
+}
+
+/// What a caller is told, and what it waits for.
+struct Answer {
+    request: usize,
+    turn: Turn,
+    ended: Duration,
+    failed: bool,
+}
+
+type Ticket = Receiver<Answer>;
+
 /// An engine that answers with what it was given.
 struct Echo {
     ledger: Arc<Ledger>,
     random: Rng,
-    /// One of so many runs panics; of twice as many, one fails.
+    /// One of so many runs panics, and one fails.
     trouble: Option<usize>,
+    /// Whether the controller is told of every request.
+    is_told: bool,
 }
 
 impl Engine for Echo {
-    fn run(&mut self, image: &[f32], configuration: usize) -> Result<Vec<f32>, Error> {
-        let request = image[0] as usize;
+    type Job = Job;
+
+    fn run(&mut self, Job { request, answer }: Job, turn: Turn) -> Done {
         self.ledger.ran[request].fetch_add(1, Ordering::SeqCst);
         for _ in 0..self.random.usize(..3) {
             thread::yield_now();
         }
-        if let Some(one_of) = self.trouble {
-            if self.random.usize(..one_of) == 0 {
-                self.ledger.panicked.store(true, Ordering::SeqCst);
-                panic!("{ON_PURPOSE}");
-            }
-            if self.random.usize(..one_of) < 2 {
-                return Err(Error::Configuration { found: configuration, count: 0 });
-            }
+        let one_in = |random: &mut Rng, count: Option<usize>| count.is_some_and(|count| random.usize(..count) == 0);
+        if one_in(&mut self.random, self.trouble) {
+            self.ledger.panicked.store(true, Ordering::SeqCst);
+            panic!("{ON_PURPOSE}");
         }
-        Ok(vec![image[0], configuration as f32])
+        let failed = one_in(&mut self.random, self.trouble);
+        let tell = move |ended| drop(answer.send(Answer { request, turn, ended, failed }));
+        // What ran may have been the caller's choice, which tells the controller nothing.
+        let ran = (self.is_told || self.random.bool()).then_some(turn.configuration);
+        Done { ran, tell: Box::new(tell) }
     }
 }
 
@@ -138,12 +157,21 @@ struct Audited {
     last: Duration,
     waiting: usize,
     running: bool,
+    /// Whether the engine tells it of every request.
+    is_told: bool,
 }
 
 impl Audited {
     fn at(&mut self, now: Duration) {
         assert!(now >= self.last, "{now:?} comes after {:?}", self.last);
         self.last = now;
+    }
+
+    /// Where it is not told when requests are through, one more may be running or not.
+    fn check(&self, waiting: usize) {
+        let running = waiting.wrapping_sub(self.waiting);
+        let possible = if self.is_told { running == usize::from(self.running) } else { running <= 1 };
+        assert!(possible, "{waiting} are said to wait; {} do, and one runs: {}", self.waiting, self.running);
     }
 
     fn kept(&mut self, kept: bool) -> bool {
@@ -155,21 +183,21 @@ impl Audited {
 impl Controller for Audited {
     fn admit(&mut self, now: Duration, waiting: usize) -> bool {
         self.at(now);
-        assert_eq!(waiting, self.waiting + usize::from(self.running));
+        self.check(waiting);
         let kept = self.inner.admit(now, waiting);
         self.kept(kept)
     }
 
     fn admit_by(&mut self, now: Duration, deadline: Duration, waiting: usize) -> bool {
         self.at(now);
-        assert_eq!(waiting, self.waiting + usize::from(self.running));
+        self.check(waiting);
         let kept = self.inner.admit_by(now, deadline, waiting);
         self.kept(kept)
     }
 
     fn choose(&mut self, now: Duration, arrived: Duration, waiting: usize) -> usize {
         self.at(now);
-        assert!(arrived <= now && !self.running, "it begins with one request after the other");
+        assert!(arrived <= now && !(self.is_told && self.running), "it begins with one request after the other");
         (self.waiting, self.running) = (self.waiting - 1, true);
         assert_eq!(waiting, self.waiting);
         self.inner.choose(now, arrived, waiting)
@@ -184,7 +212,7 @@ impl Controller for Audited {
 
 /// Who asks.
 struct Caller {
-    handover: Arc<Handover>,
+    handover: Arc<Handover<Job>>,
     ledger: Arc<Ledger>,
     random: Rng,
     /// Numbers of its requests.
@@ -198,13 +226,13 @@ impl Caller {
     fn ask(mut self) {
         let mut tickets = Vec::new();
         for request in self.requests.clone() {
-            let image = Arc::from([request as f32].as_slice());
+            let (answer, ticket) = mpsc::sync_channel(1);
             let deadline = self.random.bool().then(|| Duration::from_micros(self.random.u64(..9000)));
-            let submitted = self.handover.submit(image, deadline);
-            assert!(self.handover.queued() <= self.room, "{} wait", self.handover.queued());
+            let submitted = self.handover.submit(deadline, |_| Job { request, answer });
+            assert!(self.handover.waiting() <= self.room + 1, "{} wait", self.handover.waiting());
             match submitted {
-                Ok(Submission::Accepted(ticket)) => tickets.push((request, ticket)),
-                Ok(Submission::Dropped) => self.note(request, Fate::Dropped),
+                Ok(true) => tickets.push((request, ticket)),
+                Ok(false) => self.note(request, Fate::Dropped),
                 Err(Error::ServerStopped) => {
                     let ledger = &self.ledger;
                     let ended =
@@ -228,7 +256,7 @@ impl Caller {
     }
 
     /// Waits for the answers, after a while, or throws tickets away.
-    fn settle(&mut self, tickets: &mut Vec<(usize, super::Ticket)>) {
+    fn settle(&mut self, tickets: &mut Vec<(usize, Ticket)>) {
         for (request, ticket) in tickets.drain(..) {
             for _ in 0..self.random.usize(..3) {
                 thread::yield_now();
@@ -237,14 +265,13 @@ impl Caller {
                 self.note(request, Fate::GivenUp);
                 continue;
             }
-            let fate = match ticket.wait() {
-                Ok(Answer { logits, configuration, arrived, began, ended }) => {
-                    assert_eq!(logits, [request as f32, configuration as f32], "another one's answer");
+            let fate = match ticket.recv() {
+                Ok(Answer { request: found, turn: Turn { configuration, arrived, began }, ended, failed }) => {
+                    assert_eq!(found, request, "another one's answer");
                     assert!(arrived <= began && began <= ended);
-                    Fate::Answered { configuration, arrived, began }
+                    if failed { Fate::Failed } else { Fate::Answered { configuration, arrived, began } }
                 }
-                Err(Error::ServerStopped) => Fate::Lost,
-                Err(_) => Fate::Failed,
+                Err(_) => Fate::Lost,
             };
             self.note(request, fate);
         }
@@ -271,8 +298,9 @@ fn serve_and_shut_down() {
     let mut random = Rng::with_seed(shuttle::rand::thread_rng().next_u64());
     let levels = levels(&mut random);
     let allowed: BTreeSet<_> = levels.iter().map(|(number, _)| number).collect();
+    let is_told = random.bool();
     let (inner, room) = controller(&mut random, &levels);
-    let controller = Box::new(Audited { inner, last: Duration::ZERO, waiting: 0, running: false });
+    let controller = Box::new(Audited { inner, last: Duration::ZERO, waiting: 0, running: false, is_told });
     let handover = Arc::new(Handover::new(controller, clock(random.u64(..))));
     let (callers, each) = (random.usize(1..=3), random.usize(1..=4));
     let ledger = Arc::new(Ledger {
@@ -282,7 +310,7 @@ fn serve_and_shut_down() {
         closed: AtomicBool::new(false),
     });
     let trouble = (random.u8(..3) == 0).then(|| random.usize(2..8));
-    let engine = Echo { ledger: Arc::clone(&ledger), random: random.fork(), trouble };
+    let engine = Echo { ledger: Arc::clone(&ledger), random: random.fork(), trouble, is_told };
     let worker = {
         let handover = Arc::clone(&handover);
         spawn(move || handover.answer_all(engine))
@@ -308,7 +336,7 @@ fn serve_and_shut_down() {
 }
 
 fn end(
-    handover: &Handover,
+    handover: &Handover<Job>,
     worker: thread::JoinHandle<()>,
     asking: Vec<thread::JoinHandle<()>>,
     ledger: &Ledger,
