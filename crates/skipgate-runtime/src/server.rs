@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use skipgate_controller::Controller;
-use skipgate_core::{ElementType, SkipMask};
+use skipgate_core::{ElementType, Elements, SkipMask, TensorSpec, Values};
 
+use crate::session::listed;
 use crate::{Artifact, Device, Error, Session};
 
 /// A session with a thread of its own, and a controller that says which requests it takes and how it runs them.
@@ -25,6 +26,8 @@ pub struct Server {
     shared: Arc<Shared>,
     worker: Option<JoinHandle<()>>,
     artifact: Artifact,
+    /// How many masks the controller chooses from.
+    configurations: usize,
 }
 
 /// How a server runs.
@@ -35,6 +38,45 @@ pub struct ServerOptions {
     /// Number of the core that the server's thread is pinned to, as the operating system counts them; `None` leaves that
     /// to the operating system.
     pub cpu: Option<usize>,
+}
+
+/// A request for any network, with what its caller wants of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The inputs in the order of [`Manifest::inputs`](skipgate_core::Manifest::inputs), elements in row-major order.
+    pub inputs: Vec<Values>,
+    /// What chooses the blocks that run.
+    pub choice: Choice,
+    /// Time from now to the answer that is allowed. A request that has not begun by then is not run.
+    pub deadline: Option<Duration>,
+}
+
+/// What chooses the blocks that run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// The server's controller.
+    Controller,
+    /// The caller: the mask of this number among those of the server.
+    Configuration(usize),
+    /// The caller: any mask.
+    Mask(SkipMask),
+}
+
+/// The result of a [`Request`], with times since the server started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// The outputs in the order of [`Manifest::outputs`](skipgate_core::Manifest::outputs).
+    pub outputs: Vec<Values>,
+    /// The mask that ran.
+    pub mask: SkipMask,
+    /// Its number among those of the server, if it is one of them.
+    pub configuration: Option<usize>,
+    /// When the request was submitted.
+    pub arrived: Duration,
+    /// When the server began with it.
+    pub began: Duration,
+    /// When it was through.
+    pub ended: Duration,
 }
 
 /// What becomes of a request.
@@ -80,9 +122,28 @@ struct State {
 }
 
 struct Job {
-    image: Arc<[f32]>,
+    inputs: Inputs,
+    choice: Choice,
     arrived: Duration,
-    answer: SyncSender<Result<Answer, Error>>,
+    /// When it is too late to begin.
+    latest: Option<Duration>,
+    reply: Box<dyn FnOnce(Result<Reply, Error>) + Send>,
+}
+
+/// The elements of all inputs.
+enum Inputs {
+    /// Of a network with one.
+    Image(Arc<[f32]>),
+    /// In the order of the manifest.
+    Tensors(Vec<Values>),
+}
+
+/// A job that was begun with.
+struct Begun {
+    job: Job,
+    /// What the controller chose.
+    configuration: usize,
+    at: Duration,
 }
 
 impl Server {
@@ -91,8 +152,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Mask`] when a mask does not fit, [`Error::NotOneF32`] for a network that [`Session::run`] does not run,
-    /// those of [`Session::new`], and [`Error::Cpu`] when the thread cannot be
+    /// [`Error::Mask`] when a mask does not fit, those of [`Session::new`], and [`Error::Cpu`] when the thread cannot be
     /// pinned.
     pub fn start(
         artifact: &Artifact,
@@ -101,12 +161,11 @@ impl Server {
         options: ServerOptions,
     ) -> Result<Self, Error> {
         masks.iter().try_for_each(|mask| mask.check_len(artifact.gates().len()))?;
-        artifact.manifest().image()?;
-        artifact.manifest().logits()?;
         let session = Session::new(artifact, options.device)?;
         let state = State { controller, queue: VecDeque::new(), running: false, closed: false };
         let (start, changed) = (Instant::now(), Condvar::new());
         let shared = Arc::new(Shared { start, state: Mutex::new(state), changed });
+        let configurations = masks.len();
         let (ready, pinned) = mpsc::sync_channel(1);
         let worker = {
             let shared = Arc::clone(&shared);
@@ -119,7 +178,7 @@ impl Server {
                 }
             })?
         };
-        let server = Self { shared, worker: Some(worker), artifact: artifact.clone() };
+        let server = Self { shared, worker: Some(worker), artifact: artifact.clone(), configurations };
         pinned.recv().map_err(|_| Error::ServerStopped)??;
         Ok(server)
     }
@@ -128,9 +187,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::Input`], and [`Error::ServerStopped`] when the server's thread panicked.
+    /// [`Error::NotOneF32`] for a network that [`Session::run`] does not run, [`Error::Input`], and
+    /// [`Error::ServerStopped`] when the server's thread panicked.
     pub fn submit(&self, image: Arc<[f32]>) -> Result<Submission, Error> {
-        self.request(image, None)
+        self.submit_image(image, None)
     }
 
     /// The same for a request that is to be answered within `deadline`, instead of what the controller was made for.
@@ -139,34 +199,89 @@ impl Server {
     ///
     /// As for [`Self::submit`].
     pub fn submit_by(&self, image: Arc<[f32]>, deadline: Duration) -> Result<Submission, Error> {
-        self.request(image, Some(deadline))
+        self.submit_image(image, Some(deadline))
     }
 
-    fn request(&self, image: Arc<[f32]>, deadline: Option<Duration>) -> Result<Submission, Error> {
+    fn submit_image(&self, image: Arc<[f32]>, deadline: Option<Duration>) -> Result<Submission, Error> {
         let expected = self.artifact.manifest().image()?;
+        self.artifact.manifest().logits()?;
         if Some(image.len()) != expected.elements() {
             let (found, found_type) = (image.len(), ElementType::F32);
             return Err(Error::Input { expected: expected.clone(), found, found_type });
         }
+        let (answer, ticket) = mpsc::sync_channel(1);
+        // Whoever asked may not want to know any more.
+        let reply = Box::new(move |reply: Result<Reply, Error>| drop(answer.send(reply.map(Answer::from))));
+        let (inputs, choice) = (Inputs::Image(image), Choice::Controller);
+        let job = |arrived| Job { inputs, choice, arrived, latest: None, reply };
+        let kept = self.admit(deadline, job)?;
+        Ok(if kept { Submission::Accepted(Ticket(ticket)) } else { Submission::Dropped })
+    }
+
+    /// Asks for the outputs of any network. Returns at once whether the controller keeps the request; if so, `reply` is
+    /// called with what becomes of it, by the server's thread, which does nothing else meanwhile. It is dropped uncalled
+    /// if that thread panics.
+    ///
+    /// Inputs are checked as in [`Session::run_with`], when the request is begun with. The reply is
+    /// [`Error::TooLate`] if its deadline passed before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Inputs`] unless there is one of each, [`Error::Mask`] and [`Error::NoConfiguration`] for a choice that is
+    /// not possible, and [`Error::ServerStopped`] when the server's thread panicked.
+    pub fn request(
+        &self,
+        request: Request,
+        reply: impl FnOnce(Result<Reply, Error>) + Send + 'static,
+    ) -> Result<bool, Error> {
+        let Request { inputs, choice, deadline } = request;
+        self.check(&inputs, &choice)?;
+        let (inputs, reply) = (Inputs::Tensors(inputs), Box::new(reply));
+        self.admit(deadline, |arrived| {
+            let latest = deadline.map(|deadline| arrived.saturating_add(deadline));
+            Job { inputs, choice, arrived, latest, reply }
+        })
+    }
+
+    fn check(&self, inputs: &[Values], choice: &Choice) -> Result<(), Error> {
+        let specs = self.artifact.manifest().inputs();
+        if inputs.len() != specs.len() {
+            let expected = listed(specs.iter().map(|spec| spec.name.as_str()));
+            return Err(Error::Inputs { expected, found: format!("{} of them", inputs.len()) });
+        }
+        match choice {
+            Choice::Configuration(found) if *found >= self.configurations => {
+                Err(Error::NoConfiguration { found: *found, count: self.configurations })
+            }
+            Choice::Mask(mask) => Ok(mask.check_len(self.artifact.gates().len())?),
+            Choice::Controller | Choice::Configuration(_) => Ok(()),
+        }
+    }
+
+    /// Whether the controller keeps the request, which `job` makes from the time of its arrival.
+    fn admit(&self, deadline: Option<Duration>, job: impl FnOnce(Duration) -> Job) -> Result<bool, Error> {
         let mut state = self.shared.lock();
         if state.closed {
             return Err(Error::ServerStopped);
         }
         // Under the lock, so that requests arrive in the order of their times.
         let arrived = self.now();
-        let waiting = state.queue.len() + usize::from(state.running);
+        let waiting = state.waiting();
         let kept = match deadline {
             None => state.controller.admit(arrived, waiting),
             Some(own) => state.controller.admit_by(arrived, arrived.saturating_add(own), waiting),
         };
-        if !kept {
-            return Ok(Submission::Dropped);
+        if kept {
+            state.queue.push_back(job(arrived));
+            drop(state);
+            self.shared.changed.notify_one();
         }
-        let (answer, ticket) = mpsc::sync_channel(1);
-        state.queue.push_back(Job { image, arrived, answer });
-        drop(state);
-        self.shared.changed.notify_one();
-        Ok(Submission::Accepted(Ticket(ticket)))
+        Ok(kept)
+    }
+
+    /// Requests that are being processed or wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().waiting()
     }
 
     /// Time since the server started.
@@ -216,32 +331,97 @@ impl Shared {
 
     /// Processes requests until the server is closed and none is left.
     fn work(&self, mut session: Session, masks: &[SkipMask]) {
-        while let Some((job, configuration, began)) = self.next() {
-            let run = |mask| session.run(&job.image, mask).map(<[f32]>::to_vec);
-            let missing = Error::Configuration { found: configuration, count: masks.len() };
-            let logits = masks.get(configuration).map_or(Err(missing), run);
+        while let Some(begun) = self.next() {
+            let result = self.process(&mut session, masks, &begun);
             let ended = self.start.elapsed();
             let mut state = self.lock();
             state.running = false;
-            state.controller.finished(configuration, ended.saturating_sub(began));
+            // Of a mask that is none of its configurations, the controller could learn nothing.
+            if let Ok((_, _, Some(configuration))) = &result {
+                state.controller.finished(*configuration, ended.saturating_sub(begun.at));
+            }
             drop(state);
-            let answer =
-                logits.map(|logits| Answer { logits, configuration, arrived: job.arrived, began, ended });
-            // Whoever asked may not want to know any more.
-            let _ = job.answer.send(answer);
+            let Begun { job, at: began, .. } = begun;
+            let arrived = job.arrived;
+            (job.reply)(result.map(|(outputs, mask, configuration)| Reply {
+                outputs,
+                mask,
+                configuration,
+                arrived,
+                began,
+                ended,
+            }));
         }
     }
 
-    /// Waits for the next request: what to do, in which configuration, and the time.
-    fn next(&self) -> Option<(Job, usize, Duration)> {
+    /// The outputs, the mask that ran, and its number.
+    fn process(
+        &self,
+        session: &mut Session,
+        masks: &[SkipMask],
+        begun: &Begun,
+    ) -> Result<(Vec<Values>, SkipMask, Option<usize>), Error> {
+        if let Some(late) = begun.job.latest.and_then(|latest| begun.at.checked_sub(latest)) {
+            return Err(Error::TooLate { late });
+        }
+        let (mask, configuration) = match &begun.job.choice {
+            Choice::Mask(mask) => (mask, masks.iter().position(|other| other == mask)),
+            Choice::Configuration(number) => (&masks[*number], Some(*number)),
+            Choice::Controller => {
+                let found = begun.configuration;
+                let mask = masks.get(found);
+                (mask.ok_or(Error::Configuration { found, count: masks.len() })?, Some(found))
+            }
+        };
+        let specs = session.artifact().clone();
+        let given = |spec: &TensorSpec| begun.job.inputs.of(specs.manifest().inputs(), spec);
+        let outputs = session.run_with(given, mask)?;
+        let outputs = outputs.iter().map(|(_, elements)| elements.to_values()).collect();
+        Ok((outputs, mask.clone(), configuration))
+    }
+
+    /// Waits for the next request.
+    fn next(&self) -> Option<Begun> {
         let idle = |state: &mut State| state.queue.is_empty() && !state.closed;
         let state = self.changed.wait_while(self.lock(), idle);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let job = state.queue.pop_front()?;
-        let (began, waiting) = (self.start.elapsed(), state.queue.len());
-        let configuration = state.controller.choose(began, job.arrived, waiting);
+        let (at, waiting) = (self.start.elapsed(), state.queue.len());
+        let configuration = state.controller.choose(at, job.arrived, waiting);
         state.running = true;
-        Some((job, configuration, began))
+        Some(Begun { job, configuration, at })
+    }
+}
+
+impl State {
+    /// Requests that are being processed or wait.
+    fn waiting(&self) -> usize {
+        self.queue.len() + usize::from(self.running)
+    }
+}
+
+impl Inputs {
+    /// What is given for the input `spec`, one of `specs`.
+    fn of(&self, specs: &[TensorSpec], spec: &TensorSpec) -> Option<Elements<'_>> {
+        match self {
+            Self::Image(image) => Some(Elements::F32(image)),
+            Self::Tensors(tensors) => {
+                let place = specs.iter().position(|other| other.name == spec.name)?;
+                tensors.get(place).map(Values::elements)
+            }
+        }
+    }
+}
+
+impl From<Reply> for Answer {
+    /// Of a request that the controller chose the configuration of, to a network with one f32 output.
+    fn from(reply: Reply) -> Self {
+        let Reply { outputs, configuration, arrived, began, ended, .. } = reply;
+        let logits = match outputs.into_iter().next() {
+            Some(Values::F32(logits)) => logits,
+            _ => unreachable!("the network has one f32 output"),
+        };
+        Self { logits, configuration: configuration.unwrap_or_default(), arrived, began, ended }
     }
 }
 
