@@ -332,7 +332,7 @@ impl Shared {
     /// Processes requests until the server is closed and none is left.
     fn work(&self, mut session: Session, masks: &[SkipMask]) {
         while let Some(begun) = self.next() {
-            let result = self.process(&mut session, masks, &begun);
+            let result = begun.run(&mut session, masks);
             let ended = self.start.elapsed();
             let mut state = self.lock();
             state.running = false;
@@ -354,32 +354,6 @@ impl Shared {
         }
     }
 
-    /// The outputs, the mask that ran, and its number.
-    fn process(
-        &self,
-        session: &mut Session,
-        masks: &[SkipMask],
-        begun: &Begun,
-    ) -> Result<(Vec<Values>, SkipMask, Option<usize>), Error> {
-        if let Some(late) = begun.job.latest.and_then(|latest| begun.at.checked_sub(latest)) {
-            return Err(Error::TooLate { late });
-        }
-        let (mask, configuration) = match &begun.job.choice {
-            Choice::Mask(mask) => (mask, masks.iter().position(|other| other == mask)),
-            Choice::Configuration(number) => (&masks[*number], Some(*number)),
-            Choice::Controller => {
-                let found = begun.configuration;
-                let mask = masks.get(found);
-                (mask.ok_or(Error::Configuration { found, count: masks.len() })?, Some(found))
-            }
-        };
-        let specs = session.artifact().clone();
-        let given = |spec: &TensorSpec| begun.job.inputs.of(specs.manifest().inputs(), spec);
-        let outputs = session.run_with(given, mask)?;
-        let outputs = outputs.iter().map(|(_, elements)| elements.to_values()).collect();
-        Ok((outputs, mask.clone(), configuration))
-    }
-
     /// Waits for the next request.
     fn next(&self) -> Option<Begun> {
         let idle = |state: &mut State| state.queue.is_empty() && !state.closed;
@@ -390,6 +364,33 @@ impl Shared {
         let configuration = state.controller.choose(at, job.arrived, waiting);
         state.running = true;
         Some(Begun { job, configuration, at })
+    }
+}
+
+impl Begun {
+    /// The outputs, the mask that ran, and its number.
+    fn run(
+        &self,
+        session: &mut Session,
+        masks: &[SkipMask],
+    ) -> Result<(Vec<Values>, SkipMask, Option<usize>), Error> {
+        if let Some(late) = self.job.latest.and_then(|latest| self.at.checked_sub(latest)) {
+            return Err(Error::TooLate { late });
+        }
+        let (mask, configuration) = match &self.job.choice {
+            Choice::Mask(mask) => (mask, masks.iter().position(|other| other == mask)),
+            Choice::Configuration(number) => (&masks[*number], Some(*number)),
+            Choice::Controller => {
+                let found = self.configuration;
+                let mask = masks.get(found);
+                (mask.ok_or(Error::Configuration { found, count: masks.len() })?, Some(found))
+            }
+        };
+        let specs = session.artifact().clone();
+        let given = |spec: &TensorSpec| self.job.inputs.of(specs.manifest().inputs(), spec);
+        let outputs = session.run_with(given, mask)?;
+        let outputs = outputs.iter().map(|(_, elements)| elements.to_values()).collect();
+        Ok((outputs, mask.clone(), configuration))
     }
 }
 
@@ -417,9 +418,8 @@ impl From<Reply> for Answer {
     /// Of a request that the controller chose the configuration of, to a network with one f32 output.
     fn from(reply: Reply) -> Self {
         let Reply { outputs, configuration, arrived, began, ended, .. } = reply;
-        let logits = match outputs.into_iter().next() {
-            Some(Values::F32(logits)) => logits,
-            _ => unreachable!("the network has one f32 output"),
+        let Some(Values::F32(logits)) = outputs.into_iter().next() else {
+            unreachable!("the network has one f32 output")
         };
         Self { logits, configuration: configuration.unwrap_or_default(), arrived, began, ended }
     }

@@ -640,12 +640,13 @@ Examples:
   skipgate serve build/resnet110-host --workload periodic:3ms --data cifar-10-batches-bin --against original=build/original
   skipgate serve build/resnet110-odroid-xu4 --workload periodic:30s --data images --cpu 4 --power hwmon:ina231
   ls /camera/*.png | skipgate serve build/resnet110-host --stdin
-  capture | skipgate serve build/resnet110-host --stdin --drop --metrics localhost:9090")]
+  capture | skipgate serve build/resnet110-host --stdin --drop --metrics localhost:9090
+  skipgate serve build/resnet110-host --http localhost:8000 --sessions 2")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) control: Control,
     /// When requests come: steady:30ms, periodic:30ms, poisson:30ms, bursts:300ms,10, diurnal:30ms,10s or trace:FILE
-    #[arg(long, value_name = "WORKLOAD", required_unless_present = "stdin", requires = "data")]
+    #[arg(long, value_name = "WORKLOAD", required_unless_present_any = ["stdin", "http"], requires = "data")]
     pub(crate) workload: Option<Workload>,
     /// Images that are requested in turn: CIFAR's binary files, a folder with a subfolder per class, or `digits`
     #[arg(long, value_name = "DIR")]
@@ -660,7 +661,23 @@ pub(crate) struct Serve {
     /// device is too busy
     #[arg(long, requires = "stdin")]
     pub(crate) drop: bool,
-    /// Pin the server to this core
+    /// Answer the Open Inference Protocol v2 over HTTP at this address, such as localhost:8000, until a signal comes; an artifact
+    /// without a front is served with all blocks unless a request says otherwise
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, conflicts_with = "stdin", conflicts_with_all = NOT_WITH_STDIN)]
+    pub(crate) http: Option<String>,
+    /// The name of the model in the paths of --http [default: the name of the folder]
+    #[arg(long, value_name = "NAME", requires = "http")]
+    pub(crate) model_name: Option<String>,
+    /// Sessions that answer the requests of --http, each a thread
+    #[arg(long, value_name = "N", default_value = "1", requires = "http")]
+    pub(crate) sessions: NonZeroUsize,
+    /// Requests of --http that may be processed or wait at a time; one more is told to come again later
+    #[arg(long, value_name = "N", default_value = "256", requires = "http")]
+    pub(crate) most_waiting: NonZeroUsize,
+    /// Time after a signal in which --http answers requests still, but says that it is not ready, so that others stop sending
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration, requires = "http")]
+    pub(crate) grace: Duration,
+    /// Pin the server to this core, and further sessions of --http to those behind it
     #[arg(long, value_name = "N")]
     pub(crate) cpu: Option<usize>,
     /// An artifact without a controller, under the same workload afterwards
