@@ -1,5 +1,6 @@
 """`skipgate serve --http` and NVIDIA's client for the protocol; every command of docs/serving.md that asks a server."""
 
+import http.client
 import json
 import os
 import re
@@ -7,12 +8,13 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
 ROOT = Path(__file__).parents[2]
 MASKS = ("111111", "110110", "000000")
@@ -22,7 +24,9 @@ PATIENCE_S = 60
 
 def skipgate(*arguments: object) -> None:
     """Run the program."""
-    subprocess.run([os.environ["SKIPGATE_PROGRAM"], *map(str, arguments)], check=True, capture_output=True)
+    command = [os.environ["SKIPGATE_PROGRAM"], *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 class Served:
@@ -63,7 +67,7 @@ def served(digits: Path) -> Iterator[Served]:
     code, summary = server.stop()
     # The last line of each test's requests was answered or refused; none failed.
     assert code == 0, summary
-    assert re.search(r"\d+ requests: \d+ processed, 0 dropped, 0 failed", summary), summary
+    assert re.search(r"\d+ requests: \d+ processed, \d+ dropped, 0 failed", summary), summary
 
 
 @pytest.fixture
@@ -184,6 +188,120 @@ def test_prometheus_finds_histograms(served: Served, client: triton.InferenceSer
         assert counts[-1] == int(samples[f"{name}_count"]) > 0
         assert f'{name}_bucket{{le="+Inf"}}' in samples
         assert float(samples[f"{name}_sum"]) > 0
+
+
+def post(address: str, body: bytes, headers: dict[str, str], model: str) -> tuple[int, dict, http.client.HTTPMessage]:
+    """Send any bytes as an inference request."""
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
+    connection.request("POST", f"/v2/models/{model}/infer", body, headers)
+    answer = connection.getresponse()
+    status, text, fields = answer.status, answer.read(), answer.headers
+    connection.close()
+    return status, json.loads(text), fields
+
+
+def test_whatever_is_sent_is_refused_and_the_next_client_is_answered(
+    served: Served, client: triton.InferenceServerClient
+) -> None:
+    random = np.random.default_rng(1)
+    for number in range(200):
+        body = random.bytes(int(random.integers(0, 3000)))
+        headers = {} if number % 2 else {"Inference-Header-Content-Length": str(random.integers(-5, 3000))}
+        status, answer, _ = post(served.address, body, headers, served.model)
+        assert status == 400
+        assert answer["error"]
+    client.infer(served.model, inputs(IMAGES[0], binary=True))
+    for headers, expected_status in [({"Content-Encoding": "gzip"}, 415), ({"Content-Length": "9999999999"}, 413)]:
+        status, answer, _ = post(served.address, b"{}", headers, served.model)
+        assert (status, list(answer)) == (expected_status, ["error"])
+
+
+def test_more_requests_than_may_wait_are_told_to_come_again(digits: Path) -> None:
+    server = Served(digits, "--most-waiting", "1", "--controller", "percentile", "--deadline", "10s")
+    data = IMAGES[0].reshape(-1).tolist()
+    tensor = {"name": "image", "shape": [1, 3, 32, 32], "datatype": "FP32", "data": data}
+    body = json.dumps({"inputs": [tensor], "parameters": {"config": 0}}).encode()
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: post(server.address, body, {}, server.model), range(64)))
+    code, summary = server.stop()
+    refused = [fields for status, _, fields in answers if status == 503]
+    assert {status for status, _, _ in answers} <= {200, 503}
+    assert all(fields["Retry-After"] == "1" for fields in refused)
+    assert code == 0
+    assert f"64 requests: {64 - len(refused)} processed, {len(refused)} dropped, 0 failed" in summary
+
+
+def test_deadlines_that_are_over_are_told_so(served: Served, client: triton.InferenceServerClient) -> None:
+    with pytest.raises(InferenceServerException) as late:
+        client.infer(served.model, inputs(IMAGES[0], binary=True), parameters={"deadline_ms": 1e-6, "config": 0})
+    # Dropped by the controller if the session is busy; else begun too late, or answered too late.
+    assert late.value.status() in {"503", "504"}
+
+
+def test_tensors_of_every_type_are_those_of_skipgate_run(tmp_path: Path) -> None:
+    artifact = tmp_path / "tensors"
+    skipgate("compile", ROOT / "tests/models/tensors.onnx", "-o", artifact)
+    random = np.random.default_rng(2)
+    arrays = {
+        "pixels": random.integers(0, 256, (1, 3, 6, 6), np.uint8),
+        "offset": random.standard_normal((1, 3, 1, 1), np.float32),
+    }
+    np.savez(tmp_path / "x.npz", **arrays)
+    gates = json.loads((artifact / "manifest.json").read_text())["gates"]
+    mask = "".join("10"[number % 2] for number in range(len(gates)))
+    skipgate("run", artifact, "--input", tmp_path / "x.npz", "--output", tmp_path / "y.npz", "--mask", mask)
+    expected = np.load(tmp_path / "y.npz")
+    server = Served(artifact)
+    names = {"uint8": "UINT8", "float32": "FP32"}
+    with triton.InferenceServerClient(server.address, connection_timeout=PATIENCE_S) as client:
+        for binary in (True, False):
+            asked = []
+            for name, array in arrays.items():
+                tensor = triton.InferInput(name, list(array.shape), names[array.dtype.name])
+                asked.append(tensor.set_data_from_numpy(array, binary_data=binary))
+            wanted = [triton.InferRequestedOutput(name, binary_data=binary or name == "half") for name in expected]
+            answer = client.infer("tensors", asked, outputs=wanted, parameters={"mask": mask})
+            for name in expected:
+                found = answer.as_numpy(name)
+                assert found.dtype == expected[name].dtype
+                assert np.array_equal(found, expected[name]), name
+            only = client.infer("tensors", asked, outputs=wanted[:1]).get_response()["outputs"]
+            assert len(only) == 1
+    assert server.stop()[0] == 0
+
+
+def test_an_index_outside_of_its_tensor_is_refused(tmp_path: Path) -> None:
+    artifact = tmp_path / "indices"
+    skipgate("compile", ROOT / "tests/models/indices.onnx", "--ungated", "-o", artifact)
+    server = Served(artifact)
+    with triton.InferenceServerClient(server.address, connection_timeout=PATIENCE_S) as client:
+        specs = client.get_model_metadata("indices")["inputs"]
+
+        def infer(index: int) -> None:
+            asked = []
+            for spec in specs:
+                array = np.zeros(spec["shape"], triton_to_np_dtype(spec["datatype"]))
+                array.flat[0] = index if spec["name"] == "words" else 0
+                tensor = triton.InferInput(spec["name"], spec["shape"], spec["datatype"])
+                asked.append(tensor.set_data_from_numpy(array))
+            client.infer("indices", asked)
+
+        infer(6)
+        with pytest.raises(InferenceServerException, match=r"input `words` holds 7 at place 0, .* from -7 to 6"):
+            infer(7)
+        infer(-7)
+    assert server.stop()[0] == 0
+
+
+def test_the_commands_of_the_page_do_what_it_says(served: Served, tmp_path: Path) -> None:
+    page = (ROOT / "docs/serving.md").read_text()
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "curl" in block]
+    assert len(blocks) == 2
+    for block in blocks:
+        commands = block.replace("localhost:8000", served.address)
+        done = subprocess.run(["bash", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["parameters"]["mask"] == "110110"
 
 
 def test_a_server_that_is_told_to_stop_is_not_ready_but_answers(digits: Path) -> None:
