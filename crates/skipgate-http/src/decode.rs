@@ -266,7 +266,7 @@ fn from_bytes(bytes: &[u8], spec: &TensorSpec) -> Result<Values, Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -287,7 +287,7 @@ mod tests {
     }
 
     /// A request with all inputs in JSON.
-    fn request() -> Value {
+    pub(crate) fn request() -> Value {
         let data = [
             json!([1.5, -2]),
             json!([[0.5, 3]]),

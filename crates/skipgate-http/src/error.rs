@@ -141,7 +141,7 @@ pub enum Refusal {
         /// Its number in row-major order.
         place: usize,
     },
-    /// The network was not run, or not to the end.
+    /// The network was not run, or not to the end; never [`runtime::Error::ServerStopped`].
     #[error(transparent)]
     Run(runtime::Error),
     /// All sessions are busy, and as many requests wait as may.
@@ -164,6 +164,15 @@ pub enum Refusal {
     /// The session that had the request ended.
     #[error("the session that had the request ended before it answered")]
     Stopped,
+}
+
+impl From<runtime::Error> for Refusal {
+    fn from(error: runtime::Error) -> Self {
+        match error {
+            runtime::Error::ServerStopped => Self::Stopped,
+            other => Self::Run(other),
+        }
+    }
 }
 
 impl Refusal {

@@ -145,6 +145,11 @@ impl Inference {
                 let arrived = self.started.elapsed();
                 self.add(&Request { arrived, deadline: None, outcome: Outcome::Dropped });
             }
+            // It ended for good, and requests would still be sent to it.
+            Refusal::Stopped => {
+                self.leave();
+                self.numbers.with(|numbers| numbers.failed += 1);
+            }
             _ if refusal.status().is_client_error() => self.numbers.with(|numbers| numbers.refused += 1),
             _ => self.numbers.with(|numbers| numbers.failed += 1),
         }
@@ -325,6 +330,16 @@ mod tests {
             let (status, _, text) = ask(&site, Method::GET, path, b"");
             assert!(status == 503 && text.contains(r#""ready":false"#), "{text}");
         }
+    }
+
+    #[test]
+    fn a_session_that_ended_is_a_failure_of_ours_and_no_more_requests_are_wanted() {
+        let (site, numbers) = site();
+        let body = crate::decode::tests::request().to_string().into_bytes().leak();
+        let (status, _, text) = ask(&site, Method::POST, "/v2/models/net/infer", body);
+        assert!(status == 500 && text.contains("ended before it answered"), "{text}");
+        assert_eq!(numbers.with(|numbers| (numbers.refused, numbers.failed)), (0, 1));
+        assert_eq!(ask(&site, Method::GET, "/v2/health/ready", b"").0, 503);
     }
 
     #[test]

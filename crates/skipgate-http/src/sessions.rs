@@ -1,6 +1,6 @@
 //! Several sessions on one artifact.
 
-use skipgate_runtime::{Error, Reply, Request, Server};
+use skipgate_runtime::{Reply, Request, Server};
 use tokio::sync::oneshot;
 
 use crate::error::Refusal;
@@ -35,14 +35,11 @@ impl Sessions {
         let (server, _) = least.ok_or(Refusal::Stopped)?;
         let (sender, reply) = oneshot::channel();
         // A client that is gone does not want to know any more.
-        let kept = server.request(request, move |reply| drop(sender.send(reply))).map_err(Refusal::Run)?;
+        let kept = server.request(request, move |reply| drop(sender.send(reply)))?;
         if !kept {
             return Err(Refusal::Dropped);
         }
-        match reply.await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(Refusal::Run(error)),
-            Err(_) => Err(Refusal::Run(Error::ServerStopped)),
-        }
+        // Without a reply, the session's thread panicked.
+        Ok(reply.await.map_err(|_| Refusal::Stopped)??)
     }
 }
