@@ -263,7 +263,7 @@ fn prometheus_reads_the_numbers() {
     let text = text.expect("the server answers");
     assert!(
         text.contains("text/plain; version=0.0.4")
-            && text.contains("# TYPE skipgate_latency_seconds summary")
+            && text.contains("# TYPE skipgate_latency_seconds histogram")
     );
     assert!(other.unwrap().starts_with("HTTP/1.1 404"));
     assert!(posted.unwrap().starts_with("HTTP/1.1 405"));

@@ -60,7 +60,8 @@ pub use stepwise::Stepwise;
 ///
 /// For every request, [`admit`](Self::admit) is called when it arrives. If it is admitted, [`choose`](Self::choose)
 /// follows when the device begins with it, at once if nothing else is waiting, and [`finished`](Self::finished) when the
-/// device is through. Times never run backwards.
+/// device is through. Times never run backwards. A request that fails, is given up, or runs a mask that its caller chose and
+/// that is none of the configurations, is never told as finished.
 pub trait Controller {
     /// A request arrives at `now`, while `waiting` others are being processed or wait for it: whether it is kept. If not,
     /// it is dropped.

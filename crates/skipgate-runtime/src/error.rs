@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use skipgate_core::{
     Arch, ElementType, FileDigest, Hint, IREE_REVISION, IREE_VERSION, IndexInput, IreeVersion, MANIFEST_FILE,
@@ -169,6 +170,20 @@ pub enum Error {
         found: usize,
         /// Number of masks.
         count: usize,
+    },
+    /// A request asks for a configuration that does not exist.
+    #[error("there is no configuration {found}, there are {count}, numbered from 0")]
+    NoConfiguration {
+        /// Its number.
+        found: usize,
+        /// Number of masks.
+        count: usize,
+    },
+    /// A request could only be begun with after its deadline, and was not run.
+    #[error("the deadline was over {} us before the request's turn came", .late.as_micros())]
+    TooLate {
+        /// Time from the deadline to its turn.
+        late: Duration,
     },
     /// The thread of a server ended before it answered.
     #[error("the server's thread ended before it answered")]

@@ -59,7 +59,7 @@ pub use device::Device;
 pub use error::{Error, Found, Status};
 #[doc(no_inline)]
 pub use half::f16;
-pub use server::{Answer, Server, ServerOptions, Submission, Ticket};
+pub use server::{Answer, Choice, Reply, Request, Server, ServerOptions, Submission, Ticket};
 pub use session::{DispatchTime, Outputs, Session};
 pub use signature::{MOST_SIGNATURE, PublicKey};
 #[doc(no_inline)]

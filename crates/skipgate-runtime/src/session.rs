@@ -206,7 +206,7 @@ fn check_indices(limits: &[IndexInput], spec: &TensorSpec, elements: Elements<'_
 }
 
 /// Names, for a message.
-fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub(crate) fn listed<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -88,7 +88,7 @@ impl<L: Fn(usize, usize) -> Duration> Setting<L> {
     pub fn summary(&self, requests: &[Request]) -> Summary {
         let mut tally = Tally::new(self.limit);
         for request in requests {
-            let level = request.processed().and_then(|p| self.levels.of_number(p.configuration));
+            let level = request.processed().and_then(|p| self.levels.of_number(p.configuration?));
             tally.add(request, level.map_or(0.0, |level| level.accuracy));
         }
         tally.summary()
@@ -260,7 +260,7 @@ mod tests {
         let requests = simulate(&mut KeepUp::new(&calm.levels, calm.limit), &arrivals, latency);
         let lost = requests.iter().filter(|request| !request.in_time(calm.limit)).count();
         assert!(lost <= 15, "{lost} of {REQUESTS} were lost while the slowdown became known");
-        let used = |request: &Request| request.processed().map(|p| p.configuration);
+        let used = |request: &Request| request.processed().and_then(|p| p.configuration);
         assert!(used(&requests[REQUESTS / 2 - 1]) <= Some(1));
         assert!(used(&requests[REQUESTS - 1]) >= Some(3));
     }

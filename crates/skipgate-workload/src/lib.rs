@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod arrivals;
+mod buckets;
 mod compare;
 mod oracle;
 mod request;
@@ -13,6 +14,7 @@ mod simulate;
 mod summary;
 
 pub use arrivals::{Arrival, Arrivals, Workload, WorkloadError};
+pub use buckets::Buckets;
 pub use compare::{Score, Setting};
 pub use oracle::{Best, oracle};
 pub use request::{Outcome, Processed, Request};

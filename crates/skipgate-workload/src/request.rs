@@ -25,8 +25,8 @@ pub enum Outcome {
 /// How a request was processed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Processed {
-    /// Number of the configuration.
-    pub configuration: usize,
+    /// Number of the configuration; `None` if the client chose a mask that is none of them.
+    pub configuration: Option<usize>,
     /// When the device began with it.
     pub began: Duration,
     /// When it was through.

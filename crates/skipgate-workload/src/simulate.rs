@@ -46,12 +46,12 @@ struct Device<'c, L> {
 impl<L: FnMut(usize, usize) -> Duration> Device<'_, L> {
     /// Finishes what ends up to `now`, and what then begins and ends up to then.
     fn work_until(&mut self, now: Duration) {
-        while let Some(Processed { configuration, began, ended, .. }) =
-            self.running.filter(|p| p.ended <= now)
-        {
+        while let Some(processed) = self.running.filter(|p| p.ended <= now) {
             self.running = None;
-            self.controller.finished(configuration, ended.saturating_sub(began));
-            self.begin(ended);
+            if let Some(configuration) = processed.configuration {
+                self.controller.finished(configuration, processed.took());
+            }
+            self.begin(processed.ended);
         }
     }
 
@@ -64,7 +64,7 @@ impl<L: FnMut(usize, usize) -> Duration> Device<'_, L> {
         let arrived = self.requests[number].arrived;
         let configuration = self.controller.choose(now, arrived, self.waiting.len());
         let ended = now + (self.latency)(number, configuration);
-        let processed = Processed { configuration, began: now, ended, correct: None };
+        let processed = Processed { configuration: Some(configuration), began: now, ended, correct: None };
         self.requests[number].outcome = Outcome::Processed(processed);
         self.running = Some(processed);
     }
@@ -83,7 +83,9 @@ mod tests {
 
     fn text(requests: &[Request]) -> Vec<String> {
         let one = |request: &Request| match request.processed() {
-            Some(p) => format!("{} {}-{}", p.configuration, p.began.as_millis(), p.ended.as_millis()),
+            Some(p) => {
+                format!("{} {}-{}", p.configuration.unwrap(), p.began.as_millis(), p.ended.as_millis())
+            }
             None => "dropped".to_owned(),
         };
         requests.iter().map(one).collect()

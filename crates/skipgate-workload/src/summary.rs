@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::Request;
+use crate::{Buckets, Request};
 
 /// Counts and times of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,7 +33,7 @@ pub struct Summary {
     pub busy_s: f64,
     /// From the start to the last arrival or answer, in seconds.
     pub total_s: f64,
-    /// By the number of the configuration.
+    /// By the number of the configuration, without requests whose clients chose another mask.
     pub stays: Vec<Stay>,
 }
 
@@ -72,6 +72,8 @@ pub struct Tally {
     right_in_time: f64,
     /// From arrival to answer, in nanoseconds.
     latency: Histogram<u64>,
+    latency_buckets: Buckets,
+    queueing_buckets: Buckets,
     busy: Duration,
     end: Duration,
     stays: BTreeMap<usize, (usize, Duration)>,
@@ -96,6 +98,8 @@ impl Tally {
             in_time: 0,
             right_in_time: 0.0,
             latency: Histogram::new_with_max(LONGEST, DIGITS).expect("the bounds are possible"),
+            latency_buckets: Buckets::default(),
+            queueing_buckets: Buckets::default(),
             busy: Duration::ZERO,
             end: Duration::ZERO,
             stays: BTreeMap::new(),
@@ -116,18 +120,32 @@ impl Tally {
             self.in_time += 1;
             self.right_in_time += right;
         }
-        let latency = processed.ended.saturating_sub(request.arrived).as_nanos();
-        self.latency.saturating_record(u64::try_from(latency).unwrap_or(u64::MAX));
+        let latency = processed.ended.saturating_sub(request.arrived);
+        self.latency.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+        self.latency_buckets.add(latency);
+        self.queueing_buckets.add(processed.began.saturating_sub(request.arrived));
         self.busy += processed.took();
         self.stay_until(processed.began);
-        self.current = Some((processed.configuration, processed.began));
-        self.stays.entry(processed.configuration).or_default().0 += 1;
+        self.current = processed.configuration.map(|configuration| (configuration, processed.began));
+        if let Some(configuration) = processed.configuration {
+            self.stays.entry(configuration).or_default().0 += 1;
+        }
         self.end = self.end.max(processed.ended);
     }
 
     /// Requests that were dropped so far.
     pub fn dropped(&self) -> usize {
         self.requests - self.processed
+    }
+
+    /// From arrival to answer, of processed requests.
+    pub fn latency_buckets(&self) -> &Buckets {
+        &self.latency_buckets
+    }
+
+    /// From arrival to the moment when the device began, of processed requests.
+    pub fn queueing_buckets(&self) -> &Buckets {
+        &self.queueing_buckets
     }
 
     fn stay_until(&mut self, now: Duration) {
@@ -185,6 +203,7 @@ mod tests {
         ended: u64,
         correct: Option<bool>,
     ) -> Request {
+        let configuration = Some(configuration);
         let processed = Processed { configuration, began: at(began), ended: at(ended), correct };
         Request { arrived: at(arrived), deadline: None, outcome: Outcome::Processed(processed) }
     }

@@ -649,12 +649,13 @@ Examples:
   skipgate serve build/resnet110-host --workload periodic:3ms --data cifar-10-batches-bin --against original=build/original
   skipgate serve build/resnet110-odroid-xu4 --workload periodic:30s --data images --cpu 4 --power hwmon:ina231
   ls /camera/*.png | skipgate serve build/resnet110-host --stdin
-  capture | skipgate serve build/resnet110-host --stdin --drop --metrics localhost:9090")]
+  capture | skipgate serve build/resnet110-host --stdin --drop --metrics localhost:9090
+  skipgate serve build/resnet110-host --http localhost:8000 --sessions 2")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) control: Control,
     /// When requests come: steady:30ms, periodic:30ms, poisson:30ms, bursts:300ms,10, diurnal:30ms,10s or trace:FILE
-    #[arg(long, value_name = "WORKLOAD", required_unless_present = "stdin", requires = "data")]
+    #[arg(long, value_name = "WORKLOAD", required_unless_present_any = ["stdin", "http"], requires = "data")]
     pub(crate) workload: Option<Workload>,
     /// Images that are requested in turn: CIFAR's binary files, a folder with a subfolder per class, or `digits`
     #[arg(long, value_name = "DIR")]
@@ -667,9 +668,25 @@ pub(crate) struct Serve {
     pub(crate) stdin: bool,
     /// Request each image of --stdin as soon as its path comes, and leave it to the controller to drop those for which the
     /// device is too busy
-    #[arg(long, requires = "stdin")]
+    #[arg(long, requires = "stdin", conflicts_with_all = ["http", "workload"])]
     pub(crate) drop: bool,
-    /// Pin the server to this core
+    /// Answer the Open Inference Protocol v2 over HTTP at this address, such as localhost:8000, until a signal comes; an artifact
+    /// without a front is served with all blocks unless a request says otherwise
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port, conflicts_with = "stdin", conflicts_with_all = NOT_WITH_STDIN)]
+    pub(crate) http: Option<String>,
+    /// The name of the model in the paths of --http [default: the name of the folder]
+    #[arg(long, value_name = "NAME", requires = "http", conflicts_with_all = NOT_HTTP)]
+    pub(crate) model_name: Option<String>,
+    /// Sessions that answer the requests of --http, each a thread
+    #[arg(long, value_name = "N", default_value = "1", requires = "http", conflicts_with_all = NOT_HTTP)]
+    pub(crate) sessions: NonZeroUsize,
+    /// Requests of --http that may be processed or wait at a time; one more is told to come again later
+    #[arg(long, value_name = "N", default_value = "256", requires = "http", conflicts_with_all = NOT_HTTP)]
+    pub(crate) most_waiting: NonZeroUsize,
+    /// Time after a signal in which --http answers requests still, but says that it is not ready, so that others stop sending
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration, requires = "http", conflicts_with_all = NOT_HTTP)]
+    pub(crate) grace: Duration,
+    /// Pin the server to this core, and further sessions of --http to those behind it
     #[arg(long, value_name = "N")]
     pub(crate) cpu: Option<usize>,
     /// An artifact without a controller, under the same workload afterwards
@@ -690,6 +707,10 @@ fn host_and_port(text: &str) -> Result<String, String> {
     let parts = text.rsplit_once(':').filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     parts.map(|_| text.to_owned()).ok_or_else(|| format!("expected HOST:PORT, found `{text}`"))
 }
+
+/// What serves other requests than those of --http. An option that needs --http says so as well: clap asks for nothing that
+/// conflicts with what is there.
+const NOT_HTTP: &[&str] = &["stdin", "workload"];
 
 /// Arguments that say something of a workload.
 #[cfg(feature = "compiler")]
@@ -888,6 +909,26 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_of_a_service_are_refused_where_none_is_started() {
+        use clap::Parser as _;
+
+        let parse = |serves: &[&str], option: &[&str]| {
+            let words = [&["skipgate", "serve", "net"], serves, option].concat();
+            super::Cli::try_parse_from(words).is_ok()
+        };
+        let elsewhere = [&["--stdin"][..], &["--workload", "poisson:1ms", "--data", "digits"]];
+        let options =
+            [["--sessions", "2"], ["--grace", "1s"], ["--model-name", "x"], ["--most-waiting", "9"]];
+        for option in options {
+            assert!(parse(&["--http", "localhost:0"], &option), "{option:?}");
+            assert!(
+                elsewhere.iter().all(|serves| parse(serves, &[]) && !parse(serves, &option)),
+                "{option:?}"
+            );
+        }
     }
 
     #[cfg(feature = "compiler")]

@@ -18,12 +18,13 @@ use crate::workspace::Workspace;
 use crate::{capi, dist, libcalls, operators, site};
 
 /// Crates that the program for the board is made of, and that are tested under emulation.
-const BOARD_CRATES: [&str; 7] = [
+const BOARD_CRATES: [&str; 8] = [
     "iree-runtime-sys",
     "skipgate",
     "skipgate-controller",
     "skipgate-core",
     "skipgate-energy",
+    "skipgate-http",
     "skipgate-runtime",
     "skipgate-workload",
 ];

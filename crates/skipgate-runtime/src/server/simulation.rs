@@ -91,7 +91,8 @@ impl Engine for Echo {
         for _ in 0..self.random.usize(..3) {
             thread::yield_now();
         }
-        let one_in = |random: &mut Rng, count: Option<usize>| count.is_some_and(|count| random.usize(..count) == 0);
+        let one_in =
+            |random: &mut Rng, count: Option<usize>| count.is_some_and(|count| random.usize(..count) == 0);
         if one_in(&mut self.random, self.trouble) {
             self.ledger.panicked.store(true, Ordering::SeqCst);
             panic!("{ON_PURPOSE}");
@@ -197,7 +198,10 @@ impl Controller for Audited {
 
     fn choose(&mut self, now: Duration, arrived: Duration, waiting: usize) -> usize {
         self.at(now);
-        assert!(arrived <= now && !(self.is_told && self.running), "it begins with one request after the other");
+        assert!(
+            arrived <= now && !(self.is_told && self.running),
+            "it begins with one request after the other"
+        );
         (self.waiting, self.running) = (self.waiting - 1, true);
         assert_eq!(waiting, self.waiting);
         self.inner.choose(now, arrived, waiting)
@@ -266,7 +270,12 @@ impl Caller {
                 continue;
             }
             let fate = match ticket.recv() {
-                Ok(Answer { request: found, turn: Turn { configuration, arrived, began }, ended, failed }) => {
+                Ok(Answer {
+                    request: found,
+                    turn: Turn { configuration, arrived, began },
+                    ended,
+                    failed,
+                }) => {
                     assert_eq!(found, request, "another one's answer");
                     assert!(arrived <= began && began <= ended);
                     if failed { Fate::Failed } else { Fate::Answered { configuration, arrived, began } }

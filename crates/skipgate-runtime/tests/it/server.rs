@@ -5,7 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use skipgate_runtime::controller::{Controller, Fixed, Level, Levels, Queueing};
-use skipgate_runtime::{Device, Error, Hint as _, Server, ServerOptions, SkipMask, Submission, Ticket};
+use skipgate_runtime::{
+    Choice, Device, Error, Hint as _, Reply, Request, Server, ServerOptions, SkipMask, Submission, Ticket,
+    Values,
+};
 
 use crate::fixture::{Fixture, IMAGE, expected};
 
@@ -74,6 +77,74 @@ fn answers_are_those_of_the_configuration_that_the_controller_chose() {
         assert_eq!((answer.configuration, answer.logits.as_slice()), (number, &expected(&IMAGE, &mask)[..]));
         assert!(answer.arrived <= answer.began && answer.began <= answer.ended);
     }
+}
+
+/// What becomes of a request that is kept.
+fn replied(server: &Server, request: Request) -> Result<Reply, Error> {
+    let (sender, reply) = mpsc::channel();
+    assert!(server.request(request, move |reply| sender.send(reply).unwrap())?);
+    reply.recv().unwrap()
+}
+
+fn request(choice: Choice) -> Request {
+    Request { inputs: vec![IMAGE.to_vec().into()], choice, deadline: None }
+}
+
+#[test]
+fn a_request_may_choose_its_configuration_or_any_mask() {
+    let server = start(Fixed(1));
+    let mask = |text: &str| text.parse::<SkipMask>().unwrap();
+    for (choice, ran, number) in [
+        (Choice::Controller, mask("01"), Some(1)),
+        (Choice::Configuration(2), mask("00"), Some(2)),
+        (Choice::Mask(mask("11")), mask("11"), Some(0)),
+        (Choice::Mask(mask("10")), mask("10"), None),
+    ] {
+        let reply = replied(&server, request(choice)).unwrap();
+        assert_eq!(reply.outputs, [Values::from(expected(&IMAGE, &ran))]);
+        assert_eq!((reply.mask, reply.configuration), (ran, number));
+    }
+    let refused = |choice| replied(&server, request(choice)).unwrap_err().to_string();
+    assert_eq!(
+        refused(Choice::Configuration(3)),
+        "there is no configuration 3, there are 3, numbered from 0"
+    );
+    assert_eq!(refused(Choice::Mask(mask("1"))), "the mask has 1 entries, the model has 2 gates");
+}
+
+#[test]
+fn tensors_of_every_type_are_requested_of_networks_without_gates() {
+    let artifact = Fixture::types().open();
+    let server = Server::start(&artifact, vec![SkipMask::all_run(0)], Box::new(Fixed(0)), OPTIONS).unwrap();
+    let zeros = |spec: &skipgate_runtime::TensorSpec| {
+        Values::zeros(spec.element_type, spec.elements().unwrap_or_default())
+    };
+    let inputs: Vec<_> = artifact.manifest().inputs().iter().map(zeros).collect();
+    let all = Request { inputs: inputs.clone(), choice: Choice::Controller, deadline: None };
+    let reply = replied(&server, all.clone()).unwrap();
+    assert_eq!(reply.outputs[..6], inputs[..6], "twice nothing");
+    assert_eq!(reply.outputs[6], vec![true; 300].into());
+    let few = Request { inputs: inputs[1..].to_vec(), ..all.clone() };
+    assert!(matches!(replied(&server, few), Err(Error::Inputs { .. })));
+    let mut swapped = all.clone();
+    swapped.inputs.swap(0, 1);
+    assert!(matches!(replied(&server, swapped), Err(Error::Input { .. })));
+    replied(&server, all).unwrap();
+    let error = server.submit(image()).unwrap_err();
+    assert!(matches!(error, Error::NotOneF32(_)), "{error}");
+}
+
+#[test]
+fn a_request_whose_deadline_is_over_is_not_run() {
+    let server = start(Queueing::new(
+        Levels::new(vec![Level::new(0.9, Duration::ZERO, Duration::ZERO); 3], 0.0).unwrap(),
+        Duration::ZERO,
+        1,
+    ));
+    let late = Request { deadline: Some(Duration::ZERO), ..request(Choice::Controller) };
+    assert!(matches!(replied(&server, late.clone()), Err(Error::TooLate { .. })));
+    let early = Request { deadline: Some(Duration::from_secs(3600)), ..late };
+    replied(&server, early).unwrap();
 }
 
 #[test]

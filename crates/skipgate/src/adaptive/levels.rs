@@ -53,15 +53,28 @@ impl LeveledFront {
             path.display(),
             dir.display()
         );
-        let gates = artifact.gates().len();
-        let (mut masks, mut accuracies) = (Vec::new(), Vec::new());
-        for configuration in front::read(&path, gates)?.configurations {
-            let mask = configuration.mask;
-            accuracies.push(configuration.accuracy.with_context(|| {
-                format!("{} has no accuracy for mask {mask}; `skipgate pareto` writes it", path.display())
-            })?);
-            masks.push(mask);
+        let (masks, accuracies) = configurations(&path, artifact.gates().len())?;
+        Self::with_latencies(dir, artifact, from, masks, &accuracies)
+    }
+
+    /// The same, or all blocks alone if the artifact has no front. How accurate they are is not known then, and there is nothing to
+    /// compare it with.
+    pub(crate) fn open_or_all_run(dir: &Path, artifact: &Artifact, from: Option<&Path>) -> Result<Self> {
+        if dir.join(PARETO_FILE).exists() {
+            return Self::open(dir, artifact, from);
         }
+        let all_run = SkipMask::all_run(artifact.gates().len());
+        Self::with_latencies(dir, artifact, from, vec![all_run], &[1.0])
+    }
+
+    fn with_latencies(
+        dir: &Path,
+        artifact: &Artifact,
+        from: Option<&Path>,
+        masks: Vec<SkipMask>,
+        accuracies: &[f64],
+    ) -> Result<Self> {
+        let gates = artifact.gates().len();
         let measured = front::with_all_run(masks.clone(), gates);
         let (known, source) = match from {
             Some(file) => known(file, &measured, gates, dir)?,
@@ -71,12 +84,25 @@ impl LeveledFront {
             |mask: &SkipMask| known.get(mask).copied().context("all masks were measured or checked");
         let all_run = latency(&SkipMask::all_run(gates))?.quantile(0.5);
         let latencies = masks.iter().map(latency).collect::<Result<Vec<_>>>()?;
-        let level = |(accuracy, latency): (f64, &Latency)| {
-            Level::new(accuracy, latency.quantile(0.5), latency.quantile(0.99))
+        let level = |(accuracy, latency): (&f64, &Latency)| {
+            Level::new(*accuracy, latency.quantile(0.5), latency.quantile(0.99))
         };
-        let levels = accuracies.into_iter().zip(&latencies).map(level).collect();
+        let levels = accuracies.iter().zip(&latencies).map(level).collect();
         Ok(Self { masks, levels, latencies, all_run, source })
     }
+}
+
+/// The masks of the front in the file `path`, and their accuracies.
+fn configurations(path: &Path, gates: usize) -> Result<(Vec<SkipMask>, Vec<f64>)> {
+    let (mut masks, mut accuracies) = (Vec::new(), Vec::new());
+    for configuration in front::read(path, gates)?.configurations {
+        let mask = configuration.mask;
+        accuracies.push(configuration.accuracy.with_context(|| {
+            format!("{} has no accuracy for mask {mask}; `skipgate pareto` writes it", path.display())
+        })?);
+        masks.push(mask);
+    }
+    Ok((masks, accuracies))
 }
 
 /// The latencies in `file`, all those that the front of the artifact in `dir` needs among them, and where they are from.

@@ -1,20 +1,16 @@
 //! Requests in real time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::ProgressBar;
+use skipgate_http::Shared;
 use skipgate_runtime::{Server, Submission, Ticket};
 use skipgate_workload::{Arrival, Outcome, Processed, Request};
-
-use super::metrics::Numbers;
-
-/// What is known of the requests so far.
-pub(crate) type Shared = Arc<Mutex<Numbers>>;
 
 /// An image that is asked for, and its class.
 pub(crate) type Image = (Arc<[f32]>, usize);
@@ -96,18 +92,14 @@ fn collect(
             }
             Submission::Accepted(ticket) => answered(ticket, &sent, since)?,
         };
-        let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
-        let tally = &mut numbers.tally;
-        // The answer is known, so no accuracy stands in for it.
-        tally.add(&request, 0.0);
-        if let Some(processed) = request.processed() {
-            bar.set_message(format!(
-                "{} dropped, configuration {}",
-                tally.dropped(),
-                processed.configuration
-            ));
+        let dropped = numbers.with(|numbers| {
+            // The answer is known, so no accuracy stands in for it.
+            numbers.tally.add(&request, 0.0);
+            numbers.tally.dropped()
+        });
+        if let Some(configuration) = request.processed().and_then(|processed| processed.configuration) {
+            bar.set_message(format!("{dropped} dropped, configuration {configuration}"));
         }
-        drop(numbers);
         bar.inc(1);
         if keep {
             kept.push(request);
@@ -120,7 +112,7 @@ fn answered(ticket: Ticket, sent: &Sent, since: impl Fn(Duration) -> Duration) -
     let answer = ticket.wait()?;
     let correct = Some(class(&answer.logits) == sent.label);
     let (began, ended) = (since(answer.began), since(answer.ended));
-    let processed = Processed { configuration: answer.configuration, began, ended, correct };
+    let processed = Processed { configuration: Some(answer.configuration), began, ended, correct };
     Ok(Request {
         arrived: since(answer.arrived),
         deadline: sent.deadline,

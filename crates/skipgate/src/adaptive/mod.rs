@@ -3,13 +3,13 @@
 
 pub(crate) mod comparison;
 pub(crate) mod controllers;
-mod endpoint;
+pub(crate) mod http;
 pub(crate) mod levels;
 pub(crate) mod live;
-pub(crate) mod metrics;
 #[cfg(feature = "compiler")]
 pub(crate) mod plot;
 pub(crate) mod report;
 pub(crate) mod standard_input;
+pub(crate) mod totals;
 
 pub(crate) use controllers::{Demands, refuse_ignored_options};

@@ -46,7 +46,8 @@ pub(crate) fn write_over_load(path: &Path, scores: &[(f64, Vec<Score>)]) -> Resu
 pub(crate) fn write(path: &Path, skipped: &[usize], networks: &[(&str, &[Request])]) -> Result<()> {
     let mut steps = Vec::new();
     for processed in networks[0].1.iter().filter_map(Request::processed) {
-        let (time, now) = (processed.began.as_secs_f64(), skipped[processed.configuration] as f64);
+        let Some(configuration) = processed.configuration else { continue };
+        let (time, now) = (processed.began.as_secs_f64(), skipped[configuration] as f64);
         // Steps, not slopes: a configuration holds until the next one.
         steps.extend(steps.last().map(|(_, before)| (time, *before)));
         steps.push((time, now));

@@ -4,29 +4,26 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, Read as _, Write as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use skipgate_core::Manifest;
+use skipgate_http::{Numbers, Shared};
 use skipgate_runtime::{Server, Submission};
-use skipgate_workload::{Latencies, Outcome, Processed, Request};
+use skipgate_workload::{Outcome, Processed, Request};
 
 use super::live::{LOOK, class};
-use super::metrics::Numbers;
-use crate::report::{Report, counted};
+use super::totals::Totals;
 
 /// Most bytes of a line; no path of Linux is longer.
 const MOST_LINE_BYTES: u64 = 4096;
 /// Paths that are read ahead, and results that wait to be printed: whoever writes or reads too slowly is waited for.
 const MOST_WAITING: usize = 4096;
-
-/// What is known of the requests so far.
-pub(crate) type Shared = Arc<Mutex<Numbers>>;
 
 /// What became of an image, as a line of JSON. A name that is not UTF-8 is shown as well as it can be.
 #[derive(Serialize)]
@@ -48,18 +45,6 @@ enum Line {
         image: String,
         error: String,
     },
-}
-
-/// What became of all images.
-#[derive(Serialize)]
-pub(crate) struct Totals {
-    outcome: &'static str,
-    pub(crate) requests: usize,
-    processed: usize,
-    dropped: usize,
-    pub(crate) failed: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency: Option<Latencies>,
 }
 
 /// A request of one line.
@@ -116,7 +101,7 @@ pub(crate) fn serve(
         drop(sender);
         answers.join().expect("printing returns errors").and(read)
     })?;
-    Ok(Totals::of(&numbers.lock().unwrap_or_else(PoisonError::into_inner)))
+    Ok(Totals::of(numbers, "image"))
 }
 
 /// An image for a server, which has a network that takes floats.
@@ -197,12 +182,13 @@ fn print(
                         configuration,
                         latency_us: latency.as_secs_f64() * 1e6,
                     };
-                    let processed = Processed { configuration, began, ended, correct: None };
+                    let processed =
+                        Processed { configuration: Some(configuration), began, ended, correct: None };
                     (line, Some(Outcome::Processed(processed)), true)
                 }
             },
         };
-        numbers.lock().unwrap_or_else(PoisonError::into_inner).add(arrived, outcome);
+        numbers.with(|numbers| add(numbers, arrived, outcome));
         if accepted {
             // Nobody waits for it where busy means dropped.
             let _ = done.send(());
@@ -219,39 +205,12 @@ fn print_line(line: &Line) -> Result<()> {
     Ok(output.flush()?)
 }
 
-impl Numbers {
-    /// Adds a request that came at `arrived`; one without an outcome failed.
-    fn add(&mut self, arrived: Duration, outcome: Option<Outcome>) {
-        match outcome {
-            // No answer is known to be right, and `metrics` says nothing of them. None has a deadline of its own.
-            Some(outcome) => self.tally.add(&Request { arrived, deadline: None, outcome }, 0.0),
-            None => self.failed += 1,
-        }
-    }
-}
-
-impl Totals {
-    fn of(numbers: &Numbers) -> Self {
-        let summary = numbers.tally.summary();
-        Self {
-            outcome: "summary",
-            requests: summary.requests + numbers.failed,
-            processed: summary.processed,
-            dropped: summary.dropped,
-            failed: numbers.failed,
-            latency: summary.latency,
-        }
-    }
-}
-
-impl Report for Totals {
-    fn text(&self) -> String {
-        let Self { requests, processed, dropped, failed, latency, .. } = self;
-        let latency = latency.as_ref().map_or_else(String::new, |latency| {
-            format!("; latency p50 {:.0} us, p99 {:.0} us", latency.p50_us, latency.p99_us)
-        });
-        let images = counted(*requests, "image");
-        format!("{images}: {processed} processed, {dropped} dropped, {failed} failed{latency}")
+/// Adds a request that came at `arrived`; one without an outcome failed.
+fn add(numbers: &mut Numbers, arrived: Duration, outcome: Option<Outcome>) {
+    match outcome {
+        // No answer is known to be right, and `metrics` says nothing of them. None has a deadline of its own.
+        Some(outcome) => numbers.tally.add(&Request { arrived, deadline: None, outcome }, 0.0),
+        None => numbers.failed += 1,
     }
 }
 

@@ -193,12 +193,6 @@ fn pattern(spec: &TensorSpec) -> Values {
     }
 }
 
-/// The f32 image of [`patterns`], for what only takes that.
-pub(super) fn image_pattern(manifest: &Manifest) -> Result<Vec<f32>> {
-    let image = pattern(manifest.image()?);
-    Ok(<&[f32]>::try_from(image.elements())?.to_vec())
-}
-
 /// Whether the results are equal up to rounding.
 fn close(found: Elements<'_>, expected: Elements<'_>) -> bool {
     let (found, expected) = (found.to_f64(), expected.to_f64());

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use skipgate_core::SkipMask;
 use skipgate_runtime::controller::Controller;
-use skipgate_runtime::{Artifact, Device, Server, ServerOptions, Submission};
+use skipgate_runtime::{Artifact, Choice, Device, Request, Server, ServerOptions};
 
-use super::measure::image_pattern;
+use super::measure::patterns;
 use super::times::Times;
 use crate::progress;
 
@@ -24,16 +25,19 @@ pub(crate) fn measure(
     rounds: usize,
     calls: usize,
 ) -> Result<Vec<Times>> {
-    let image: Arc<[f32]> = image_pattern(artifact.manifest())?.into();
+    let inputs: Vec<_> = patterns(artifact.manifest()).into_iter().map(|(_, values)| values).collect();
     let chosen = Chosen::default();
     let options = ServerOptions { device, cpu: None };
     let server = Server::start(artifact, masks.to_vec(), Box::new(chosen.clone()), options)?;
     let request = |configuration: usize| -> Result<Duration> {
         chosen.0.store(configuration, Ordering::Relaxed);
-        let Submission::Accepted(ticket) = server.submit(Arc::clone(&image))? else {
+        let request = Request { inputs: inputs.clone(), choice: Choice::Controller, deadline: None };
+        let (sender, replies) = mpsc::sync_channel(1);
+        if !server.request(request, move |reply| drop(sender.send(reply)))? {
             unreachable!("every request is admitted")
-        };
-        let answer = ticket.wait()?;
+        }
+        let Ok(answer) = replies.recv() else { bail!("the server's thread ended before it answered") };
+        let answer = answer?;
         Ok(answer.ended.saturating_sub(answer.arrived))
     };
     request(0)?;

@@ -1,48 +1,55 @@
 //! `skipgate serve`: a workload in real time, on the real artifact.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use skipgate_core::{Manifest, SkipMask};
 use skipgate_data::Dataset;
 use skipgate_energy::{PowerTrace, Recorder, Source};
+use skipgate_http::{Metrics, Shared};
 use skipgate_runtime::controller::{Controller, Fixed};
 use skipgate_runtime::{Artifact, Device, Server, ServerOptions};
 use skipgate_workload::{Request, Tally, Workload};
 
 use crate::adaptive::levels::LeveledFront;
-use crate::adaptive::live::{self, Image, Shared};
-use crate::adaptive::metrics::Numbers;
+use crate::adaptive::live::{self, Image};
 use crate::adaptive::report::{Adapted, Network, drops_beside_faster};
-use crate::adaptive::standard_input::Totals;
-use crate::adaptive::{Demands, metrics, refuse_ignored_options, standard_input};
+use crate::adaptive::{Demands, http, refuse_ignored_options, standard_input};
 use crate::cli::{Format, Serve as Arguments};
-use crate::report::Report as _;
 use crate::{progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let control = &arguments.control;
     refuse_ignored_options(control);
     let artifact = control.trust.open(&control.artifact)?;
-    let front = LeveledFront::open(&control.artifact, &artifact, control.latency_from.as_deref())?;
+    let open = if arguments.http.is_some() { LeveledFront::open_or_all_run } else { LeveledFront::open };
+    let front = open(&control.artifact, &artifact, control.latency_from.as_deref())?;
     let demands = Demands::new(control, &front)?;
     let adaptive = demands.controller(control)?;
     let stop = stop_on_signals()?;
-    let tally = shared(&demands, !arguments.stdin);
-    let _metrics =
-        arguments.metrics.as_deref().map(|at| metrics::serve(at, Arc::clone(&tally))).transpose()?;
+    let tally = shared(&demands, arguments.workload.is_some());
+    let _metrics = arguments.metrics.as_deref().map(|at| Metrics::serve(at, &tally)).transpose()?;
+    if let Some(address) = &arguments.http {
+        let server =
+            |number| start(arguments, &artifact, front.masks.clone(), demands.controller(control)?, number);
+        let servers = (0..arguments.sessions.get()).map(server).collect::<Result<_>>()?;
+        let model = http::model(arguments, &artifact, &front)?;
+        return http::serve(arguments, address, model, servers, &tally, &stop)?.conclude(format);
+    }
     let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
-        let server = start(arguments, &artifact, front.masks, adaptive)?;
+        artifact.manifest().image()?;
+        artifact.manifest().logits()?;
+        let server = start(arguments, &artifact, front.masks, adaptive, 0)?;
         let totals = standard_input::serve(&server, artifact.manifest(), &tally, arguments.drop, &stop)?;
-        return conclude(&totals, format);
+        return totals.conclude(format);
     };
     let scene = Scene { arguments, workload, stop: &stop };
     let images = images(arguments, data, artifact.manifest())?;
     let skipped: Vec<_> = front.masks.iter().map(SkipMask::skipped).collect();
-    let server = start(arguments, &artifact, front.masks, adaptive)?;
+    let server = start(arguments, &artifact, front.masks, adaptive, 0)?;
     let mut runs = vec![scene.run("gated", server, &images, &tally)?];
     for (name, path) in &arguments.against {
         if stop.load(Ordering::Relaxed) {
@@ -51,7 +58,7 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         let artifact = control.trust.open(path)?;
         let masks = vec![SkipMask::all_run(artifact.gates().len())];
         let images = self::images(arguments, data, artifact.manifest())?;
-        let server = start(arguments, &artifact, masks, Box::new(Fixed(0)))?;
+        let server = start(arguments, &artifact, masks, Box::new(Fixed(0)), 0)?;
         runs.push(scene.run(name, server, &images, &shared(&demands, true))?);
     }
     #[cfg(feature = "compiler")]
@@ -80,32 +87,19 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
 
 /// Nothing yet, of images with labels or without.
 fn shared(demands: &Demands, labelled: bool) -> Shared {
-    let tally = Tally::new(demands.deadline);
-    Arc::new(Mutex::new(Numbers { tally, failed: 0, labelled }))
+    Shared::new(Tally::new(demands.deadline), labelled)
 }
 
-/// Says what became of all images, apart from the answers unless that is for programs, and fails if one has none.
-fn conclude(totals: &Totals, format: Format) -> Result<()> {
-    match format {
-        Format::Text => eprintln!("{}", totals.text()),
-        Format::Json => println!("{}", serde_json::to_string(totals)?),
-    }
-    ensure!(
-        totals.failed == 0,
-        "{} of {} have no answer",
-        totals.failed,
-        report::counted(totals.requests, "image")
-    );
-    Ok(())
-}
-
+/// Session `number`, from 0, on its core.
 fn start(
     arguments: &Arguments,
     artifact: &Artifact,
     masks: Vec<SkipMask>,
     controller: Box<dyn Controller + Send>,
+    number: usize,
 ) -> Result<Server> {
-    let options = ServerOptions { device: Device::local_sync(), cpu: arguments.cpu };
+    let cpu = arguments.cpu.map(|first| first.saturating_add(number));
+    let options = ServerOptions { device: Device::local_sync(), cpu };
     Ok(Server::start(artifact, masks, controller, options)?)
 }
 
@@ -165,7 +159,7 @@ impl Scene<'_> {
         let recorded = recorder.map(Recorder::stop).transpose()?;
         bar.finish_and_clear();
         drop(server);
-        let summary = tally.lock().unwrap_or_else(PoisonError::into_inner).tally.summary();
+        let summary = tally.with(|numbers| numbers.tally.summary());
         let network = Network { name: name.to_owned(), summary, watts: None, joules_per_inference: None };
         let Some(source) = &control.power else { return Ok((network, requests)) };
         let trace = match source {
