@@ -320,7 +320,7 @@ fn task_executor(threads: usize) -> Result<Owned<iree::iree_task_executor_t>, Er
 
 /// Held while code is loaded. IREE writes down then what the processor can do, in one place for all threads that is zero
 /// meanwhile, and has no lock for it (`iree_hal_executable_environment_initialize`): another thread could take the processor
-/// for one that can do nothing. ThreadSanitizer finds it where this lock is missing.
+/// for one that can do nothing. `ThreadSanitizer` finds it where this lock is missing.
 static LOADING: Mutex<()> = Mutex::new(());
 
 /// Loads the code into a session of its own.
