@@ -34,6 +34,23 @@ impl Arch {
         }
     }
 
+    /// What Rust calls machines of this kind.
+    pub fn rust_target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+            Self::Arm => "armv7-unknown-linux-gnueabihf",
+        }
+    }
+
+    /// Environment variable with the path of the static program for boards of this kind.
+    pub fn program_variable(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "SKIPGATE_AARCH64_PROGRAM",
+            Self::Arm | Self::X86_64 => "SKIPGATE_BOARD_PROGRAM",
+        }
+    }
+
     /// LLVM's triple for it.
     fn triple(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! Results on standard output: one serialisable value, printed as JSON or as text.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use comfy_table::{Table, presets};
@@ -25,6 +26,13 @@ pub(crate) fn print(report: &impl Report, format: Format) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
+}
+
+/// Writes `report` to the file `path` as JSON.
+pub(crate) fn write(report: &impl Report, path: &Path) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(fs_err::write(path, text)?)
 }
 
 /// A table without lines, its numbers as they come.

@@ -29,12 +29,13 @@ const BOARD_CRATES: [&str; 7] = [
 ];
 
 /// Parts of crate names that have no place on the board: it runs what the host compiled.
-const NOT_ON_BOARD: [&str; 11] = [
+const NOT_ON_BOARD: [&str; 12] = [
     "bindgen",
     "maud",
     "onnx",
     "plotters",
     "protobuf",
+    "skipgate-board",
     "skipgate-explore",
     "skipgate-fuzz",
     "skipgate-iree",
