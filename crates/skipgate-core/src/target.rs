@@ -6,6 +6,7 @@ use crate::Hint;
 
 /// Instruction set of a target, by the name Rust gives it in `std::env::consts::ARCH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// 64-bit x86.
@@ -63,6 +64,7 @@ impl Arch {
 
 /// A machine that artifacts are compiled for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// Name on the command line, such as `odroid-xu4`.

@@ -47,6 +47,8 @@ mod front;
 mod latency;
 mod plot;
 pub mod ranking;
+#[cfg(feature = "schema")]
+mod schema;
 mod score;
 pub mod search;
 mod shard;
@@ -59,6 +61,8 @@ pub use explore::{Candidate, EXPLORATION_FILE, Exploration, Explored, explore, m
 pub use front::{Point, hypervolume, non_dominated};
 pub use latency::{BlockCosts, Latency};
 pub use plot::Picture;
+#[cfg(feature = "schema")]
+pub use schema::file_schemas;
 pub use score::{Accuracy, Outcomes};
 pub use shard::Shard;
 #[doc(no_inline)]

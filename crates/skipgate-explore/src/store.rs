@@ -29,22 +29,43 @@ const FORMAT_VERSION: u32 = 1;
 
 /// What the results in a store are of; its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Header {
+pub(crate) struct Header {
+    /// Version of this format.
     format_version: u32,
+    /// SHA-256 of the ONNX file.
     model: String,
+    /// SHA-256 of the data set's labels and pixels.
     data: String,
+    /// Images of a batch; the last one may have fewer.
     batch: usize,
 }
 
 /// Every other line.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Line {
+pub(crate) struct Line {
     mask: SkipMask,
+    /// Number of the batch, from 0.
     batch: usize,
+    /// Which images are classified right, as hexadecimal digits: a byte per eight images, the first in the lowest bit.
     correct: String,
+    /// The probability of each image's class in steps of 1/255, as hexadecimal digits: a byte per image.
     confidence: String,
+}
+
+/// A line of a store.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it is there for its schema")]
+pub(crate) enum StoreLine {
+    /// The first one.
+    Header(Header),
+    /// Every other one.
+    Result(Line),
 }
 
 /// Results by mask and batch, in memory and in a file that no other process writes to meanwhile.

@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// List the machines that artifacts can be compiled for
     #[cfg(feature = "compiler")]
     Targets,
+    /// Print the JSON Schema of a file, or of what a command prints with `--format json`
+    #[cfg(feature = "schema")]
+    Schema(SchemaOf),
     /// Say what is installed, what is missing and how to install it
     Doctor,
     /// Print a script that completes skipgate's arguments in a shell
@@ -907,6 +910,19 @@ pub(crate) struct Merge {
     /// The store to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+#[cfg(feature = "schema")]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  skipgate schema\n  skipgate schema manifest\n  skipgate schema -o schemas"
+)]
+pub(crate) struct SchemaOf {
+    /// Its name, such as `manifest`, or that of a command [default: list the names]
+    pub(crate) name: Option<String>,
+    /// Write all of them to this folder
+    #[arg(short, long, value_name = "DIR", conflicts_with = "name")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::cli::Format;
 
 /// An error as it is printed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Failure {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct Failure {
     error: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,

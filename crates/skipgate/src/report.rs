@@ -21,6 +21,11 @@ pub(crate) fn print(report: &impl Report, format: Format) -> Result<()> {
         Format::Text => report.text(),
         Format::Json => serde_json::to_string_pretty(report)?,
     };
+    print_text(&text)
+}
+
+/// Prints `text` as it is, with one line break behind it.
+pub(crate) fn print_text(text: &str) -> Result<()> {
     match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
         // The reader of a pipe may have seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

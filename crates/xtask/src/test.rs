@@ -29,12 +29,13 @@ const BOARD_CRATES: [&str; 7] = [
 ];
 
 /// Parts of crate names that have no place on the board: it runs what the host compiled.
-const NOT_ON_BOARD: [&str; 12] = [
+const NOT_ON_BOARD: [&str; 13] = [
     "bindgen",
     "maud",
     "onnx",
     "plotters",
     "protobuf",
+    "schemars",
     "skipgate-board",
     "skipgate-explore",
     "skipgate-fuzz",

@@ -30,8 +30,9 @@ pub(crate) type Shared = Arc<Mutex<Numbers>>;
 
 /// What became of an image, as a line of JSON. A name that is not UTF-8 is shown as well as it can be.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-enum Line {
+pub(crate) enum Line {
     Processed {
         image: String,
         class: usize,
@@ -52,6 +53,7 @@ enum Line {
 
 /// What became of all images.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Totals {
     outcome: &'static str,
     pub(crate) requests: usize,

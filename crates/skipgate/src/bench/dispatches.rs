@@ -17,6 +17,7 @@ use crate::report::{self, Report};
 
 /// The dispatches of an inference with all blocks.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Profile {
     pub(crate) artifact: PathBuf,
     target: String,
@@ -30,6 +31,7 @@ pub(crate) struct Profile {
 
 /// One dispatch.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Line {
     #[serde(flatten)]
     dispatch: Dispatch,

@@ -13,6 +13,7 @@ use crate::report::{self, Report};
 
 /// Everything that was measured.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Measured {
     pub(crate) artifact: PathBuf,
     pub(crate) target: String,
@@ -27,6 +28,7 @@ pub(crate) struct Measured {
 
 /// The network at one mask.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Configuration {
     pub(crate) skipped: usize,
     mask: String,
@@ -41,6 +43,7 @@ pub(crate) struct Configuration {
 
 /// Calls with one mask, after a call with another mask and after a call with the same one.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Switch {
     mask: String,
     changed: Latency,

@@ -38,8 +38,9 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
 
 /// What was measured.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
-enum Found {
+pub(super) enum Found {
     Measured(Measured),
     Profile(Profile),
 }

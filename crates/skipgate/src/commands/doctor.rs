@@ -7,11 +7,13 @@ use crate::cli::Format;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Diagnosis<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Diagnosis<'a> {
     checks: &'a [Check],
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Check {
     name: &'static str,
     state: State,
@@ -22,6 +24,7 @@ struct Check {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum State {
     Ok,

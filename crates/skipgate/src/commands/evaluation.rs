@@ -49,7 +49,8 @@ pub(super) fn engine<'a>(
 
 /// A shard that did its share.
 #[derive(Serialize)]
-struct Waiting {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Waiting {
     shard: String,
     /// Evaluations of a mask on an image that were done.
     computed: usize,

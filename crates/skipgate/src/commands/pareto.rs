@@ -19,7 +19,8 @@ use crate::progress;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Found {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Found {
     search: String,
     /// Images that the masks were chosen on, and others that the accuracies are of.
     search_images: usize,
@@ -41,6 +42,7 @@ struct Found {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Line {
     skipped: usize,
     mask: String,
@@ -52,6 +54,7 @@ struct Line {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Paper {
     evaluations: usize,
     hypervolume: f64,

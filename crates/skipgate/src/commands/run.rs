@@ -18,7 +18,8 @@ use crate::progress;
 use crate::report::{self, Report};
 
 #[derive(Serialize, Deserialize)]
-struct Ran {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Ran {
     mask: String,
     blocks_run: usize,
     images: usize,
@@ -35,6 +36,7 @@ struct Ran {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Class {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +49,7 @@ struct Class {
 
 /// A number that a probability is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum Score {
     Logit(f32),
