@@ -755,7 +755,7 @@ pub(crate) struct Evaluation {
     /// The part of the data set
     #[arg(long, value_name = "PART", default_value_t = Part::Test)]
     pub(crate) part: Part,
-    /// Images to choose masks on, in hundreds; accuracy is reported on the second half of the data set, or what is left of it [default: half of it]
+    /// Images to choose masks on, in hundreds, or in halves of fewer than 200; accuracy is reported on the second half of the data set, or what is left of it [default: half of it]
     #[arg(long, value_name = "N")]
     pub(crate) search_images: Option<usize>,
     /// Threads, each of which runs a network of its own [default: all cores]

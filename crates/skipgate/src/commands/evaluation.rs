@@ -41,8 +41,8 @@ pub(super) fn engine<'a>(
         batch
     );
     let split = Split::new(dataset.len(), arguments.search_images)?;
-    let store =
-        Store::open(&store(arguments), &manifest.model_sha256, dataset.sha256(), manifest.gates.len())?;
+    let (gates, batch) = (manifest.gates.len(), split.batch_size());
+    let store = Store::open(&store(arguments), &manifest.model_sha256, dataset.sha256(), gates, batch)?;
     let threads = arguments.threads.map_or_else(cores, usize::from);
     Ok(Engine::new(artifact, dataset, split, store, arguments.shard, threads)?)
 }
