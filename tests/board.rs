@@ -106,9 +106,13 @@ impl Server {
         let mut skipgate = skipgate();
         skipgate.arg(command).arg(artifact()).arg("--program").arg(board_program());
         skipgate.arg("--on").arg(format!("ssh://{host}{}", self.folder().display()));
-        let config = self.dir.join("ssh_config");
-        skipgate.env("SKIPGATE_SSH", format!("ssh -F '{}'", config.display()));
+        skipgate.env("SKIPGATE_SSH", self.ssh());
         skipgate
+    }
+
+    /// What connects to it.
+    fn ssh(&self) -> String {
+        format!("ssh -F '{}'", self.dir.join("ssh_config").display())
     }
 
     /// Names in the folder on the board that begin with `start`.
@@ -220,6 +224,31 @@ fn run_gives_what_the_board_gives() {
     tensors(here, "here.npy");
     assert_eq!(fs::read(path("there.npy")).unwrap(), fs::read(path("here.npy")).unwrap());
     server.wait_for_nothing();
+}
+
+#[test]
+fn the_board_checks_signatures_too() {
+    let server = Server::start("signed");
+    let signed = server.dir.join("signed");
+    fs::create_dir(&signed).unwrap();
+    for entry in fs::read_dir(artifact()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, signed.join(path.file_name().unwrap())).unwrap();
+    }
+    let key = |ending: &str| server.dir.join(format!("owner{ending}"));
+    succeed(skipgate().args(["keygen", "-o"]).arg(key("")));
+    succeed(skipgate().arg("sign").arg(&signed).arg("--key").arg(key(".key")));
+    let run = |artifact: &Path| {
+        let mut run = skipgate();
+        run.arg("run").arg(artifact).arg("--image").arg(image()).arg("--require-key").arg(key(".pub"));
+        run.arg("--program").arg(board_program()).args(["--runner", "qemu-arm -cpu cortex-a15"]);
+        run.arg("--on").arg(format!("ssh://board{}", server.folder().display()));
+        all(run.env("SKIPGATE_SSH", server.ssh()))
+    };
+    let (code, text, said) = run(&signed);
+    assert!(code == 0 && text.contains("ran 6 of 6"), "{said}");
+    let (code, _, said) = run(artifact());
+    assert!(code == 1 && said.contains("is not signed"), "{said}");
 }
 
 #[test]

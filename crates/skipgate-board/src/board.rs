@@ -232,6 +232,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn files_for_which_there_is_no_room_are_not_sent() {
+        let disk = "== disk\nFilesystem 1024-blocks Used Available Capacity Mounted on\n/dev/sd a1 9 8 1 90% /\n== end";
+        let machine = Machine::parse(disk).unwrap();
+        let ssh = Ssh::new("ssh://host.invalid".parse().unwrap()).unwrap();
+        let board = Board { ssh, machine };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1025).unwrap();
+        let files = [File::new(file.path(), "a").unwrap()];
+        let error = board.copy(&files, &|_| unreachable!("nothing is sent")).unwrap_err();
+        let expected = "host.invalid has 1024 bytes free in `.cache/skipgate`, 1025 are needed";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
     fn a_greeting_is_no_output() {
         assert_eq!(behind_greeting(b"Welcome!\n== output\n{}\n\x93NUMPY"), b"{}\n\x93NUMPY");
         assert_eq!(behind_greeting(b"Welcome!\n"), b"");
