@@ -129,6 +129,21 @@ fn every_layer_is_found_behind_one_dispatch() {
 }
 
 #[test]
+fn dispatches_of_functions_for_single_masks_have_their_own_nodes() {
+    let [front, artifact] = ["front.json", "specialised"].map(|name| dir().join(name));
+    fs::write(&front, r#"{"configurations": [{"mask": "111111"}, {"mask": "110110"}]}"#).unwrap();
+    let mut compile = skipgate();
+    succeed(compile.arg("compile").arg(model()).arg("--pareto").arg(&front).arg("-o").arg(&artifact));
+    let nodes = |artifact: &Path| -> Vec<Value> {
+        let mut bench = skipgate();
+        bench.arg("bench").arg(artifact).args(["--per-dispatch", "--rounds", "1", "--calls", "1"]);
+        let report = json(&succeed(bench.args(["--format", "json"])));
+        report["dispatches"].as_array().unwrap().iter().map(|dispatch| dispatch["nodes"].clone()).collect()
+    };
+    assert_eq!(nodes(&artifact), nodes(&dir().join("host")));
+}
+
+#[test]
 fn a_network_without_gates_is_one_configuration() {
     let mut command = skipgate();
     command.arg("bench").arg(dir().join("pruned/0")).args(["--format", "json", "--rounds", "1"]);

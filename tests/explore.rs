@@ -78,6 +78,44 @@ fn a_ranking_takes_one_evaluation_per_gate_and_none_the_second_time() {
     assert_eq!(second["blocks"], first["blocks"]);
 }
 
+/// A folder with a subfolder per class, each with the sample of its digit so many times.
+fn few_images(dir: &Path, copies: usize) -> PathBuf {
+    let data = dir.join(format!("data-{copies}"));
+    for digit in 0..10 {
+        let class = data.join(digit.to_string());
+        fs::create_dir_all(&class).unwrap();
+        let sample = repository().join(format!("models/digits/samples/{digit}.png"));
+        for copy in 0..copies {
+            fs::copy(&sample, class.join(format!("{copy}.png"))).unwrap();
+        }
+    }
+    data
+}
+
+#[test]
+fn twenty_images_are_halved_and_ten_are_too_few() {
+    let artifact = copy("few");
+    let explore = |command: &str, copies| {
+        let data = few_images(artifact.parent().unwrap(), copies);
+        let mut program = skipgate();
+        program.args([command, "--format", "json", "--data"]).arg(data).arg(&artifact);
+        program.arg("--store").arg(artifact.with_file_name(format!("s{copies}")));
+        program
+    };
+    assert_eq!(json(&mut explore("rank", 2))["images"], 10);
+    for search in ["surrogate", "evolution"] {
+        let found = json(explore("pareto", 2).args(["--search", search]));
+        assert_eq!((&found["search_images"], &found["report_images"]), (&Value::from(10), &Value::from(10)));
+        assert!(found["warning"].as_str().unwrap().contains("accuracies are of 10 images only"), "{found}");
+    }
+    let output = explore("rank", 1).output().unwrap();
+    let failure: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(
+        failure["error"].as_str().unwrap().contains("has 10 images, at least 20 are needed"),
+        "{failure}"
+    );
+}
+
 #[test]
 fn compiling_again_says_that_the_front_goes() {
     let artifact = copy("again");

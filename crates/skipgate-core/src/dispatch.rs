@@ -7,6 +7,7 @@ pub const DISPATCHES_FILE: &str = "dispatches.json";
 
 /// One call of a compiled kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Dispatch {
     /// The gate whose block it is part of, by place in the mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Element types that cross the interface of a compiled network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ElementType {
     /// IEEE 754 single precision.

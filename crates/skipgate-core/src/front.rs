@@ -13,6 +13,7 @@ pub const PARETO_FILE: &str = "pareto.json";
 /// The file is a JSON object with the list `configurations`, each an object with at least `mask`. Fields that are not
 /// listed here are passed over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Front {
     /// How the configurations were found; `None` if they were written by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,6 +24,7 @@ pub struct Front {
 
 /// A mask that was found worth having.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Configuration {
     /// The blocks that run.
     pub mask: SkipMask,
@@ -39,6 +41,7 @@ pub struct Configuration {
 
 /// How a front was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Provenance {
     /// Program that wrote it, such as `skipgate 0.1.0`.
     pub generator: String,
@@ -62,6 +65,7 @@ pub struct Provenance {
 
 /// What latencies are of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LatencySource {
     /// Microseconds or instructions.
     pub unit: LatencyUnit,
@@ -73,6 +77,7 @@ pub struct LatencySource {
 
 /// What latencies count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LatencyUnit {
     /// Median wall time of a call.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A gate and the residual block behind it. A gate's number is its place in the table and in the skip mask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
     /// Name of the residual block, unique in its model.

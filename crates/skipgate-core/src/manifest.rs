@@ -34,6 +34,7 @@ pub const IREE_REVISION: &str = "89ece87b89852100c0a4ac3d515e14842d090967";
 
 /// Everything about an artifact but the code itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of this format.
@@ -70,6 +71,7 @@ pub struct Manifest {
 
 /// A vmfb only loads in a runtime of its own version: bytecode, HAL module and ELF library version independently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IreeVersion {
     /// Release, such as `3.13.0`.
@@ -80,6 +82,7 @@ pub struct IreeVersion {
 
 /// Entry points, inputs and outputs of the compiled network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Abi {
     /// Fully qualified name of the function that takes any mask, `module.function`.
@@ -97,6 +100,7 @@ pub struct Abi {
 
 /// An input whose elements are indices. The code does not check them: whoever runs it has to, before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct IndexInput {
     /// Name of the input.
@@ -111,6 +115,7 @@ pub struct IndexInput {
 
 /// A function for one configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EntryPoint {
     /// The only mask that it computes.
@@ -121,6 +126,7 @@ pub struct EntryPoint {
 
 /// Name, shape and element type of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TensorSpec {
     /// Name in the ONNX model.

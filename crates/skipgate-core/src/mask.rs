@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// The text form has one digit per gate, `1` = run and `0` = skip: `"110111"` skips gate 2 of six.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct SkipMask(Vec<bool>);
 

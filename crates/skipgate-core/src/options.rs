@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that a compilation depends on besides model and target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompileOptions {
     /// What may be done to a network's sums.
@@ -28,6 +29,7 @@ impl Default for CompileOptions {
 
 /// What may be done to a network's sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Arithmetic {
     /// Compute convolutions in forms that need fewer multiplications and round a little more.
@@ -40,6 +42,7 @@ pub enum Arithmetic {
 
 /// What became of the layers and gates of a network: whatever is slower than it could be is named here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Coverage {
     /// Number of layers (convolutions and matrix products) that kernels compute.
@@ -56,6 +59,7 @@ pub struct Coverage {
 
 /// A layer without a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GenericLayer {
     /// The ONNX node, as `Operator name`.
@@ -66,6 +70,7 @@ pub struct GenericLayer {
 
 /// A gate that is not free.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CostlyGate {
     /// Its number in the mask.
@@ -78,6 +83,7 @@ pub struct CostlyGate {
 
 /// What a gate becomes in compiled code, where it cannot be free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum GateForm {
     /// The block's input is copied to where its output is expected, when the block is skipped.

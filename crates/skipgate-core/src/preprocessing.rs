@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 /// Every step is that of torchvision on images of PIL, which most networks are trained with: colours lose their
 /// transparency and become grey with the weights of ITU-R 601, and smaller images are antialiased.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
     /// Channels of the input.
@@ -72,6 +73,7 @@ impl Preprocessing {
 
 /// Channels of the input tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ColorMode {
     /// Three channels: red, green, blue.
@@ -95,6 +97,7 @@ impl ColorMode {
 
 /// Order of the axes of the input tensor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
     /// Batch, channels, rows, columns.
@@ -106,6 +109,7 @@ pub enum Layout {
 
 /// How pixels between pixels are computed. Where an image becomes smaller, the filter becomes wider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Interpolation {
     /// From two by two, with a triangle filter: torchvision's default.
@@ -117,6 +121,7 @@ pub enum Interpolation {
 
 /// What to do with an image whose size is not that of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
     /// Refuse it.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the numbers of an output are, which has one for each class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Scores {
     /// Any numbers, of which the largest one is the answer.

@@ -6,6 +6,7 @@ use crate::Hint;
 
 /// Instruction set of a target, by the name Rust gives it in `std::env::consts::ARCH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
     /// 64-bit x86.
@@ -34,6 +35,23 @@ impl Arch {
         }
     }
 
+    /// What Rust calls machines of this kind.
+    pub fn rust_target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+            Self::Arm => "armv7-unknown-linux-gnueabihf",
+        }
+    }
+
+    /// Environment variable with the path of the static program for boards of this kind.
+    pub fn program_variable(self) -> &'static str {
+        match self {
+            Self::Aarch64 => "SKIPGATE_AARCH64_PROGRAM",
+            Self::Arm | Self::X86_64 => "SKIPGATE_BOARD_PROGRAM",
+        }
+    }
+
     /// LLVM's triple for it.
     fn triple(self) -> &'static str {
         match self {
@@ -46,6 +64,7 @@ impl Arch {
 
 /// A machine that artifacts are compiled for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// Name on the command line, such as `odroid-xu4`.

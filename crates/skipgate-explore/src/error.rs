@@ -47,6 +47,16 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// There are too few images for two halves.
+    #[error(
+        "the data set has {found} images, at least {expected} are needed: half to choose masks on, half to report on"
+    )]
+    SmallDataSet {
+        /// Images needed.
+        expected: usize,
+        /// Images there.
+        found: usize,
+    },
     /// There are fewer images than are asked for.
     #[error("the search needs {expected} images and some more to report on, the data set has {found}")]
     TooFewImages {
@@ -100,6 +110,7 @@ impl Hint for Error {
             Self::StoreSyntax { .. } => "give another file with --store, or remove the line".to_owned(),
             Self::StoreOfAnother { .. } => "give another file with --store".to_owned(),
             Self::StoreInUse { .. } => "wait for it, or give another file with --store".to_owned(),
+            Self::SmallDataSet { .. } => "add images, or give another part of the data set with --part".to_owned(),
             Self::TooFewImages { .. } => "ask for fewer with --search-images".to_owned(),
             Self::Pending { .. } => {
                 "run the other shards, put their stores together with `skipgate merge`, and go on with the result"

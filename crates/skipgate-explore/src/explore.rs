@@ -14,6 +14,7 @@ pub const EXPLORATION_FILE: &str = "exploration.json";
 
 /// What `exploration.json` holds: what a search found, and the paper's method if it was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exploration {
     /// The search, as on the command line.
     pub search: String,
@@ -26,6 +27,7 @@ pub struct Exploration {
 
 /// Everything that a search found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explored {
     /// By the number of skipped blocks; none and all are always among them.
     pub candidates: Vec<Candidate>,
@@ -39,6 +41,7 @@ pub struct Explored {
 
 /// A mask that a search found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Candidate {
     /// The blocks that run.
     pub mask: SkipMask,

@@ -11,7 +11,7 @@
 //! let manifest = artifact.manifest();
 //! let images = Dataset::open(&Source::Digits, Part::Test, manifest, &|_, _| ())?;
 //! let split = Split::new(images.len(), None)?;
-//! let store = Store::open("results.jsonl".as_ref(), &manifest.model_sha256, images.sha256(), manifest.gates.len())?;
+//! let store = Store::open("results.jsonl".as_ref(), &manifest.model_sha256, images.sha256(), manifest.gates.len(), split.batch_size())?;
 //! let mut engine = Engine::new(&artifact, &images, split, store, Shard::WHOLE, 2)?;
 //! let explored = explore(&mut engine, &[&Surrogate { seed: 1 }], &Latency::Host)?;
 //! for candidate in explored[0].front() {
@@ -47,6 +47,8 @@ mod front;
 mod latency;
 mod plot;
 pub mod ranking;
+#[cfg(feature = "schema")]
+mod schema;
 mod score;
 pub mod search;
 mod shard;
@@ -59,6 +61,8 @@ pub use explore::{Candidate, EXPLORATION_FILE, Exploration, Explored, explore, m
 pub use front::{Point, hypervolume, non_dominated};
 pub use latency::{BlockCosts, Latency};
 pub use plot::Picture;
+#[cfg(feature = "schema")]
+pub use schema::file_schemas;
 pub use score::{Accuracy, Outcomes};
 pub use shard::Shard;
 #[doc(no_inline)]

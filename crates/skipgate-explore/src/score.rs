@@ -78,6 +78,7 @@ impl Outcomes {
 
 /// A share of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Accuracy {
     /// Images that were classified right.
     pub correct: usize,

@@ -22,29 +22,51 @@ use crate::{Error, Outcomes};
 
 /// Most bytes of a store, which is far more results than a machine evaluates in a year.
 const MOST_BYTES: u64 = 4 << 30;
-/// Images of a batch, the unit of evaluation. The last batch of a data set may have fewer.
+/// Images of a batch, the unit of evaluation. The last batch of a data set may have fewer, and all have where a data set has
+/// fewer than two of them.
 pub const BATCH: usize = 100;
 /// Version of the format.
 const FORMAT_VERSION: u32 = 1;
 
 /// What the results in a store are of; its first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Header {
+pub(crate) struct Header {
+    /// Version of this format.
     format_version: u32,
+    /// SHA-256 of the ONNX file.
     model: String,
+    /// SHA-256 of the data set's labels and pixels.
     data: String,
+    /// Images of a batch; the last one may have fewer.
     batch: usize,
 }
 
 /// Every other line.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Line {
+pub(crate) struct Line {
     mask: SkipMask,
+    /// Number of the batch, from 0.
     batch: usize,
+    /// Which images are classified right, as hexadecimal digits: a byte per eight images, the first in the lowest bit.
     correct: String,
+    /// The probability of each image's class in steps of 1/255, as hexadecimal digits: a byte per image.
     confidence: String,
+}
+
+/// A line of a store.
+#[cfg(feature = "schema")]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "it is there for its schema")]
+pub(crate) enum StoreLine {
+    /// The first one.
+    Header(Header),
+    /// Every other one.
+    Result(Line),
 }
 
 /// Results by mask and batch, in memory and in a file that no other process writes to meanwhile.
@@ -59,18 +81,14 @@ type Results = BTreeMap<(SkipMask, usize), Outcomes>;
 
 impl Store {
     /// Opens the store in `path`, or makes it if there is none, for the results of a model with `gates` gates on a data
-    /// set, both given by their hashes.
+    /// set, both given by their hashes, in batches of `batch` images.
     ///
     /// # Errors
     ///
     /// When the file is no store, is one of another model or data set, is in use, or cannot be written.
-    pub fn open(path: &Path, model: &str, data: &str, gates: usize) -> Result<Self, Error> {
-        let header = Header {
-            format_version: FORMAT_VERSION,
-            model: model.to_owned(),
-            data: data.to_owned(),
-            batch: BATCH,
-        };
+    pub fn open(path: &Path, model: &str, data: &str, gates: usize, batch: usize) -> Result<Self, Error> {
+        let header =
+            Header { format_version: FORMAT_VERSION, model: model.to_owned(), data: data.to_owned(), batch };
         if path.exists() {
             // Reading from a pipe or a device may have no end.
             file::open(path)?;
@@ -151,7 +169,7 @@ fn parse(path: &Path, text: &str) -> Result<(Header, Results), Error> {
     let mut lines = text.lines().enumerate();
     let first = lines.next().map_or("", |(_, line)| line);
     let header: Header = serde_json::from_str(first).map_err(|error| bad(0, error.to_string()))?;
-    if (header.format_version, header.batch) != (FORMAT_VERSION, BATCH) {
+    if header.format_version != FORMAT_VERSION || !(1..=BATCH).contains(&header.batch) {
         return Err(bad(
             0,
             format!("it has version {} and batches of {}", header.format_version, header.batch),
@@ -182,15 +200,19 @@ fn line(mask: &SkipMask, batch: usize, Outcomes { correct, confidence }: &Outcom
 }
 
 fn check(path: &Path, expected: &Header, found: &Header) -> Result<(), Error> {
-    for (what, expected, found) in
-        [("model", &expected.model, &found.model), ("data set", &expected.data, &found.data)]
-    {
-        if expected != found {
+    let batches = [expected.batch, found.batch].map(|batch| batch.to_string());
+    let of = [
+        ("model", &expected.model, &found.model),
+        ("data set", &expected.data, &found.data),
+        ("size of batches", &batches[0], &batches[1]),
+    ];
+    match of.into_iter().find(|(_, expected, found)| expected != found) {
+        None => Ok(()),
+        Some((what, expected, found)) => {
             let (path, expected, found) = (path.to_owned(), expected.clone(), found.clone());
-            return Err(Error::StoreOfAnother { path, what, expected, found });
+            Err(Error::StoreOfAnother { path, what, expected, found })
         }
     }
-    Ok(())
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -213,7 +235,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> Result<Store, Error> {
-        Store::open(path, "m", "d", 2)
+        Store::open(path, "m", "d", 2, BATCH)
     }
 
     #[test]
@@ -251,9 +273,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store.jsonl");
         open(&path).unwrap();
-        let error = Store::open(&path, "x", "d", 2).unwrap_err().to_string();
+        let error = Store::open(&path, "x", "d", 2, BATCH).unwrap_err().to_string();
         assert!(error.ends_with("holds results of another model: m, expected x"), "{error}");
-        let error = Store::open(&path, "m", "x", 2).unwrap_err().to_string();
+        let error = Store::open(&path, "m", "x", 2, BATCH).unwrap_err().to_string();
         assert!(error.ends_with("holds results of another data set: d, expected x"), "{error}");
     }
 
@@ -322,8 +344,8 @@ mod tests {
     fn stores_of_different_models_are_not_merged() {
         let dir = tempfile::tempdir().unwrap();
         let paths = [dir.path().join("a"), dir.path().join("b")];
-        Store::open(&paths[0], "m", "d", 2).unwrap();
-        Store::open(&paths[1], "n", "d", 2).unwrap();
+        Store::open(&paths[0], "m", "d", 2, BATCH).unwrap();
+        Store::open(&paths[1], "n", "d", 2, BATCH).unwrap();
         let output = dir.path().join("merged");
         assert!(matches!(merge(&paths, &output), Err(Error::StoreOfAnother { what: "model", .. })));
         assert!(!output.exists());

@@ -68,6 +68,7 @@ pub use error::{ArtifactError, CompileError, ImportError, LoadError};
 pub use folder::write_artifact;
 pub use gating::GateError;
 pub use library::{LIBRARY_VARIABLE, find_library, python_packages};
+pub use linker::try_linker;
 pub use memory::CheckError;
 pub use passes::plan;
 pub use plan::{Plan, PlanError, PlanProblem};

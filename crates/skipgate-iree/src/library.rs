@@ -1,12 +1,18 @@
 //! Finding `libIREECompiler`.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::LoadError;
 
 /// Environment variable that names the library file and wins over every other place.
 pub const LIBRARY_VARIABLE: &str = "SKIPGATE_IREE_COMPILER";
+
+/// Environment variable that names the folder which `cargo xtask setup` fills.
+const TOOLS_VARIABLE: &str = "SKIPGATE_TOOLS";
+/// Its value in a checkout, where cargo sets it whether or not there is such a folder.
+const USUAL_TOOLS: &str = "target/tools";
 
 const FILE: &str = "libIREECompiler.so";
 /// Where the PyPI wheel keeps the library, inside `site-packages`.
@@ -20,6 +26,11 @@ pub fn find_library() -> Result<PathBuf, LoadError> {
         let path = PathBuf::from(path);
         let searched = vec![format!("{LIBRARY_VARIABLE} = {}", path.display())];
         return if path.is_file() { Ok(path) } else { Err(LoadError::NotFound { searched }) };
+    }
+    if let Some(tools) = wrong_tools(env::var_os(TOOLS_VARIABLE)) {
+        return Err(LoadError::NotFound {
+            searched: vec![format!("{TOOLS_VARIABLE} = {}", tools.display())],
+        });
     }
     let mut searched = vec![format!("{LIBRARY_VARIABLE} (not set)")];
     if let Some(beside) = env::current_exe().ok().map(|program| program.with_file_name(FILE)) {
@@ -37,6 +48,14 @@ pub fn find_library() -> Result<PathBuf, LoadError> {
     Err(LoadError::NotFound { searched })
 }
 
+/// The folder of tools that somebody named, if it has no compiler. That a checkout's own has none is no mistake of anybody's: it is
+/// one of many places then.
+fn wrong_tools(tools: Option<OsString>) -> Option<PathBuf> {
+    let tools = tools.filter(|tools| !tools.is_empty()).map(PathBuf::from)?;
+    let is_wrong = !tools.ends_with(USUAL_TOOLS) && in_prefix(&tools.join("venv")).is_none();
+    is_wrong.then_some(tools)
+}
+
 /// Installation prefixes of Python environments, the most specific first.
 fn python_prefixes() -> Vec<PathBuf> {
     let mut prefixes: Vec<PathBuf> = Vec::new();
@@ -45,7 +64,7 @@ fn python_prefixes() -> Vec<PathBuf> {
         env::current_exe().ok().and_then(|program| Some(program.parent()?.parent()?.to_path_buf()));
     prefixes.extend(installation.clone());
     prefixes.extend(env::var_os("VIRTUAL_ENV").map(PathBuf::from));
-    prefixes.extend(env::var_os("SKIPGATE_TOOLS").map(|tools| Path::new(&tools).join("venv")));
+    prefixes.extend(env::var_os(TOOLS_VARIABLE).map(|tools| Path::new(&tools).join("venv")));
     // target/release/skipgate -> target/tools/venv
     prefixes.extend(installation.map(|build| build.join("tools/venv")));
     for dir in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
@@ -96,6 +115,20 @@ mod tests {
         }
         let found = in_prefix(prefix.path()).unwrap();
         assert!(found.to_string_lossy().contains("python3.11"), "{}", found.display());
+    }
+
+    #[test]
+    fn only_a_folder_that_somebody_named_must_have_the_compiler() {
+        let tools = tempfile::tempdir().unwrap();
+        let wrong = |path: &Path| wrong_tools(Some(path.as_os_str().to_owned()));
+        assert_eq!(wrong(tools.path()), Some(tools.path().to_owned()));
+        assert_eq!(wrong(Path::new("/no/such/folder")), Some("/no/such/folder".into()));
+        assert_eq!(wrong(Path::new("/no/such/target/tools")), None);
+        assert_eq!(wrong_tools(Some(OsString::new())).or(wrong_tools(None)), None);
+        let dir = tools.path().join("venv/lib/python3.11/site-packages").join(IN_SITE_PACKAGES);
+        fs_err::create_dir_all(&dir).unwrap();
+        fs_err::write(dir.join(FILE), "").unwrap();
+        assert_eq!(wrong(tools.path()), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Command, Output};
 
 use skipgate_core::{Arch, Target};
 use tempfile::{Builder, TempPath};
@@ -57,6 +58,34 @@ impl Linker {
     pub(crate) fn missing(&self) -> io::Result<Missing> {
         Ok(Missing::parse(&String::from_utf8_lossy(&fs_err::read(&self.complaints)?)))
     }
+}
+
+/// Links a small file with the linker of the compiler `library`, in the same way as for an artifact. Returns what is wrong, in
+/// words.
+///
+/// # Errors
+///
+/// When the linker is not there, cannot be run from the folder for temporary files, or does not link.
+pub fn try_linker(library: &Path) -> Result<(), String> {
+    let linked = || -> io::Result<Output> {
+        // The linker is one for all machines; that of this code has nothing else in it.
+        let board = Target::named("odroid-xu4").map_err(io::Error::other)?;
+        let object = functions(&board)?;
+        let linker = Linker::new(library, &Target { arch: Arch::Aarch64, ..board })?;
+        let output = temporary("linked", ".so")?.into_temp_path();
+        let mut command = Command::new(linker.path());
+        command.args(["-flavor", "gnu", "-shared", "-o"]).arg(&output).arg(&object);
+        let mut done = command.output()?;
+        done.stderr.extend(fs_err::read(&linker.complaints)?);
+        Ok(done)
+    };
+    let done = linked().map_err(|error| error.to_string())?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&done.stderr);
+    let said = said.lines().next().unwrap_or("it gives no reason");
+    Err(format!("the linker ended with {}: {said}", done.status))
 }
 
 impl Missing {

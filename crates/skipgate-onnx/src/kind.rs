@@ -11,6 +11,7 @@ use crate::proto::NodeProto;
 
 /// What a branch F consists of, by its operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BlockKind {
     /// It multiplies values that it computes with each other, as attention does.

@@ -21,18 +21,22 @@ const SMALLEST_SCALE: f64 = 1e-6;
 
 /// Where two results differ most, and by how much.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Difference {
     /// Relative to the largest finite magnitude of the expected values; infinite where one value is a number and the
     /// other is not, or an infinity of the other sign.
     #[serde(serialize_with = "finite")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "finite_schema"))]
     pub relative: f64,
     /// Place of the element that differs most.
     pub element: usize,
     /// What was found there.
     #[serde(serialize_with = "finite")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "finite_schema"))]
     pub found: f64,
     /// What was expected there.
     #[serde(serialize_with = "finite")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "finite_schema"))]
     pub expected: f64,
 }
 
@@ -40,6 +44,11 @@ pub struct Difference {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 fn finite<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if value.is_finite() { serializer.serialize_f64(*value) } else { serializer.collect_str(value) }
+}
+
+#[cfg(feature = "schema")]
+fn finite_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({ "type": ["number", "string"] })
 }
 
 impl Difference {

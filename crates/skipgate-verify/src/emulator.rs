@@ -4,18 +4,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use skipgate_core::{Arch, Emulation, Manifest, SkipMask, Target};
+use skipgate_core::{Emulation, Manifest, SkipMask, Target};
 use skipgate_data::Stacked;
 
 use crate::Error;
-
-/// Environment variable with the path of the program for boards with processors of this kind.
-pub fn program_variable(arch: Arch) -> &'static str {
-    match arch {
-        Arch::Aarch64 => "SKIPGATE_AARCH64_PROGRAM",
-        Arch::Arm | Arch::X86_64 => "SKIPGATE_BOARD_PROGRAM",
-    }
-}
 
 /// The program for a board under emulation.
 #[derive(Debug, Clone)]
@@ -25,12 +17,12 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// What runs artifacts for `target`: takes `program`, or else the one that the [variable](program_variable) names.
+    /// What runs artifacts for `target`: takes `program`, or else the one that the [variable](skipgate_core::Arch::program_variable) names.
     /// `Err` says in words what is missing.
     pub fn find(target: &Target, program: Option<&Path>) -> Result<Self, String> {
         let machine = target.emulation();
         let machine = machine.ok_or_else(|| format!("there is no emulator for {}", target.arch.name()))?;
-        let variable = program_variable(target.arch);
+        let variable = target.arch.program_variable();
         let named = || env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
         let program = program.map(Path::to_owned).or_else(named);
         let program = program.ok_or_else(|| format!("{variable} does not name the program for the board"))?;

@@ -14,7 +14,7 @@ mod report;
 mod verify;
 
 pub use compare::{Difference, HALF_TOLERANCE, QUANTIZED_TOLERANCE, TOLERANCE};
-pub use emulator::{Emulator, program_variable};
+pub use emulator::Emulator;
 pub use error::Error;
 pub use masks::masks;
 pub use onnx_runtime::{LIBRARY_VARIABLE, OnnxRuntime, Session};

@@ -9,6 +9,7 @@ use crate::Difference;
 
 /// What an artifact was compared with, and how it did.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// The artifact.
     pub artifact: PathBuf,
@@ -34,6 +35,7 @@ pub struct Report {
 
 /// How an artifact ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ran {
     /// On this machine.
@@ -44,6 +46,7 @@ pub enum Ran {
 
 /// One mask against one reference.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// The mask.
     pub mask: SkipMask,
@@ -61,6 +64,7 @@ pub struct Comparison {
 
 /// What computes the model without its skipped blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reference {
     /// ONNX Runtime, without optimisations.

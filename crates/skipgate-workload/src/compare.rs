@@ -9,6 +9,7 @@ use crate::{Arrival, Best, Request, Summary, Tally, oracle, simulate};
 
 /// How well requests were served, beside how well they could have been.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Score {
     /// Of the controller, or of a network.
     pub name: String,

@@ -10,6 +10,7 @@ use crate::{Buckets, Request};
 
 /// Counts and times of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// All requests.
     pub requests: usize,
@@ -39,6 +40,7 @@ pub struct Summary {
 
 /// Percentiles in microseconds, to three digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Latencies {
     /// 50th.
     pub p50_us: f64,
@@ -52,6 +54,7 @@ pub struct Latencies {
 
 /// How much one configuration was used.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stay {
     /// Its number.
     pub configuration: usize,

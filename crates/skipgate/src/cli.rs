@@ -10,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[cfg(feature = "compiler")]
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "compiler")]
+use skipgate_board::Destination;
+#[cfg(feature = "compiler")]
 use skipgate_core::{ColorMode, Interpolation, Layout, Resize};
 use skipgate_core::{Reference, SkipMask};
 use skipgate_data::{Part, Source};
@@ -97,6 +99,9 @@ pub(crate) enum Command {
     /// List the machines that artifacts can be compiled for
     #[cfg(feature = "compiler")]
     Targets,
+    /// Print the JSON Schema of a file, or of what a command prints with `--format json`
+    #[cfg(feature = "schema")]
+    Schema(SchemaOf),
     /// Say what is installed, what is missing and how to install it
     Doctor,
     /// Print a script that completes skipgate's arguments in a shell
@@ -448,12 +453,29 @@ pub(crate) struct CompileJob {
     pub(crate) verify: bool,
 }
 
+/// The machine that something runs on.
+#[cfg(feature = "compiler")]
+#[derive(Debug, Args)]
+pub(crate) struct OnBoard {
+    /// Do it on this machine, which `ssh` reaches: copy there what it lacks, look at its clocks, run on its fastest core; files
+    /// are kept there in `~/.cache/skipgate` unless another folder is given
+    #[arg(long, value_name = "ssh://[USER@]HOST[:PORT][/DIR]")]
+    pub(crate) on: Option<Destination>,
+    /// The program for that machine [default: what `cargo xtask program` built, or what was unpacked of a release]
+    #[arg(long, value_name = "FILE", requires = "on")]
+    pub(crate) program: Option<PathBuf>,
+    /// What runs the program there, such as `chrt -f 50`, or `qemu-arm -cpu cortex-a15` on a machine that stands in for a board
+    #[arg(long, value_name = "COMMAND", requires = "on")]
+    pub(crate) runner: Option<String>,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   skipgate run build/resnet20-host --image digit.png
   skipgate run build/resnet20-host --image digit.png --mask 110111
   skipgate run build/resnet20-host --input images.npy --output logits.npy --skip 0,3
+  skipgate run build/resnet20-xu4 --on ssh://odroid --image digit.png
   skipgate run build/detector-host --image street.jpg --output boxes.npz
   skipgate run build/matcher-host --input left=a.npy --input right=b.npy --output match.npz")]
 pub(crate) struct Run {
@@ -461,6 +483,9 @@ pub(crate) struct Run {
     pub(crate) artifact: PathBuf,
     #[command(flatten)]
     pub(crate) trust: Trust,
+    #[cfg(feature = "compiler")]
+    #[command(flatten)]
+    pub(crate) board: OnBoard,
     /// Run on this PNG or JPEG image, and print the most likely classes if the network gives classes
     #[arg(long, value_name = "FILE", required_unless_present = "input", conflicts_with = "input")]
     pub(crate) image: Option<PathBuf>,
@@ -490,20 +515,27 @@ pub(crate) struct Run {
 For steady figures, keep the machine idle and the program on one core:
   taskset --cpu-list 0 skipgate bench build/resnet20-host --model resnet20.onnx
   skipgate bench build/resnet110-host --model resnet110.onnx --every 5 --threads 2 --plot latency.svg
-  skipgate bench build/resnet20-host --per-dispatch")]
+  skipgate bench build/resnet20-host --per-dispatch
+On a board, which this looks at first:
+  skipgate bench build/resnet20-xu4 --on ssh://odroid -o odroid.json
+  skipgate pareto build/resnet20-host --data digits --latency-from odroid.json")]
 pub(crate) struct Bench {
     /// The artifact folder
     pub(crate) artifact: PathBuf,
     #[command(flatten)]
     pub(crate) trust: Trust,
+    #[cfg(feature = "compiler")]
+    #[command(flatten)]
+    pub(crate) board: OnBoard,
     /// Measure beside it the networks with the same blocks removed for good, compiled from this ONNX model, which is
     /// the artifact's own before it got its gates
     #[cfg(feature = "compiler")]
-    #[arg(long, value_name = "MODEL.onnx")]
+    #[arg(long, value_name = "MODEL.onnx", conflicts_with = "on")]
     pub(crate) model: Option<PathBuf>,
     /// Where those networks are, as artifacts called by the number of blocks removed; with --model, missing ones are
     /// compiled and left there
     #[arg(long, value_name = "DIR", conflicts_with = "require_key")]
+    #[cfg_attr(feature = "compiler", arg(conflicts_with = "on"))]
     pub(crate) pruned: Option<PathBuf>,
     /// Threads that share the work of one inference; with 1, the caller does it
     #[arg(long, value_name = "N", default_value = "1")]
@@ -531,7 +563,11 @@ pub(crate) struct Bench {
     /// Start each round at a line on standard input and print its medians as a line of JSON, to take turns with other
     /// programs
     #[arg(long)]
+    #[cfg_attr(feature = "compiler", arg(conflicts_with = "on"))]
     pub(crate) paced: bool,
+    /// Write the figures to this file, too, as JSON: for the `--latency-from` of `pareto`, `serve`, `simulate` and `report`
+    #[arg(short, long, value_name = "FILE.json")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Which configuration each request gets.
@@ -650,10 +686,14 @@ Examples:
   skipgate serve build/resnet110-odroid-xu4 --workload periodic:30s --data images --cpu 4 --power hwmon:ina231
   ls /camera/*.png | skipgate serve build/resnet110-host --stdin
   capture | skipgate serve build/resnet110-host --stdin --drop --metrics localhost:9090
-  skipgate serve build/resnet110-host --http localhost:8000 --sessions 2")]
+  skipgate serve build/resnet110-host --http localhost:8000 --sessions 2
+  skipgate serve build/resnet110-xu4 --on ssh://odroid --workload periodic:30ms --data digits")]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) control: Control,
+    #[cfg(feature = "compiler")]
+    #[command(flatten)]
+    pub(crate) board: OnBoard,
     /// When requests come: steady:30ms, periodic:30ms, poisson:30ms, bursts:300ms,10, diurnal:30ms,10s or trace:FILE
     #[arg(long, value_name = "WORKLOAD", required_unless_present_any = ["stdin", "http"], requires = "data")]
     pub(crate) workload: Option<Workload>,
@@ -745,7 +785,7 @@ pub(crate) struct Evaluation {
     /// The part of the data set
     #[arg(long, value_name = "PART", default_value_t = Part::Test)]
     pub(crate) part: Part,
-    /// Images to choose masks on, in hundreds; accuracy is reported on the second half of the data set, or what is left of it [default: half of it]
+    /// Images to choose masks on, in hundreds, or in halves of fewer than 200; accuracy is reported on the second half of the data set, or what is left of it [default: half of it]
     #[arg(long, value_name = "N")]
     pub(crate) search_images: Option<usize>,
     /// Threads, each of which runs a network of its own [default: all cores]
@@ -900,6 +940,19 @@ pub(crate) struct Merge {
     /// The store to write
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+}
+
+#[cfg(feature = "schema")]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  skipgate schema\n  skipgate schema manifest\n  skipgate schema -o schemas"
+)]
+pub(crate) struct SchemaOf {
+    /// Its name, such as `manifest`, or that of a command [default: list the names]
+    pub(crate) name: Option<String>,
+    /// Write all of them to this folder
+    #[arg(short, long, value_name = "DIR", conflicts_with = "name")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[cfg(test)]

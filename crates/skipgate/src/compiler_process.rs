@@ -20,6 +20,7 @@ use skipgate_iree::{Build, Compiled, Compiler, Gating, Source, Verification};
 use skipgate_onnx::{GateSelection, GateUnit};
 
 use crate::cli::{CompileJob as Files, Format, ImageOptions};
+use crate::diagnostics::AlreadyPrinted;
 use crate::front;
 
 /// How much of what a dead compiler said is repeated.
@@ -57,11 +58,6 @@ pub(crate) enum Gates {
     /// It has none, and these blocks are removed.
     None { remove: Vec<String> },
 }
-
-/// What the process of its own has printed already.
-#[derive(Debug, thiserror::Error)]
-#[error("see above")]
-pub(crate) struct AlreadyPrinted;
 
 /// The compiler took its process down.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +106,7 @@ pub(crate) fn run(job: &Job, files: &Files, format: Format) -> Result<()> {
     }
     // Warnings, or the error.
     io::stderr().write_all(said.as_bytes())?;
-    if status.success() { Ok(()) } else { Err(AlreadyPrinted.into()) }
+    if status.success() { Ok(()) } else { Err(AlreadyPrinted { code: 1 }.into()) }
 }
 
 /// Whether the process ended itself.

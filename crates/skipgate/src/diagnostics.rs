@@ -4,33 +4,54 @@ use std::error::Error;
 use std::ffi::OsString;
 
 use anstream::eprintln;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use skipgate_core::{FrontError, Hint, ManifestError, UnknownTarget};
 use skipgate_runtime as runtime;
 
 use crate::cli::Format;
 
 /// An error as it is printed.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Failure {
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct Failure {
     error: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
-/// Prints `error` with its causes and the first hint that one of them has.
-pub(crate) fn print(error: &anyhow::Error, format: Format) {
+/// Another process failed and said why; this one ends as it did.
+#[cfg(feature = "compiler")]
+#[derive(Debug, thiserror::Error)]
+#[error("see above")]
+pub(crate) struct AlreadyPrinted {
+    /// Its exit code.
+    pub(crate) code: u8,
+}
+
+/// What this process ends with when its work failed.
+const FAILED: u8 = 1;
+
+/// Prints `error` with its causes and the first hint that one of them has, and returns the exit code.
+pub(crate) fn print(error: &anyhow::Error, format: Format) -> u8 {
     #[cfg(feature = "compiler")]
-    if error.is::<crate::compiler_process::AlreadyPrinted>() {
-        return;
+    if let Some(AlreadyPrinted { code }) = error.downcast_ref() {
+        return *code;
     }
-    let failure = Failure::of(error);
-    match format {
-        Format::Text => failure.print_text(),
-        Format::Json => failure.print_json(),
+    Failure::of(error).print(format);
+    FAILED
+}
+
+/// Prints what this program, run elsewhere with JSON as its format, said on standard error, in the form that is asked for here.
+#[cfg(feature = "compiler")]
+pub(crate) fn repeat(said: &str, format: Format) {
+    for line in said.lines() {
+        match serde_json::from_str::<Failure>(line) {
+            Ok(failure) => failure.print(format),
+            Err(_) => eprintln!("{line}"),
+        }
     }
 }
 
@@ -67,6 +88,13 @@ impl Failure {
             said = cause;
         }
         Self { error: error.to_string(), causes, hint: error.chain().find_map(hint) }
+    }
+
+    fn print(&self, format: Format) {
+        match format {
+            Format::Text => self.print_text(),
+            Format::Json => self.print_json(),
+        }
     }
 
     fn print_text(&self) {
@@ -108,6 +136,7 @@ fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| of::<skipgate_iree::CompileError>(error))
         .or_else(|| of::<skipgate_iree::ArtifactError>(error))
         .or_else(|| of::<skipgate_verify::Error>(error))
+        .or_else(|| of::<skipgate_board::Error>(error))
         .or_else(|| of::<skipgate_iree::TemporaryFolderError>(error))
         .or_else(|| of::<crate::compiler_process::CompilerDied>(error));
     shared

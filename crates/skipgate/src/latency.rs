@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Wall time of single calls, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(clippy::struct_field_names, reason = "the unit belongs into the JSON keys")]
 pub(crate) struct Latency {
     pub(crate) min_us: f64,

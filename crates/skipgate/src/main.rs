@@ -13,6 +13,8 @@ mod front;
 mod image_options;
 mod latency;
 #[cfg(feature = "compiler")]
+mod on_board;
+#[cfg(feature = "compiler")]
 mod plain_paths;
 mod progress;
 mod report;
@@ -34,9 +36,6 @@ fn main() -> ExitCode {
     let format = cli.format;
     match commands::execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            diagnostics::print(&error, format);
-            ExitCode::FAILURE
-        }
+        Err(error) => diagnostics::print(&error, format).into(),
     }
 }

@@ -1,10 +1,12 @@
 //! Results on standard output: one serialisable value, printed as JSON or as text.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use comfy_table::{Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use terminal_size::{Width, terminal_size_of};
 
 use crate::cli::Format;
 
@@ -20,6 +22,11 @@ pub(crate) fn print(report: &impl Report, format: Format) -> Result<()> {
         Format::Text => report.text(),
         Format::Json => serde_json::to_string_pretty(report)?,
     };
+    print_text(&text)
+}
+
+/// Prints `text` as it is, with one line break behind it.
+pub(crate) fn print_text(text: &str) -> Result<()> {
     match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
         // The reader of a pipe may have seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -27,9 +34,24 @@ pub(crate) fn print(report: &impl Report, format: Format) -> Result<()> {
     }
 }
 
-/// A table without lines, its numbers as they come.
+/// Writes `report` to the file `path` as JSON.
+pub(crate) fn write(report: &impl Report, path: &Path) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(fs_err::write(path, text)?)
+}
+
+/// A table without lines, its numbers as they come. Where the terminal is too narrow for it, long words wrap in their columns.
 pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
+    table_within(terminal_size_of(io::stdout()).map(|(Width(columns), _)| columns), header)
+}
+
+/// The same for a terminal with so many columns.
+fn table_within<'a>(columns: Option<u16>, header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
+    if let Some(columns) = columns {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+    }
     table.load_preset(presets::NOTHING).set_header(header.into_iter().collect::<Vec<_>>());
     table
 }
@@ -37,4 +59,25 @@ pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
 /// `1 gate` or `2 gates`.
 pub(crate) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_gets_a_table_that_fits() {
+        let table = |columns| {
+            let mut table = table_within(columns, ["gate", "block", "MACs", "shortcut", "why"]);
+            let why = "its shortcut has a convolution, so leaving out the block would change the shape";
+            table.add_row(["-", "layer3.segment.0.block.17", "3.54 M", "parameter-free", why]);
+            table.to_string()
+        };
+        let width = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+        assert!(width(&table(None)) > 100);
+        assert_eq!(table(Some(200)).lines().count(), 2);
+        let narrow = table(Some(60));
+        assert!(width(&narrow) <= 60, "{narrow}");
+        assert!(narrow.contains("convolution") && narrow.lines().count() > 2, "{narrow}");
+    }
 }

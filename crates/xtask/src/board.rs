@@ -47,12 +47,17 @@ impl Family {
         }
     }
 
+    /// Its processors.
+    fn arch(self) -> Arch {
+        match self {
+            Self::Armv7 => Arch::Arm,
+            Self::Aarch64 => Arch::Aarch64,
+        }
+    }
+
     /// What Rust calls it.
     pub(crate) fn rust_target(self) -> &'static str {
-        match self {
-            Self::Armv7 => "armv7-unknown-linux-gnueabihf",
-            Self::Aarch64 => "aarch64-unknown-linux-gnu",
-        }
+        self.arch().rust_target()
     }
 
     /// What Debian calls it.
@@ -65,10 +70,7 @@ impl Family {
 
     /// The environment variable that tells tests where the program for its boards is.
     fn program_variable(self) -> &'static str {
-        match self {
-            Self::Armv7 => "SKIPGATE_BOARD_PROGRAM",
-            Self::Aarch64 => "SKIPGATE_AARCH64_PROGRAM",
-        }
+        self.arch().program_variable()
     }
 
     /// What names of GNU's tools begin with, and of folders of libraries.

@@ -30,12 +30,14 @@ const BOARD_CRATES: [&str; 8] = [
 ];
 
 /// Parts of crate names that have no place on the board: it runs what the host compiled.
-const NOT_ON_BOARD: [&str; 11] = [
+const NOT_ON_BOARD: [&str; 13] = [
     "bindgen",
     "maud",
     "onnx",
     "plotters",
     "protobuf",
+    "schemars",
+    "skipgate-board",
     "skipgate-explore",
     "skipgate-fuzz",
     "skipgate-iree",

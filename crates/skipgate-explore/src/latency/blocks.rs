@@ -22,14 +22,19 @@ pub struct BlockCosts {
 /// What `skipgate bench --format json` prints, as far as it is used, or a file of the same form with `unit` and
 /// `latency`.
 #[derive(Deserialize)]
-struct File {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct File {
+    /// The machine.
     target: String,
+    /// What the latencies count.
     #[serde(default = "microseconds")]
     unit: LatencyUnit,
     configurations: Vec<Configuration>,
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = by_either_name))]
 struct Configuration {
     mask: SkipMask,
     #[serde(alias = "gated")]
@@ -37,10 +42,25 @@ struct Configuration {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Figure {
+    /// In the unit of the file.
     Number(f64),
+    /// What `skipgate bench` measured.
     Times { median_us: f64 },
+}
+
+/// `schemars` knows no other names of a field: a latency may be called `gated`, too.
+#[cfg(feature = "schema")]
+fn by_either_name(schema: &mut schemars::Schema) {
+    let latency = schema.get("properties").and_then(|properties| properties.get("latency")).cloned();
+    if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
+        properties.extend(latency.map(|latency| ("gated".to_owned(), latency)));
+    }
+    schema.insert("required".to_owned(), serde_json::json!(["mask"]));
+    let either = serde_json::json!([{ "required": ["latency"] }, { "required": ["gated"] }]);
+    schema.insert("oneOf".to_owned(), either);
 }
 
 fn microseconds() -> LatencyUnit {

@@ -9,6 +9,8 @@ use skipgate_core::{LatencySource, LatencyUnit, SkipMask};
 use skipgate_runtime::Artifact;
 
 pub use blocks::BlockCosts;
+#[cfg(feature = "schema")]
+pub(crate) use blocks::File;
 
 use crate::Error;
 

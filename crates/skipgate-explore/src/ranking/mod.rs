@@ -7,6 +7,8 @@ mod sensitivity;
 use skipgate_core::SkipMask;
 
 pub use random::Random;
+#[cfg(feature = "schema")]
+pub(crate) use scores::File as ScoresFile;
 pub use scores::Scores;
 pub use sensitivity::Sensitivity;
 

@@ -18,12 +18,14 @@ pub struct Scores {
 
 /// `{"method": "fisher", "images": 512, "seed": 1, "blocks": [{"gate": 0, "score": 1.2e-4}, ...]}`, in gate order.
 #[derive(Debug, Clone, Deserialize)]
-struct File {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(crate) struct File {
     method: String,
     blocks: Vec<Block>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Block {
     gate: usize,
     score: f64,

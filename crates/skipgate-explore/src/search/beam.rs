@@ -6,7 +6,7 @@ use skipgate_core::SkipMask;
 
 use super::Search;
 use super::race::race;
-use crate::{BATCH, Engine, Error};
+use crate::{Engine, Error};
 
 /// Beam search: of all masks that skip one block more than one of the `width` best so far, keeps the `width` best.
 ///
@@ -30,7 +30,8 @@ impl Search for Beam {
             let to_come: usize = (skipped..=gates).map(|depth| gates - depth + 1).sum();
             let share = left * (gates - skipped + 1) / to_come;
             let children = children(&beam);
-            let affordable = affordable(&children, &promising, (share / BATCH).max(self.width));
+            let affordable =
+                affordable(&children, &promising, (share / engine.split().batch_size()).max(self.width));
             let ranked = race(engine, affordable, self.width, share, skipped)?;
             let mut order: Vec<_> = ranked.iter().map(|mask| children[mask]).collect();
             order.extend(promising);

@@ -4,7 +4,7 @@ use skipgate_core::SkipMask;
 
 use super::race::race;
 use super::{Beam, Search};
-use crate::{BATCH, Engine, Error};
+use crate::{Engine, Error};
 
 /// Share of the budget that the greedy search gets, whose masks are the first generation.
 const START: f64 = 0.5;
@@ -30,6 +30,7 @@ impl Search for Evolution {
         )]
         let start = (images as f64 * START) as usize;
         let mut elites = Beam { width: 1 }.masks(engine, start)?;
+        let batch = engine.split().batch_size();
         let depths = elites.len() - 1;
         let limit = engine.spent().max(images);
         // Two races at every number of skipped blocks between none and all, where there is nothing to choose.
@@ -38,10 +39,10 @@ impl Search for Evolution {
             let left = limit - engine.spent();
             let share = left / (rounds.len() - round);
             // A race takes a batch of each mask at least, and two masks.
-            if left < 2 * BATCH {
+            if left < 2 * batch {
                 break;
             }
-            let challengers = (share / BATCH).saturating_sub(1).clamp(1, CHALLENGERS);
+            let challengers = (share / batch).saturating_sub(1).clamp(1, CHALLENGERS);
             let mut masks = vec![elites[skipped].clone()];
             masks.push(with_one_more(&elites[skipped - 1], &mut random));
             masks.extend((1..challengers).map(|_| exchanged(&elites[skipped], &mut random)));

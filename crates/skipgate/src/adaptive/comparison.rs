@@ -8,6 +8,7 @@ use crate::report::Report;
 
 /// What all controllers make of workloads.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Comparison {
     /// Requests that come while the network with all blocks could serve one, on average.
     pub(crate) load: f64,
@@ -24,6 +25,7 @@ pub(crate) struct Comparison {
 
 /// One workload.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Row {
     pub(crate) workload: String,
     /// Whether the oracle is the best possible, not only a bound on it.

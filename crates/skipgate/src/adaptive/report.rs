@@ -9,6 +9,7 @@ use crate::report::{self, Report};
 
 /// A workload under a controller, and under networks that have none.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Adapted {
     pub(crate) workload: String,
     pub(crate) seed: u64,
@@ -78,6 +79,7 @@ pub(crate) fn score_table<'a>(
 
 /// What became of all requests of one network.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Network {
     pub(crate) name: String,
     #[serde(flatten)]

@@ -27,8 +27,9 @@ const MOST_WAITING: usize = 4096;
 
 /// What became of an image, as a line of JSON. A name that is not UTF-8 is shown as well as it can be.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-enum Line {
+pub(crate) enum Line {
     Processed {
         image: String,
         class: usize,

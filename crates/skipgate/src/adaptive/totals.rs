@@ -10,6 +10,7 @@ use crate::report::counted;
 
 /// Counts of what became of requests.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Totals {
     outcome: &'static str,
     requests: usize,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::CellAlignment;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use skipgate_core::file::read_text;
 use skipgate_core::{DISPATCHES_FILE, Dispatch, SkipMask};
 use skipgate_runtime::{Artifact, Device, DispatchTime, Session};
@@ -16,9 +16,10 @@ use crate::progress;
 use crate::report::{self, Report};
 
 /// The dispatches of an inference with all blocks.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Profile {
-    artifact: PathBuf,
+    pub(crate) artifact: PathBuf,
     target: String,
     threads: usize,
     /// Inferences that were profiled, and as many that were not.
@@ -29,7 +30,8 @@ pub(crate) struct Profile {
 }
 
 /// One dispatch.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Line {
     #[serde(flatten)]
     dispatch: Dispatch,

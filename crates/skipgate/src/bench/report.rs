@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use comfy_table::CellAlignment;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use skipgate_core::SkipMask;
 
 use super::measure;
@@ -12,7 +12,8 @@ use crate::latency::Latency;
 use crate::report::{self, Report};
 
 /// Everything that was measured.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Measured {
     pub(crate) artifact: PathBuf,
     pub(crate) target: String,
@@ -26,7 +27,8 @@ pub(crate) struct Measured {
 }
 
 /// The network at one mask.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Configuration {
     pub(crate) skipped: usize,
     mask: String,
@@ -40,7 +42,8 @@ pub(crate) struct Configuration {
 }
 
 /// Calls with one mask, after a call with another mask and after a call with the same one.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(crate) struct Switch {
     mask: String,
     changed: Latency,

@@ -4,43 +4,101 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
 
 use anyhow::Result;
+use serde::Serialize;
 use skipgate_core::{PARETO_FILE, SkipMask, depths};
 use skipgate_runtime::{Artifact, Device};
 
+use crate::bench::dispatches::{self, Profile};
 use crate::bench::measure::Bench;
 use crate::bench::report::{Configuration, Measured, Switch};
-use crate::bench::{dispatches, pruned, service};
+use crate::bench::{pruned, service};
 use crate::cli::{Bench as Arguments, Format};
+#[cfg(feature = "compiler")]
+use crate::on_board::Remote;
+use crate::report::Report;
 use crate::{front, progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    #[cfg(feature = "compiler")]
+    if let Some(found) = on_board(arguments, format)? {
+        return conclude(&found, arguments, format);
+    }
     let artifact = arguments.trust.open(&arguments.artifact)?;
-    if arguments.per_dispatch {
+    let found = if arguments.per_dispatch {
         let calls = arguments.rounds.get().saturating_mul(arguments.calls.get());
         let (threads, device) = (arguments.threads.get(), device(arguments)?);
-        let profile = dispatches::profile(&artifact, &arguments.artifact, device, threads, calls)?;
-        return report::print(&profile, format);
+        Some(Found::Profile(dispatches::profile(&artifact, &arguments.artifact, device, threads, calls)?))
+    } else if arguments.front {
+        Some(Found::Measured(served(arguments, &artifact)?))
+    } else {
+        depths_measured(arguments, &artifact, format)?.map(Found::Measured)
+    };
+    found.map_or(Ok(()), |found| conclude(&found, arguments, format))
+}
+
+/// What was measured.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub(super) enum Found {
+    Measured(Measured),
+    Profile(Profile),
+}
+
+impl Report for Found {
+    fn text(&self) -> String {
+        match self {
+            Self::Measured(measured) => measured.text(),
+            Self::Profile(profile) => profile.text(),
+        }
     }
-    if arguments.front {
-        return report::print(&served(arguments, &artifact)?, format);
+}
+
+/// Draws, writes and prints what was measured, as the arguments ask for.
+fn conclude(found: &Found, arguments: &Arguments, format: Format) -> Result<()> {
+    #[cfg(feature = "compiler")]
+    if let (Some(path), Found::Measured(measured)) = (&arguments.plot, found) {
+        fs_err::write(path, plot(measured).encode(path)?)?;
     }
+    arguments.output.as_deref().map_or(Ok(()), |path| report::write(found, path))?;
+    report::print(found, format)
+}
+
+/// What is measured on the board that the arguments name, if they name one.
+#[cfg(feature = "compiler")]
+fn on_board(arguments: &Arguments, format: Format) -> Result<Option<Found>> {
+    let dir = &arguments.artifact;
+    let Some(remote) = Remote::new(&arguments.board, &arguments.trust, dir, &["output", "plot"])? else {
+        return Ok(None);
+    };
+    let threads = arguments.threads.get();
+    // It is called as it is here.
+    let found = if arguments.per_dispatch {
+        let (mut profile, _): (Profile, _) = remote.report(threads, None, format)?;
+        profile.artifact.clone_from(dir);
+        Found::Profile(profile)
+    } else {
+        let (mut measured, _): (Measured, _) = remote.report(threads, None, format)?;
+        measured.artifact.clone_from(dir);
+        Found::Measured(measured)
+    };
+    Ok(Some(found))
+}
+
+/// Every number of skipped blocks; `None` if nobody let a round begin.
+fn depths_measured(arguments: &Arguments, artifact: &Artifact, format: Format) -> Result<Option<Measured>> {
     let gates = artifact.gates().len();
     let depths = depths(gates, arguments.every.get());
-    let pruned = pruned(arguments, &artifact, &depths, format)?;
+    let pruned = pruned(arguments, artifact, &depths, format)?;
     let masks = depths.iter().map(|&skipped| SkipMask::skipping_last(gates, skipped)).collect();
-    let mut bench = Bench::new(&artifact, pruned, masks, device(arguments)?, arguments.calls.get())?;
+    let mut bench = Bench::new(artifact, pruned, masks, device(arguments)?, arguments.calls.get())?;
     let rounds = if arguments.paced { paced(&mut bench)? } else { all(&mut bench, arguments.rounds.get())? };
     if rounds == 0 {
-        return Ok(());
+        return Ok(None);
     }
     let configurations = bench.configurations.iter().map(Into::into).collect();
     let switches = bench.switches.iter().map(Into::into).collect();
-    let measured = measured(arguments, &artifact, rounds, configurations, switches);
-    #[cfg(feature = "compiler")]
-    if let Some(path) = &arguments.plot {
-        fs_err::write(path, plot(&measured).encode(path)?)?;
-    }
-    report::print(&measured, format)
+    Ok(Some(measured(arguments, artifact, rounds, configurations, switches)))
 }
 
 /// The configurations of the front, as a server runs them.

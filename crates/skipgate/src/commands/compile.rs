@@ -23,7 +23,8 @@ use crate::report::{self, Report};
 const VERIFY_MASKS: usize = 2;
 
 #[derive(Serialize)]
-struct Written {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Written {
     artifact: PathBuf,
     vmfb_bytes: u64,
     manifest: Manifest,
@@ -99,7 +100,8 @@ fn limited(Coverage { limited_indices, .. }: &Coverage) -> Vec<String> {
 
 /// What `--emit` asks for instead of an artifact.
 #[derive(Serialize)]
-struct Plan {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Plan {
     plan: String,
 }
 

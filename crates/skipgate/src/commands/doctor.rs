@@ -7,11 +7,13 @@ use crate::cli::Format;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Diagnosis<'a> {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Diagnosis<'a> {
     checks: &'a [Check],
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Check {
     name: &'static str,
     state: State,
@@ -22,6 +24,7 @@ struct Check {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum State {
     Ok,
@@ -97,6 +100,10 @@ mod compiler {
 
     use super::{Check, State};
 
+    const REINSTALL: &str = "reinstall the iree-base-compiler package";
+    const RUNNABLE: &str = "see that programs may run in TMPDIR (it is not mounted with noexec); else reinstall the \
+                            iree-base-compiler package";
+
     /// `libIREECompiler`, opened and asked for its version.
     pub(super) fn library() -> Check {
         let name = "IREE compiler";
@@ -109,19 +116,22 @@ mod compiler {
         }
     }
 
-    /// The wheel holds it beside the library.
+    /// The wheel holds it beside the library. That it is there says little: it has to link something.
     pub(super) fn linker() -> Check {
-        let linker = Compiler::get().ok().map(|compiler| compiler.path().with_file_name("iree-lld"));
-        match linker.filter(|path| path.is_file()) {
-            Some(path) => {
-                Check { name: "linker", state: State::Ok, found: path.display().to_string(), fix: None }
+        let name = "linker";
+        let Ok(compiler) = Compiler::get() else {
+            let found = "no iree-lld without the compiler library".to_owned();
+            return Check { name, state: State::Missing, found, fix: Some(REINSTALL.to_owned()) };
+        };
+        let path = compiler.path().with_file_name("iree-lld");
+        match skipgate_iree::try_linker(compiler.path()) {
+            Ok(()) => {
+                Check { name, state: State::Ok, found: format!("{}, which links", path.display()), fix: None }
             }
-            None => Check {
-                name: "linker",
-                state: State::Missing,
-                found: "no iree-lld beside the compiler library".to_owned(),
-                fix: Some("reinstall the iree-base-compiler package".to_owned()),
-            },
+            Err(found) => {
+                let fix = if path.is_file() { RUNNABLE } else { REINSTALL };
+                Check { name, state: State::Missing, found, fix: Some(fix.to_owned()) }
+            }
         }
     }
 

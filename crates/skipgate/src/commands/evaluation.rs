@@ -41,15 +41,16 @@ pub(super) fn engine<'a>(
         batch
     );
     let split = Split::new(dataset.len(), arguments.search_images)?;
-    let store =
-        Store::open(&store(arguments), &manifest.model_sha256, dataset.sha256(), manifest.gates.len())?;
+    let (gates, batch) = (manifest.gates.len(), split.batch_size());
+    let store = Store::open(&store(arguments), &manifest.model_sha256, dataset.sha256(), gates, batch)?;
     let threads = arguments.threads.map_or_else(cores, usize::from);
     Ok(Engine::new(artifact, dataset, split, store, arguments.shard, threads)?)
 }
 
 /// A shard that did its share.
 #[derive(Serialize)]
-struct Waiting {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Waiting {
     shard: String,
     /// Evaluations of a mask on an image that were done.
     computed: usize,

@@ -11,7 +11,8 @@ use crate::cli::{Format, Gate as Arguments};
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Gated {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Gated {
     output: PathBuf,
     gates: Vec<skipgate_core::Gate>,
 }

@@ -12,7 +12,8 @@ use crate::cli::{Format, Inspect as Arguments};
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Inspection {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Inspection {
     model: PathBuf,
     /// Version of its operator set.
     opset: i64,
@@ -22,6 +23,7 @@ struct Inspection {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Block {
     /// Number of its gate; none if it has no gate.
     gate: Option<usize>,

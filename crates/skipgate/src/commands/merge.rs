@@ -9,7 +9,8 @@ use crate::cli::{Format, Merge as Arguments};
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Merged {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Merged {
     output: PathBuf,
     stores: usize,
     results: usize,

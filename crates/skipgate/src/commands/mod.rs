@@ -23,6 +23,8 @@ mod rank;
 #[cfg(feature = "explore")]
 mod report;
 mod run;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(feature = "explore")]
 mod search;
 #[cfg(feature = "compiler")]
@@ -74,6 +76,8 @@ pub(crate) fn execute(cli: Cli) -> Result<()> {
         Command::Merge(arguments) => merge::execute(&arguments, format),
         #[cfg(feature = "compiler")]
         Command::Targets => targets::execute(format),
+        #[cfg(feature = "schema")]
+        Command::Schema(arguments) => schema::execute(&arguments, format),
         Command::Doctor => doctor::execute(format),
         Command::Completions { shell } => completions::execute(shell),
         Command::Man { folder } => man::execute(&folder),

@@ -18,8 +18,12 @@ use crate::cli::{Format, Pareto as Arguments};
 use crate::progress;
 use crate::report::{self, Report};
 
+/// Images below which an accuracy is off by more than some points as often as not.
+const FEW_IMAGES: usize = 100;
+
 #[derive(Serialize)]
-struct Found {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Found {
     search: String,
     /// Images that the masks were chosen on, and others that the accuracies are of.
     search_images: usize,
@@ -41,6 +45,7 @@ struct Found {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Line {
     skipped: usize,
     mask: String,
@@ -52,6 +57,7 @@ struct Line {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Paper {
     evaluations: usize,
     hypervolume: f64,
@@ -152,10 +158,11 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let exploration = Exploration { search: arguments.search.to_string(), explored, paper };
     let files = write(arguments, &engine, &exploration)?;
     let Exploration { search, explored, paper } = exploration;
+    let report_images = engine.split().images(engine.split().report());
     let found = Found {
         search,
         search_images: engine.split().images(engine.split().search()),
-        report_images: engine.split().images(engine.split().report()),
+        report_images,
         evaluations: explored.evaluations,
         computed: engine.computed(),
         seconds: start.elapsed().as_secs_f64(),
@@ -164,7 +171,11 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         candidates: lines(&explored),
         paper: paper.as_ref().map(Paper::of),
         files,
-        warning: stale_signature(&arguments.evaluation.artifact),
+        warning: join([
+            few_images(report_images),
+            better_paper(&explored, paper.as_ref()),
+            stale_signature(&arguments.evaluation.artifact),
+        ]),
     };
     report::print(&found, format)
 }
@@ -184,6 +195,34 @@ fn search_all(
     let mut explored = explore(engine, &searches, latency)?.into_iter();
     let first = explored.next().expect("one result for every search");
     Ok((first, explored.next()))
+}
+
+/// A word about accuracies of few images.
+fn few_images(count: usize) -> Option<String> {
+    (count < FEW_IMAGES).then(|| {
+        format!(
+            "accuracies are of {count} images only, each of which is {:.1} points; give more, or see the intervals",
+            100.0 / count as f64
+        )
+    })
+}
+
+/// A word about the paper's method where its front is the better one. It is not written instead: that would choose masks on the
+/// images that their accuracies are reported on.
+fn better_paper(found: &Explored, paper: Option<&Explored>) -> Option<String> {
+    let [found, paper] = [found, paper?].map(Explored::hypervolume);
+    (paper > found).then(|| {
+        format!(
+            "the paper's method found the better front here (hypervolume {paper:.4}, not {found:.4}); `--search ranking` \
+             writes that one, from the same evaluations"
+        )
+    })
+}
+
+/// All that is to be warned of.
+fn join(warnings: [Option<String>; 3]) -> Option<String> {
+    let warnings: Vec<_> = warnings.into_iter().flatten().collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }
 
 /// A word about the signature of the artifact `dir`, if it has one, which does not cover what was written.
@@ -224,4 +263,45 @@ fn lines(explored: &Explored) -> Vec<Line> {
         }
     };
     explored.candidates.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use skipgate_explore::Accuracy;
+
+    use super::*;
+
+    /// A network with one gate: so many of 100 images are right, also in half of the time.
+    fn explored(correct: usize) -> Explored {
+        let candidate = |mask: &str, latency| {
+            let accuracy = Accuracy { correct, images: 100 };
+            let mask = mask.parse().unwrap();
+            Candidate { mask, search: accuracy, report: accuracy, latency, on_front: true }
+        };
+        Explored {
+            candidates: vec![candidate("1", 2.0), candidate("0", 1.0)],
+            evaluations: 0,
+            latency: LatencySource { unit: LatencyUnit::Microseconds, source: String::new(), measured: true },
+            single_skips: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_better_front_of_the_papers_method_is_told() {
+        let warning = better_paper(&explored(90), Some(&explored(92))).unwrap();
+        assert!(warning.contains("hypervolume 0.4600, not 0.4500") && warning.contains("--search ranking"));
+        assert_eq!(better_paper(&explored(90), Some(&explored(90))), None);
+        assert_eq!(better_paper(&explored(90), None), None);
+    }
+
+    #[test]
+    fn few_images_are_warned_of_beside_other_things() {
+        assert_eq!(few_images(100), None);
+        let warning = join([few_images(10), None, Some("b".to_owned())]).unwrap();
+        assert!(
+            warning.starts_with("accuracies are of 10 images only, each of which is 10.0 points"),
+            "{warning}"
+        );
+        assert!(warning.ends_with("; b"), "{warning}");
+    }
 }

@@ -11,7 +11,8 @@ use crate::cli::{Format, Plot as Arguments};
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Drawn {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Drawn {
     output: PathBuf,
 }
 

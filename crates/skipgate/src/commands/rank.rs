@@ -12,7 +12,8 @@ use crate::progress;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Ranked {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Ranked {
     by: String,
     /// Images that the ranking was made on.
     images: usize,
@@ -26,6 +27,7 @@ struct Ranked {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Block {
     gate: usize,
     name: String,

@@ -13,7 +13,8 @@ use crate::latency::Latency;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Written {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Written {
     output: PathBuf,
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use skipgate_core::{ElementType, Manifest, PARETO_FILE, Scores, SkipMask, TensorSpec};
 use skipgate_data::Stacked;
 use skipgate_runtime::{Device, Session};
@@ -12,17 +12,20 @@ use skipgate_runtime::{Device, Session};
 use crate::cli::{Format, Run as Arguments};
 use crate::front;
 use crate::latency::Latency;
+#[cfg(feature = "compiler")]
+use crate::on_board::Remote;
 use crate::progress;
 use crate::report::{self, Report};
 
-#[derive(Serialize)]
-struct Ran {
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Ran {
     mask: String,
     blocks_run: usize,
     images: usize,
     latency: Latency,
     /// The most likely classes of a single image.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     top: Vec<Class>,
     /// What the network gives for a single image, if that is one number.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +35,8 @@ struct Ran {
     output: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Class {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +48,8 @@ struct Class {
 }
 
 /// A number that a probability is computed from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 enum Score {
     Logit(f32),
@@ -89,6 +94,10 @@ fn classes(top: &[Class]) -> Option<String> {
 }
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
+    #[cfg(feature = "compiler")]
+    if let Some(ran) = on_board(arguments, format)? {
+        return report::print(&ran, format);
+    }
     let artifact = arguments.trust.open(&arguments.artifact)?;
     let manifest = artifact.manifest();
     let mask = mask(arguments, manifest.gates.len())?;
@@ -118,6 +127,36 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         output: arguments.output.clone(),
     };
     report::print(&ran, format)
+}
+
+/// What the board that the arguments name makes of the inputs, if they name one.
+#[cfg(feature = "compiler")]
+fn on_board(arguments: &Arguments, format: Format) -> Result<Option<Ran>> {
+    let own = ["image", "input", "output"];
+    let Some(mut remote) = Remote::new(&arguments.board, &arguments.trust, &arguments.artifact, &own)? else {
+        return Ok(None);
+    };
+    let manifest = remote.manifest().clone();
+    mask(arguments, manifest.gates.len())?;
+    kind_of_result(arguments, manifest.outputs())?;
+    let temporary = tempfile::tempdir()?;
+    if let Some(image) = &arguments.image {
+        let image = remote.add_file(image)?;
+        remote.add_option("--image", &image);
+    } else {
+        let inputs = temporary.path().join("inputs.npz");
+        inputs_in(&arguments.input, manifest.inputs())?.write(manifest.inputs(), &inputs)?;
+        let inputs = remote.add_file(&inputs)?;
+        remote.add_option("--input", &inputs);
+    }
+    let Some(output) = &arguments.output else { return Ok(Some(remote.report(1, None, format)?.0)) };
+    skipgate_data::can_write(manifest.outputs(), output)?;
+    let extension = output.extension().unwrap_or_default().to_string_lossy();
+    let there = format!("outputs.{extension}");
+    remote.add_option("--output", &there);
+    let (ran, bytes): (Ran, _) = remote.report(1, Some(&there), format)?;
+    fs_err::write(output, bytes)?;
+    Ok(Some(Ran { output: Some(output.clone()), ..ran }))
 }
 
 /// How the result is shown.

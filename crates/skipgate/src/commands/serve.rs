@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
+#[cfg(feature = "compiler")]
+use skipgate_board::{Input, Pin};
 use skipgate_core::{Manifest, SkipMask};
 use skipgate_data::Dataset;
 use skipgate_energy::{PowerTrace, Recorder, Source};
@@ -19,11 +21,19 @@ use crate::adaptive::live::{self, Image};
 use crate::adaptive::report::{Adapted, Network, drops_beside_faster};
 use crate::adaptive::{Demands, http, refuse_ignored_options, standard_input};
 use crate::cli::{Format, Serve as Arguments};
+#[cfg(feature = "compiler")]
+use crate::on_board::Remote;
 use crate::{progress, report};
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let control = &arguments.control;
     refuse_ignored_options(control);
+    #[cfg(feature = "compiler")]
+    if let Some(remote) = on_board(arguments)? {
+        let input = if arguments.stdin { Input::Inherited } else { Input::None };
+        let pin = if arguments.cpu.is_some() { Pin::AsItIs } else { Pin::Itself };
+        return remote.pass_through(pin, input, format);
+    }
     let artifact = control.trust.open(&control.artifact)?;
     let open = if arguments.http.is_some() { LeveledFront::open_or_all_run } else { LeveledFront::open };
     let front = open(&control.artifact, &artifact, control.latency_from.as_deref())?;
@@ -83,6 +93,26 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
         skipped,
     };
     report::print(&adapted, format)
+}
+
+/// The same on the board that the arguments name, if they name one. Images and power are those of the board.
+#[cfg(feature = "compiler")]
+fn on_board(arguments: &Arguments) -> Result<Option<Remote<'_>>> {
+    let control = &arguments.control;
+    let own = ["latency_from", "against", "plot"];
+    let Some(mut remote) = Remote::new(&arguments.board, &control.trust, &control.artifact, &own)? else {
+        return Ok(None);
+    };
+    anyhow::ensure!(control.plot.is_none(), "nothing is drawn on a board: leave out --plot with --on");
+    if let Some(latencies) = &control.latency_from {
+        let latencies = remote.add_file(latencies)?;
+        remote.add_option("--latency-from", &latencies);
+    }
+    for (name, dir) in &arguments.against {
+        let dir = remote.add_artifact(dir)?;
+        remote.add_option("--against", &format!("{name}={dir}"));
+    }
+    Ok(Some(remote))
 }
 
 /// Nothing yet, of images with labels or without.

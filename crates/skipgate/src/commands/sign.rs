@@ -22,7 +22,8 @@ const PASSWORD: &str = "SKIPGATE_KEY_PASSWORD";
 const COMMENT: &str = "skipgate artifact";
 
 #[derive(Serialize)]
-struct Signed {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Signed {
     artifact: PathBuf,
     /// The files that the signature covers, besides the manifest.
     files: BTreeMap<String, FileDigest>,
@@ -36,7 +37,8 @@ impl Report for Signed {
 }
 
 #[derive(Serialize)]
-struct Generated {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Generated {
     secret_key: PathBuf,
     public_key: PathBuf,
 }

@@ -8,7 +8,8 @@ use crate::cli::Format;
 use crate::report::{self, Report};
 
 #[derive(Serialize)]
-struct Targets {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub(super) struct Targets {
     targets: Vec<Target>,
 }
 

@@ -16,6 +16,7 @@ use crate::report::{self, Report};
 
 /// What was found, as this program prints it.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub(super) struct Verification(Findings);
 

@@ -64,6 +64,11 @@ pub(crate) const TESTS: &[Requirement] = &[
         packages: &["valgrind", "libc6-dbg"],
     },
     Requirement {
+        what: "OpenSSH's client and server, which stand between this machine and a board",
+        is_present: || has_programs(&["ssh", "ssh-keygen"]) && Path::new("/usr/sbin/sshd").exists(),
+        packages: &["openssh-client", "openssh-server"],
+    },
+    Requirement {
         what: "pkg-config",
         is_present: || has_programs(&["pkg-config"]),
         packages: &["pkg-config"],
