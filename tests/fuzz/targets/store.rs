@@ -14,6 +14,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a tem
 const MODEL: &str = "m";
 const DATA: &str = "d";
 const GATES: usize = 4;
+const BATCH: usize = 100;
 
 fuzz_target!(|bytes: &[u8]| {
     let [store, merged, again] = ["store", "merged", "again"].map(|name| FOLDER.path().join(name));
@@ -22,9 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(merge(&[merged.clone(), store.clone()], &again).expect("both are stores"), count);
         assert_eq!(fs::read(&merged).expect("it is there"), fs::read(&again).expect("it is there"));
     }
-    if let Ok(opened) = Store::open(&store, MODEL, DATA, GATES) {
+    if let Ok(opened) = Store::open(&store, MODEL, DATA, GATES, BATCH) {
         let count = opened.len();
         drop(opened);
-        assert_eq!(Store::open(&store, MODEL, DATA, GATES).expect("it was opened before").len(), count);
+        assert_eq!(Store::open(&store, MODEL, DATA, GATES, BATCH).expect("it was opened before").len(), count);
     }
 });
