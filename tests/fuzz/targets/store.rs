@@ -26,6 +26,9 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(opened) = Store::open(&store, MODEL, DATA, GATES, BATCH) {
         let count = opened.len();
         drop(opened);
-        assert_eq!(Store::open(&store, MODEL, DATA, GATES, BATCH).expect("it was opened before").len(), count);
+        assert_eq!(
+            Store::open(&store, MODEL, DATA, GATES, BATCH).expect("it was opened before").len(),
+            count
+        );
     }
 });
