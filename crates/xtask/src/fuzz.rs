@@ -31,6 +31,8 @@ pub(crate) enum Fuzz {
     Workload(Guided),
     /// Stores of evaluations
     Store(Guided),
+    /// Requests over HTTP: to `/metrics`, and the bodies of inference requests
+    Requests(Guided),
     /// Sequences of calls of the C interface, under `AddressSanitizer`
     Calls(Guided),
     /// All that are guided by coverage, one after the other
@@ -38,7 +40,7 @@ pub(crate) enum Fuzz {
 }
 
 /// All that are guided by coverage: programs of `tests/fuzz/targets`.
-const GUIDED: [&str; 7] = ["onnx", "artifact", "tensors", "images", "workload", "store", CALLS];
+const GUIDED: [&str; 8] = ["onnx", "artifact", "tensors", "images", "workload", "store", "requests", CALLS];
 /// The one that is built with a sanitizer, for there is `unsafe` in what it calls.
 const CALLS: &str = "calls";
 
@@ -96,6 +98,7 @@ pub(crate) fn run(workspace: &Workspace, what: &Fuzz) -> Result<()> {
         Fuzz::Images(how) => guided(workspace, "images", how),
         Fuzz::Workload(how) => guided(workspace, "workload", how),
         Fuzz::Store(how) => guided(workspace, "store", how),
+        Fuzz::Requests(how) => guided(workspace, "requests", how),
         Fuzz::Calls(how) => guided(workspace, CALLS, how),
         Fuzz::All(how) => GUIDED.iter().try_for_each(|target| guided(workspace, target, how)),
     }
