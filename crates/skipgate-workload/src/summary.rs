@@ -151,6 +151,11 @@ impl Tally {
         &self.queueing_buckets
     }
 
+    /// The configuration that ran last.
+    pub fn current(&self) -> Option<usize> {
+        self.current.map(|(configuration, _)| configuration)
+    }
+
     fn stay_until(&mut self, now: Duration) {
         if let Some((configuration, since)) = self.current {
             self.stays.entry(configuration).or_default().1 += now.saturating_sub(since);

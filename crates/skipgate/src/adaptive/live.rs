@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use indicatif::ProgressBar;
 use skipgate_http::Shared;
 use skipgate_runtime::{Server, Submission, Ticket};
 use skipgate_workload::{Arrival, Outcome, Processed, Request};
@@ -27,12 +26,11 @@ pub(crate) fn serve(
     numbers: &Shared,
     keep: bool,
     stop: &AtomicBool,
-    bar: &ProgressBar,
 ) -> Result<Vec<Request>> {
     let (sender, submitted) = mpsc::channel();
     let start = server.now();
     thread::scope(|scope| {
-        let answers = scope.spawn(|| collect(submitted, start, numbers, keep, bar));
+        let answers = scope.spawn(|| collect(submitted, start, numbers, keep));
         for (number, arrival) in arrivals.enumerate() {
             if !wait_until(server.started() + start + arrival.at, stop) {
                 break;
@@ -81,7 +79,6 @@ fn collect(
     start: Duration,
     numbers: &Shared,
     keep: bool,
-    bar: &ProgressBar,
 ) -> Result<Vec<Request>> {
     let mut kept = Vec::new();
     for (sent, submission) in submitted {
@@ -92,15 +89,8 @@ fn collect(
             }
             Submission::Accepted(ticket) => answered(ticket, &sent, since)?,
         };
-        let dropped = numbers.with(|numbers| {
-            // The answer is known, so no accuracy stands in for it.
-            numbers.tally.add(&request, 0.0);
-            numbers.tally.dropped()
-        });
-        if let Some(configuration) = request.processed().and_then(|processed| processed.configuration) {
-            bar.set_message(format!("{dropped} dropped, configuration {configuration}"));
-        }
-        bar.inc(1);
+        // The answer is known, so no accuracy stands in for it.
+        numbers.with(|numbers| numbers.tally.add(&request, 0.0));
         if keep {
             kept.push(request);
         }

@@ -11,5 +11,6 @@ pub(crate) mod plot;
 pub(crate) mod report;
 pub(crate) mod standard_input;
 pub(crate) mod totals;
+pub(crate) mod view;
 
 pub(crate) use controllers::{Demands, refuse_ignored_options};

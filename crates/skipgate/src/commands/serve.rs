@@ -19,11 +19,12 @@ use skipgate_workload::{Request, Tally, Workload};
 use crate::adaptive::levels::LeveledFront;
 use crate::adaptive::live::{self, Image};
 use crate::adaptive::report::{Adapted, Network, drops_beside_faster};
+use crate::adaptive::view::{Beside, View};
 use crate::adaptive::{Demands, http, refuse_ignored_options, standard_input};
 use crate::cli::{Format, Serve as Arguments};
 #[cfg(feature = "compiler")]
 use crate::on_board::Remote;
-use crate::{progress, report};
+use crate::report;
 
 pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
     let control = &arguments.control;
@@ -47,16 +48,21 @@ pub(crate) fn execute(arguments: &Arguments, format: Format) -> Result<()> {
             |number| start(arguments, &artifact, front.masks.clone(), demands.controller(control)?, number);
         let servers = (0..arguments.sessions.get()).map(server).collect::<Result<_>>()?;
         let model = http::model(arguments, &artifact, &front)?;
-        return http::serve(arguments, address, model, servers, &tally, &stop)?.conclude(format);
+        let view = View::start(&tally, None, front.masks.len(), Beside::Nothing);
+        let totals = http::serve(arguments, address, model, servers, &tally, &stop)?;
+        drop(view);
+        return totals.conclude(format);
     }
     let (Some(workload), Some(data)) = (&arguments.workload, &arguments.data) else {
         artifact.manifest().image()?;
         artifact.manifest().logits()?;
+        let view = View::start(&tally, None, front.masks.len(), Beside::Answers);
         let server = start(arguments, &artifact, front.masks, adaptive, 0)?;
         let totals = standard_input::serve(&server, artifact.manifest(), &tally, arguments.drop, &stop)?;
+        drop(view);
         return totals.conclude(format);
     };
-    let scene = Scene { arguments, workload, stop: &stop };
+    let scene = Scene { arguments, workload, stop: &stop, configurations: front.masks.len() };
     let images = images(arguments, data, artifact.manifest())?;
     let skipped: Vec<_> = front.masks.iter().map(SkipMask::skipped).collect();
     let server = start(arguments, &artifact, front.masks, adaptive, 0)?;
@@ -161,6 +167,8 @@ struct Scene<'a> {
     arguments: &'a Arguments,
     workload: &'a Workload,
     stop: &'a AtomicBool,
+    /// How many there are on the front.
+    configurations: usize,
 }
 
 impl Scene<'_> {
@@ -180,14 +188,14 @@ impl Scene<'_> {
         let drawn = false;
         let requests = control.requests.get();
         let arrivals = self.workload.arrivals(control.seed)?.take(requests);
-        let bar = progress::bar(requests);
+        let view = View::start(tally, Some(requests), self.configurations, Beside::Nothing);
         let (start, began) = (server.started() + server.now(), SystemTime::now());
         let meter = control.power.as_ref().map(Source::meter).transpose()?.flatten();
         let recorder = meter.map(|meter| Recorder::start(meter, start));
-        let requests = live::serve(&server, arrivals, images, tally, drawn || measured, self.stop, &bar)?;
+        let requests = live::serve(&server, arrivals, images, tally, drawn || measured, self.stop)?;
         let total = start.elapsed();
         let recorded = recorder.map(Recorder::stop).transpose()?;
-        bar.finish_and_clear();
+        drop(view);
         drop(server);
         let summary = tally.with(|numbers| numbers.tally.summary());
         let network = Network { name: name.to_owned(), summary, watts: None, joules_per_inference: None };
