@@ -360,7 +360,11 @@ fn whoever_loses_the_connection_leaves_nothing_on_the_board() {
 #[test]
 fn ctrl_c_ends_the_program_on_the_board() {
     let server = Server::start("interrupted");
-    let mut endless = server.skipgate("bench");
+    let bench = server.skipgate("bench");
+    // What runs in the background of a shell does not heed the signal, nor does what it starts.
+    let mut endless = Command::new("env");
+    endless.arg("--default-signal=INT").arg(bench.get_program()).args(bench.get_args());
+    endless.envs(bench.get_envs().filter_map(|(name, value)| Some((name, value?))));
     endless.args(["--rounds", "1000000"]).process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = endless.spawn().unwrap();
     server.wait_for_run();
