@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Cell, ContentArrangement, Row, Table, presets};
 use serde::Serialize;
 use terminal_size::{Width, terminal_size_of};
 
@@ -48,12 +48,40 @@ pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
 
 /// The same for a terminal with so many columns.
 fn table_within<'a>(columns: Option<u16>, header: impl IntoIterator<Item = &'a str>) -> Table {
+    let mut table = bare_table(columns);
+    table.set_header(header.into_iter().collect::<Vec<_>>());
+    table
+}
+
+/// One without a header.
+fn bare_table(columns: Option<u16>) -> Table {
     let mut table = Table::new();
     if let Some(columns) = columns {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
     }
-    table.load_preset(presets::NOTHING).set_header(header.into_iter().collect::<Vec<_>>());
+    table.load_preset(presets::NOTHING);
     table
+}
+
+/// `table` as it is, or with a line for each of its columns where the terminal is too narrow for it: words of many narrow columns
+/// come apart into pieces that nobody can read.
+pub(crate) fn upright_if_narrow(table: Table) -> Table {
+    upright_within(terminal_size_of(io::stdout()).map(|(Width(columns), _)| columns), table)
+}
+
+/// The same for a terminal with so many columns.
+fn upright_within(columns: Option<u16>, table: Table) -> Table {
+    // A blank on either side of each.
+    let width: usize = table.column_max_content_widths().iter().map(|width| usize::from(*width) + 2).sum();
+    if columns.is_none_or(|columns| width <= columns.into()) {
+        return table;
+    }
+    let mut upright = bare_table(columns);
+    for (place, title) in table.header().into_iter().flat_map(Row::cell_iter).enumerate() {
+        let values = table.row_iter().filter_map(|row| row.cell_iter().nth(place));
+        upright.add_row([title].into_iter().chain(values).map(Cell::content));
+    }
+    upright
 }
 
 /// `1 gate` or `2 gates`.
@@ -79,5 +107,22 @@ mod tests {
         let narrow = table(Some(60));
         assert!(width(&narrow) <= 60, "{narrow}");
         assert!(narrow.contains("convolution") && narrow.lines().count() > 2, "{narrow}");
+    }
+
+    #[test]
+    fn a_table_of_many_columns_stands_upright_where_it_does_not_fit() {
+        let table = |columns| {
+            let mut table = table_within(columns, ["network", "accuracy", "processed"]);
+            table.add_row(["gated", "94.26", "5783"]).add_row(["original", "95.00", "4000"]);
+            let table = upright_within(columns, table).to_string();
+            table
+                .lines()
+                .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
+        };
+        let lying = ["network accuracy processed", "gated 94.26 5783", "original 95.00 4000"];
+        assert_eq!([table(None), table(Some(80))], [lying, lying]);
+        let upright = ["network gated original", "accuracy 94.26 95.00", "processed 5783 4000"];
+        assert_eq!(table(Some(30)), upright);
     }
 }

@@ -165,7 +165,7 @@ impl Adapted {
             ]);
         }
         table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
-        table
+        report::upright_if_narrow(table)
     }
 
     fn scores(&self) -> String {
